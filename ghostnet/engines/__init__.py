@@ -1,0 +1,60 @@
+"""Engines: four ways to step the same equations, one protocol.
+
+An engine holds the weights and activities of a network while it runs; the simulator puts a network in and takes it out.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ghostnet.config import require_known
+from ghostnet.equations import State, Weights
+from ghostnet.network import Network
+
+EXPLODED = 1e6  # an activity beyond this is called divergence
+
+_MODULES = {"cpu": "cpu", "reference": "reference"}
+ENGINES = tuple(_MODULES)
+
+
+class Divergence(NamedTuple):
+    """Where an activity first became non-finite or exploded."""
+
+    run: int
+    presentation: int  # index into the chunk that was being run
+    layer: int
+
+
+class Engine(Protocol):
+    """What every engine can do. Presentations after a divergence are not run, in any run of the ensemble."""
+
+    def __init__(self, network: Network, dtype: str, threads: int): ...
+
+    def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        """Run whole presentations: xs (presentations, runs, batch, n_0), ys (presentations, runs, batch, n_N)."""
+
+    def begin(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Show x (runs, batch, n_0) and y (runs, batch, n_N): the start of a presentation in pieces."""
+
+    def advance(self, phase: str, steps: int) -> None:
+        """Euler steps of one phase of the presentation begun."""
+
+    def finish(self) -> None:
+        """The updates made once, at the presentation's end."""
+
+    def export(self) -> tuple[Weights, State]:
+        """Copies of the weights and activities as they are, float64."""
+
+
+def create(name: str, network: Network, dtype: str, threads: int) -> Engine:
+    """The engine called `name`, holding a copy of the network's weights and state.
+
+    Raises:
+        ConfigError: there is no such engine or dtype, or it can't run this experiment.
+    """
+    require_known([name], ENGINES, "engine")
+    require_known([dtype], ("float32", "float64"), "dtype")
+    return importlib.import_module(f"ghostnet.engines.{_MODULES[name]}").Engine(network, dtype, threads)

@@ -1,0 +1,82 @@
+"""The CPU engine: compiled kernels, one run per thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from ghostnet.engines import Divergence, kernels, layout
+from ghostnet.equations import State, Weights
+from ghostnet.models import PHASES
+from ghostnet.network import Network
+
+_TRANSFER = {"sigmoid": kernels.SIGMOID, "tanh": kernels.TANH, "hard-sigmoid": kernels.HARD_SIGMOID}
+
+
+class Engine:
+    """See `ghostnet.engines.Engine`. Runs are independent, so results do not depend on the number of threads."""
+
+    def __init__(self, network: Network, dtype: str = "float32", threads: int = 1):
+        e = self.experiment = network.experiment
+        self.layout = layout.Layout(e, dtype)
+        self.memory = self.layout.allocate(network.runs)
+        self.views = self.layout.views(self.memory)
+        layout.put(network, self.views)
+        self.settings = settings(network)
+        self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
+        self.lit_count = np.zeros((network.runs, e.batch), np.int32)
+        self.pool = ThreadPoolExecutor(min(threads, network.runs), thread_name_prefix="ghostnet")
+
+    def _each(self, kernel, *arguments) -> list:
+        """kernel(memory, table, settings, *arguments, lit pixels) for every run; callables in arguments take the run."""
+
+        def one(i: int):
+            own = (argument(i) if callable(argument) else argument for argument in arguments)
+            return kernel(self.memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
+
+        return list(self.pool.map(one, range(len(self.memory))))
+
+    def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        e = self.experiment
+        ends = self._each(
+            kernels.present, e.free_steps, e.clamped_steps, self._inputs(xs), self._inputs(ys)
+        )  # fmt: skip
+        bad = [Divergence(run, done, layer) for run, (done, layer) in enumerate(ends) if layer]
+        return min(bad, key=lambda d: (d.presentation, d.run), default=None)
+
+    def begin(self, x: np.ndarray, y: np.ndarray) -> None:
+        self._each(kernels.begin, self._inputs(x), self._inputs(y))
+
+    def advance(self, phase: str, steps: int) -> None:
+        self._each(kernels.advance, PHASES.index(phase), steps)
+
+    def finish(self) -> None:
+        self._each(kernels.finish)
+
+    def export(self) -> tuple[Weights, State]:
+        return layout.get(self.views)
+
+    def _inputs(self, values: np.ndarray):
+        """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type."""
+        by_run = np.ascontiguousarray(np.moveaxis(values, -3, 0), self.memory.dtype)
+        return by_run.__getitem__
+
+
+def settings(network: Network) -> kernels.Settings:
+    """The experiment as the kernels want it."""
+    e, row, c = network.experiment, network.experiment.plasticity, network.constants
+    return kernels.Settings(
+        batch=e.batch,
+        dt=e.dt,
+        dt_tau=e.dt / e.tau,
+        beta=e.beta,
+        eta=np.array([0.0, *e.eta]),
+        eta_ghost=np.array([0.0, *e.eta_ghost]),
+        clip=np.inf if e.clip is None else e.clip,
+        transfer=_TRANSFER[e.transfer],
+        derivative=c.rule == "derivative",
+        fast_gp=row.fast_gp,
+        once=not row.W,
+        plastic=np.array([[phase in phases for phases in (row.W, row.W_pg, row.W_gp)] for phase in PHASES]),
+    )

@@ -1,0 +1,63 @@
+"""The reference engine: the page of equations, stepped with NumPy in float64. Every other engine is held to it."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from ghostnet.engines import EXPLODED, Divergence
+from ghostnet.equations import Plastic, State, Weights, step, update_once
+from ghostnet.errors import ConfigError
+from ghostnet.models import CLAMPED, PHASES
+from ghostnet.network import Network
+
+
+class Engine:
+    """See `ghostnet.engines.Engine`."""
+
+    def __init__(self, network: Network, dtype: str = "float64", threads: int = 1):
+        if dtype != "float64":
+            raise ConfigError(f"dtype = {dtype}: the reference engine is float64 only; take float64 or another engine")
+        self.experiment, self.constants = network.experiment, network.constants
+        self.weights, self.state = copy.deepcopy(network.weights), copy.deepcopy(network.state)
+
+    def begin(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.x, self.y = x, y
+
+    def advance(self, phase: str, steps: int) -> None:
+        row = self.experiment.plasticity
+        plastic = Plastic(W=phase in row.W, W_pg=phase in row.W_pg, W_gp=phase in row.W_gp)
+        beta = self.experiment.beta if phase == CLAMPED else 0.0
+        for _ in range(steps):
+            self.weights, self.state = step(
+                self.weights, self.state, self.x, self.y, beta, self.constants, plastic
+            )  # fmt: skip
+
+    def finish(self) -> None:
+        if not self.experiment.plasticity.W:
+            self.weights = update_once(
+                self.weights, self.state, self.x, self.y, self.experiment.beta, self.constants
+            )  # fmt: skip
+
+    def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        steps = (self.experiment.free_steps, self.experiment.clamped_steps)
+        with np.errstate(all="ignore"):  # divergence is reported below
+            for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
+                self.begin(x, y)
+                for phase, count in zip(PHASES, steps, strict=True):
+                    self.advance(phase, count)
+                self.finish()
+                if found := self._divergence(p):
+                    return found
+        return None
+
+    def _divergence(self, presentation: int) -> Divergence | None:
+        for k, s in enumerate(self.state.s[1:], start=1):
+            bad = ~(np.abs(s) <= EXPLODED)
+            if bad.any():
+                return Divergence(int(np.argwhere(bad)[0][0]), presentation, k)
+        return None
+
+    def export(self) -> tuple[Weights, State]:
+        return copy.deepcopy(self.weights), copy.deepcopy(self.state)

@@ -1,0 +1,33 @@
+"""What can go wrong, and the exit code the command line gives it."""
+
+from __future__ import annotations
+
+
+class GhostnetError(Exception):
+    """Base of every error a user can cause or meet; its text is one line: what, expected, what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(GhostnetError):
+    """An experiment that can't be run: names the field, what it got, what it takes."""
+
+    exit_code = 2
+
+
+class DivergenceError(GhostnetError):
+    """An activity became non-finite or exploded: names run, presentation and layer, and a remedy."""
+
+    exit_code = 3
+
+
+class DataError(GhostnetError):
+    """A data set that can't be read: names the file and the reason."""
+
+    exit_code = 74
+
+
+class FileError(GhostnetError):
+    """A result file or directory that can't be read or written: names the path and the reason."""
+
+    exit_code = 74

@@ -1,0 +1,41 @@
+"""How well a network classifies: accuracy and squared error of the feedforward graph, as the paper measures MB."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from ghostnet.data import one_hot, scale
+from ghostnet.equations import Weights, feedforward, transfer
+
+_BLOCK = 1000  # examples at a time, so that memory does not grow with the data set
+
+
+class Score(NamedTuple):
+    """Of each run, arrays (runs,): the fraction classified correctly, and the mean of (y - ρ(u_N))² over examples and outputs."""
+
+    accuracy: np.ndarray
+    mse: np.ndarray
+
+
+def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str, dtype, threads: int) -> Score:
+    """Score the MLP u_k = W_k ρ(u_{k-1}) on uint8 images (n, n_0) with labels (n,); argmax of u_N is its answer.
+
+    BLAS runs on one thread within each block, and blocks are added up in order: the score does not depend on `threads`.
+    """
+    W = [None, *(W_k.astype(dtype) for W_k in weights.W[1:])]
+    classes = W[-1].shape[-2]
+
+    def block(start: int) -> tuple[np.ndarray, np.ndarray]:
+        some = slice(start, start + _BLOCK)
+        u = feedforward(W, scale(images[some], dtype)[None], rho)[-1]
+        errors = one_hot(labels[some], classes, dtype) - transfer(u, rho)
+        right = (u.argmax(-1) == labels[some]).sum(-1)
+        return right, np.square(errors).sum((-2, -1), dtype=np.float64)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        right, squares = (sum(parts) for parts in zip(*pool.map(block, range(0, len(images), _BLOCK)), strict=True))
+    return Score(right / len(images), squares / (len(images) * classes))

@@ -1,0 +1,96 @@
+"""A network on an engine: presentations in, the network as it is now out."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ghostnet import engines
+from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.network import Network
+
+
+class Simulator:
+    """Steps a network through presentations.
+
+    Args:
+        network: where to start from; it is copied, not changed.
+        engine: "cpu" (compiled, the default) or "reference" (NumPy, float64).
+        dtype: "float32" or "float64"; by default the engine's usual one.
+        threads: at most so many; by default the CPUs this process may use. One run uses one thread. Results do not
+            depend on it.
+
+    Raises:
+        ConfigError: unknown engine or dtype, or one that can't run this experiment.
+    """
+
+    def __init__(self, network: Network, engine: str = "cpu", dtype: str | None = None, threads: int | None = None):
+        dtype = dtype or ("float64" if engine == "reference" else "float32")
+        self.experiment, self.presentations = network.experiment, network.presentations
+        self.dtype = np.dtype(dtype)
+        self._engine = engines.create(engine, network, dtype, threads or available_cpus())
+
+    def present(self, x: np.ndarray, y: np.ndarray) -> None:
+        """One presentation: free phase, clamped phase, plasticity.
+
+        Args:
+            x: input, (batch, n_0) for all runs or (runs, batch, n_0), in [0, 1].
+            y: target, (batch, n_N) or (runs, batch, n_N).
+
+        Raises:
+            ConfigError: x or y does not fit the experiment.
+            DivergenceError: an activity became non-finite or exploded.
+        """
+        self.run(np.asarray(x)[None], np.asarray(y)[None])
+
+    def run(self, xs: np.ndarray, ys: np.ndarray) -> None:
+        """Many presentations in turn.
+
+        Args:
+            xs: inputs, (presentations, batch, n_0) for all runs or (presentations, runs, batch, n_0), in [0, 1].
+            ys: targets, likewise with n_N.
+
+        Raises:
+            ConfigError: xs or ys does not fit the experiment.
+            DivergenceError: an activity became non-finite or exploded; `presentations` counts those before it.
+        """
+        xs, ys = self._fit("x", xs, self.experiment.sizes[0]), self._fit("y", ys, self.experiment.sizes[-1])
+        if len(xs) != len(ys):
+            raise ConfigError(f"x has {len(xs)} presentations, y {len(ys)}: expected as many of each")
+        divergence = self._engine.present(xs, ys)
+        if divergence is None:
+            self.presentations += len(xs)
+            return
+        self.presentations += divergence.presentation
+        raise _divergence_error(self.experiment, divergence, self.presentations)
+
+    @property
+    def network(self) -> Network:
+        """A copy of the network as it is now, float64 arrays."""
+        weights, state = self._engine.export()
+        return Network(self.experiment, weights, state, self.presentations)
+
+    def _fit(self, name: str, values, units: int) -> np.ndarray:
+        """values (presentations, runs, batch, units), a view where the runs share them."""
+        e, values = self.experiment, np.asarray(values)
+        wanted = (len(e.seeds), e.batch, units)
+        if values.ndim == 3:
+            values = np.broadcast_to(values[:, None], (len(values), *wanted)) if values.shape[1:] == wanted[1:] else values
+        if values.ndim != 4 or values.shape[1:] != wanted:
+            raise ConfigError(f"{name} has shape {values.shape}: expected (presentations, [runs {wanted[0]},] {wanted[1]}, {units})")
+        return values
+
+
+def _divergence_error(e, divergence: engines.Divergence, presentation: int) -> DivergenceError:
+    error = DivergenceError(
+        f"diverged: seed {e.seeds[divergence.run]}, presentation {presentation}, layer {divergence.layer}: an activity "
+        f"is not finite or beyond {engines.EXPLODED:g}; try dt = {e.dt / 2:g} or eta = {[rate / 4 for rate in e.eta]}"
+    )
+    error.divergence, error.presentation = divergence, presentation
+    return error
+
+
+def available_cpus() -> int:
+    """The CPUs this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
