@@ -3,9 +3,9 @@
     python sims/jax_peer.py mb --presentations 200 --cpu 1
     python sims/jax_peer.py ma --sizes 784 500 10 --feedback FA --presentations 3 --images images.npy
 
-prints one JSON line with the seconds per presentation (float32, one CPU thread, compiled and warmed up before the
-clock starts). Needs only jax and numpy, and imports nothing of ghostnet. With --npz-in and --npz-out another process
-can start it from its own weights and compare the outcome. Equation numbers: arXiv:1911.08585 (2019).
+prints one JSON line with the seconds per presentation (float32, one CPU thread, compiled and warmed up before
+the clock starts). Needs only jax and numpy and imports nothing of ghostnet. With --npz-in and --npz-out another
+process can give it weights and inputs and compare what comes out. Equation numbers: arXiv:1911.08585 (2019).
 """
 
 import argparse
@@ -17,22 +17,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-DEFAULTS = {  # mb-500 and ma-500 of the paper; eta by feedback
-    "mb": {"dt": 0.005, "beta": 0.1, "init": 0.05, "batch": 1, "free_steps": 100, "clamped_steps": 40, "ghosts": [5],
-           "eta": {"TF": [4, 0.04], "FA": [8, 0.2]}, "eta_ghost": [20], "presentations": 200},
-    "ma": {"dt": 0.001, "beta": 10, "init": 0.2, "batch": 100, "free_steps": 200, "clamped_steps": 200, "ghosts": [10],
-           "eta": {"TF": [0.1, 0.1], "FA": [0.1, 0.1]}, "eta_ghost": [0.05], "presentations": 3},
-}
+DEFAULTS = {  # mb-500 and ma-500 of the paper, eta by feedback
+    "mb": {"dt": 0.005, "beta": 0.1, "init": 0.05, "batch": 1, "free_steps": 100, "clamped_steps": 40,
+           "ghosts": [5], "eta": {"TF": [4, 0.04], "FA": [8, 0.2]}, "eta_ghost": [20], "presentations": 200},
+    "ma": {"dt": 0.001, "beta": 10, "init": 0.2, "batch": 100, "free_steps": 200, "clamped_steps": 200,
+           "ghosts": [10], "eta": [0.1, 0.1], "eta_ghost": [0.05], "presentations": 3},
+}  # fmt: skip
 
 
 def options():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    style = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
     add = parser.add_argument
     add("model", choices=("mb", "ma"))
     add("--sizes", type=int, nargs="+", default=[784, 500, 10])
     add("--feedback", choices=("TF", "FA"), default="TF")
     for name in ("ghosts", "eta", "eta-ghost"):
-        add(f"--{name}", type=int if name == "ghosts" else float, nargs="+", help="one value per layer that has it")
+        add(f"--{name}", type=int if name == "ghosts" else float, nargs="+", help="one value per layer")
     for name in ("dt", "beta", "init"):
         add(f"--{name}", type=float)
     add("--tau", type=float, default=0.01)
@@ -51,10 +52,10 @@ def options():
     hidden = len(args.sizes) - 2
     for name, expected in (("ghosts", hidden), ("eta", hidden + 1), ("eta_ghost", hidden)):
         if len(getattr(args, name)) != expected:
-            option = name.replace("_", "-")
-            parser.error(f"--{option} expects {expected} values for these sizes, got {getattr(args, name)}")
+            option, values = name.replace("_", "-"), getattr(args, name)
+            parser.error(f"--{option} expects {expected} values for {len(args.sizes)} layers, got {values}")
     if args.model == "ma" and args.ghosts != args.sizes[2:]:
-        parser.error(f"MA pairs ghosts with the layer above: --ghosts expects {args.sizes[2:]}, got {args.ghosts}")
+        parser.error(f"--ghosts expects the sizes of the layers above, {args.sizes[2:]}, got {args.ghosts}")
     return args
 
 
@@ -72,7 +73,7 @@ from jax.nn import sigmoid as rho  # noqa: E402
 
 
 class Settings(NamedTuple):
-    """Python numbers and tuples, static for jit; eta[k] and eta_ghost[k] by the paper's k, slot 0 unused."""
+    """Python numbers, static for jit; eta[k] and eta_ghost[k] by the paper's k, slot 0 unused."""
 
     feedback: str
     dt: float
@@ -100,17 +101,26 @@ class State(NamedTuple):
     g: list
 
 
-# The functions below act on the last axis, so they serve one example (n,) and a batch (batch, n) alike. Feedback and
-# ghost weights are held transposed, B^T (n_{k+1}, n_k) and W_gp^T (m_k, n_k): the long axis is then the contiguous one.
-#
-# Tried for mb-500 TF (µs a step, one core of a Xeon of the Sapphire Rapids family, jax 0.10.2, W_1 included):
-#   VARIANTS
-# Not taken, as no longer plain: skipping the zero pixels, hand-stacked [W_2; W_pg] (no gain).
-UNROLL = {"mb": 4, "ma": 1}
+# Tried, in µs a step (presentation time / steps) on one Sapphire Rapids core, jax 0.10.2, quiet medians:
+#   mb-500 TF  as it stands here 2.5
+#              W_gp as (n_k, m_k), its short axis contiguous: +1.5
+#              batch axis kept: einsum 4.9; multiply and sum 3.3, with W_gp transposed 3.0; vmap over a batch of one 2.6
+#              r @ W.T for W @ r: +0.4 (and three times the compile time); W_2^T stored for the forward product: 5.7
+#              every product as multiply and sum: 6.9; [W_2; W_pg] stacked: no gain; ρ through tanh: no gain
+#              unroll 1: 2.7, 2: 2.5, 4: 2.4, 10: 3.2, 20: 4 and more
+#   ma-500 TF  unroll 1: 840, 2: 780, 4: 820; W_1 stored transposed: +5 % of the clamped phase, which is 85 % of it all
+#              and whose two products per step run at 110 GFLOP/s, so no other layout has room to help
+# XLA options (fast math, vector width, scheduler, XNNPACK): within 5 %. Not taken as no longer plain: skipping zero pixels.
+UNROLL = {"mb": 4, "ma": 2}
+
+
+def feed(M, r):
+    """M r for one example r (n,), row by row for a batch (batch, n)."""
+    return M @ r if r.ndim == 1 else r @ M.T
 
 
 def errors(x, y, s, g, w, beta, c):
-    """Rates r (r_0 = x), ghost rates q, and e_k = B_k r_{k+1} - W^gp_k q_k, e_N = β (y - r_N)."""
+    """Rates r (r_0 = x), ghost rates q = ρ(g), errors e; B and W_gp are held transposed."""
     N = len(s) - 1
     r = [x, *map(rho, s[1:])]
     q = [None, *map(rho, g[1:])]
@@ -119,15 +129,11 @@ def errors(x, y, s, g, w, beta, c):
     return r, q, e
 
 
-def feed(M, r):
-    return M @ r if r.ndim == 1 else r @ M.T
-
-
 def advance(s, g, r, e, u_1, w, c):
     """One Euler step of (2) and (3); u_1 = W_1 r_0."""
     N, h = len(s) - 1, c.dt / c.tau
-    drive = [None, u_1, *(feed(w.W[k], r[k - 1]) for k in range(2, N + 1))]
-    s_new = [None, *(s[k] + h * (drive[k] - s[k] + e[k]) for k in range(1, N + 1))]  # (2)
+    u = [None, u_1, *(feed(w.W[k], r[k - 1]) for k in range(2, N + 1))]
+    s_new = [None, *(s[k] + h * (u[k] - s[k] + e[k]) for k in range(1, N + 1))]  # (2)
     g_new = [None, *(g[k] + h * (feed(w.W_pg[k], r[k]) - g[k]) for k in range(1, N))]  # (3)
     return s_new, g_new
 
@@ -137,49 +143,47 @@ def iterate(step, carry, steps, unroll):
 
 
 def transposed(weights):
-    """Swaps the last two axes of B and W_gp, on the way in and on the way out."""
+    """Swaps the last two axes of every B and W_gp, on the way in and on the way out."""
     swap = partial(jax.tree.map, lambda M: jnp.swapaxes(M, -1, -2))
     return weights._replace(B=swap(weights.B), W_gp=swap(weights.W_gp))
 
 
 def for_each_example(function, batch):
-    """vmap over the leading axis; a batch of one is unwrapped instead, which is 5 % faster."""
+    """vmap over the leading axis; a batch of one is unwrapped, which is faster."""
     if batch > 1:
         return jax.vmap(function)
-    return lambda *a: jax.tree.map(lambda v: v[None], function(*jax.tree.map(lambda v: v[0], a)))
+    return lambda *args: jax.tree.map(lambda v: v[None], function(*jax.tree.map(lambda v: v[0], args)))
 
 
 @partial(jax.jit, static_argnames="c")
 def run_mb(weights, state, xs, ys, c):
-    """MB: xs (presentations, batch, n_0), ys (presentations, batch, n_N). Returns the new (weights, state)."""
+    """MB: xs (presentations, batch, n_0), ys (presentations, batch, n_N). Returns new weights and state."""
     N = len(weights.W) - 1
     weights = transposed(weights)
 
+    def phases(W, x, y, W_gp, s, g):  # one example; W_1 stays put, so W_1 x is computed once
+        u_1 = feed(W[1], x)
+
+        def free(s, g, W_gp):
+            w = weights._replace(W=W, W_gp=W_gp)
+            r, q, e = errors(x, y, s, g, w, 0.0, c)
+            dW_gp = [None, *(c.eta_ghost[k] * jnp.outer(q[k], e[k]) for k in range(1, N))]  # (15)
+            return *advance(s, g, r, e, u_1, w, c), jax.tree.map(lambda M, dM: M + c.dt * dM, W_gp, dW_gp)
+
+        def clamped(s, g):
+            r, _, e = errors(x, y, s, g, w, c.beta, c)
+            return advance(s, g, r, e, u_1, w, c)
+
+        s, g, W_gp = iterate(free, (s, g, W_gp), c.free_steps, UNROLL["mb"])
+        w = weights._replace(W=W, W_gp=W_gp)
+        s, g = iterate(clamped, (s, g), c.clamped_steps, UNROLL["mb"])
+        r, _, e = errors(x, y, s, g, w, c.beta, c)
+        d = [None, *(r[k] - rho(s[k] - e[k]) for k in range(1, N + 1))]
+        return W_gp, State(s, g), d, r
+
     def present(carry, xy):
         W, W_gp, state = carry
-        slow = weights._replace(W=W)
-
-        def phases(x, y, W_gp, s, g):  # one example: vectors; slow weights stay put, so W_1 x is computed once
-            u_1 = feed(W[1], x)
-
-            def free(s, g, W_gp):
-                w = slow._replace(W_gp=W_gp)
-                r, q, e = errors(x, y, s, g, w, 0.0, c)
-                learned = [None, *(W_gp[k] + c.dt * c.eta_ghost[k] * jnp.outer(q[k], e[k]) for k in range(1, N))]  # (15)
-                return *advance(s, g, r, e, u_1, w, c), learned
-
-            def clamped(s, g):
-                r, _, e = errors(x, y, s, g, w, c.beta, c)
-                return advance(s, g, r, e, u_1, w, c)
-
-            s, g, W_gp = iterate(free, (s, g, W_gp), c.free_steps, UNROLL["mb"])
-            w = slow._replace(W_gp=W_gp)
-            s, g = iterate(clamped, (s, g), c.clamped_steps, UNROLL["mb"])
-            r, _, e = errors(x, y, s, g, w, c.beta, c)
-            d = [None, *(r[k] - rho(s[k] - e[k]) for k in range(1, N + 1))]
-            return W_gp, State(s, g), d, r
-
-        W_gp, state, d, r = for_each_example(phases, len(xy[0]))(*xy, W_gp, *state)
+        W_gp, state, d, r = for_each_example(partial(phases, W), len(xy[0]))(*xy, W_gp, *state)
         W = [None, *(W[k] + c.eta[k] * (d[k].T @ r[k - 1]) for k in range(1, N + 1))]  # (16)
         return (W, W_gp, state), None
 
@@ -189,92 +193,98 @@ def run_mb(weights, state, xs, ys, c):
 
 @partial(jax.jit, static_argnames="c")
 def run_ma(weights, state, xs, ys, c):
-    """MA: shapes and result as in run_mb, W_gp[k] (n_k, m_k), m_k = n_{k+1}."""
+    """MA: shapes and result as in run_mb, but W_gp[k] is (n_k, m_k) and m_k = n_{k+1}."""
     N = len(weights.W) - 1
+
+    def euler(Ms, dMs, eta):
+        return [None, *(Ms[k] + c.dt * eta[k] * dMs[k] for k in range(1, len(Ms)))]
 
     def present(carry, xy):
         w, state = carry
         x, y = xy
-        u_1 = x @ w.W[1].T
-        W = w.W
+        u_1 = feed(w.W[1], x)
 
         def free(s, g, W_pg, W_gp):
-            w_now = w._replace(W_pg=W_pg, W_gp=W_gp)
-            r, q, e = errors(x, y, s, g, w_now, 0.0, c)
-            h = [None, *(c.dt * c.eta_ghost[k] for k in range(1, N))]
-            W_pg = [None, *(W_pg[k] + h[k] * ((s[k + 1] - g[k]).T @ r[k]) for k in range(1, N))]  # (4)
-            W_gp = [None, *(W_gp[k] + h[k] * (q[k].T @ e[k]) for k in range(1, N))]  # (5)
-            return *advance(s, g, r, e, u_1, w_now, c), W_pg, W_gp
+            v = w._replace(W_pg=W_pg, W_gp=W_gp)
+            r, q, e = errors(x, y, s, g, v, 0.0, c)
+            dW_pg = [None, *((s[k + 1] - g[k]).T @ r[k] for k in range(1, N))]  # (4)
+            dW_gp = [None, *(q[k].T @ e[k] for k in range(1, N))]  # (5)
+            plastic = euler(W_pg, dW_pg, c.eta_ghost), euler(W_gp, dW_gp, c.eta_ghost)
+            return *advance(s, g, r, e, u_1, v, c), *plastic
 
         def clamped(s, g, W):
-            w_now = w._replace(W=W)
-            r, _, e = errors(x, y, s, g, w_now, c.beta, c)
-            d = [None, *(r[k] - rho(s[k] - e[k]) for k in range(1, N + 1))]
-            W = [None, *(W[k] + c.dt * c.eta[k] * (d[k].T @ r[k - 1]) for k in range(1, N + 1))]  # (6)
-            return *advance(s, g, r, e, x @ w_now.W[1].T, w_now, c), W
+            v = w._replace(W=W)
+            r, _, e = errors(x, y, s, g, v, c.beta, c)
+            dW = [None, *((r[k] - rho(s[k] - e[k])).T @ r[k - 1] for k in range(1, N + 1))]  # (6)
+            return *advance(s, g, r, e, feed(W[1], x), v, c), euler(W, dW, c.eta)
 
         s, g, W_pg, W_gp = iterate(free, (*state, w.W_pg, w.W_gp), c.free_steps, UNROLL["ma"])
         w = w._replace(W_pg=W_pg, W_gp=W_gp)
-        s, g, W = iterate(clamped, (s, g, W), c.clamped_steps, UNROLL["ma"])
+        s, g, W = iterate(clamped, (s, g, w.W), c.clamped_steps, UNROLL["ma"])
         return (w._replace(W=W), State(s, g)), None
 
     (weights, state), _ = lax.scan(present, (transposed(weights), state), (xs, ys))
     return transposed(weights), state
 
 
-def arrays(args):
-    """Initial arrays by npz key: uniform weights, zero states, digit-like images (19 % of the pixels lit) in [0, 1]."""
+def fresh(args):
+    """Arrays by npz key: uniform weights, zero states, digit-like images with 19 % of the pixels lit."""
     rng = np.random.Generator(np.random.Philox(args.seed))
-    n, N, P, batch = args.sizes, len(args.sizes) - 1, args.presentations, args.batch
-    lane = (batch,) if args.model == "mb" else ()
-    shapes = {f"W_{k}": (n[k], n[k - 1]) for k in range(1, N + 1)}
-    for k, m in enumerate(args.ghosts, start=1):
-        shapes |= {f"W_pg_{k}": (m, n[k]), f"W_gp_{k}": (*lane, n[k], m)}
+    n, m, lead = args.sizes, [None, *args.ghosts], (args.presentations, args.batch)
+    lane = (args.batch,) if args.model == "mb" else ()
+    shapes = {f"W_{k}": (n[k], n[k - 1]) for k in range(1, len(n))}
+    for k in range(1, len(m)):
+        shapes |= {f"W_pg_{k}": (m[k], n[k]), f"W_gp_{k}": (*lane, n[k], m[k])}
         shapes |= {f"B_{k}": (n[k], n[k + 1])} if args.feedback == "FA" else {}
-    new = {key: rng.uniform(-args.init, args.init, shape) for key, shape in shapes.items()}
-    new |= {f"s_{k}": np.zeros((batch, n[k])) for k in range(1, N + 1)}
-    new |= {f"g_{k}": np.zeros((batch, m)) for k, m in enumerate(args.ghosts, start=1)}
+    data = {key: rng.uniform(-args.init, args.init, shape) for key, shape in shapes.items()}
+    data |= {f"s_{k}": np.zeros((args.batch, n[k])) for k in range(1, len(n))}
+    data |= {f"g_{k}": np.zeros((args.batch, m[k])) for k in range(1, len(m))}
     if args.images:
         images = np.load(args.images, allow_pickle=False)
         images = images.reshape(len(images), -1) / (255 if images.dtype == np.uint8 else 1)
-        new["xs"] = images[rng.integers(len(images), size=(P, batch))]
+        data["xs"] = images[rng.integers(len(images), size=lead)]
     else:
-        lit = rng.random((P, batch, n[0])) < 0.19
-        new["xs"] = np.where(lit, rng.integers(1, 256, lit.shape), 0) / 255
-    new["ys"] = np.eye(n[N])[rng.integers(n[N], size=(P, batch))]
-    return new
+        data["xs"] = rng.integers(1, 256, (*lead, n[0])) / 255 * (rng.random((*lead, n[0])) < 0.19)
+    data["ys"] = np.eye(n[-1])[rng.integers(n[-1], size=lead)]  # the clock does not care which label is right
+    return data
+
+
+def measure(run, weights, state, repeats):
+    """Seconds of each pass, every pass carrying on from the last, and CPU time over wall time of them all."""
+    stamps, cpu = [time.perf_counter()], time.process_time()
+    for _ in range(repeats):
+        weights, state = jax.block_until_ready(run(weights, state))
+        stamps.append(time.perf_counter())
+    return np.diff(stamps), (time.process_time() - cpu) / (stamps[-1] - stamps[0])
 
 
 def main(args):
-    with_zero = lambda values: (None, *map(float, values))
-    c = Settings(args.feedback, args.dt, args.tau, args.beta, args.free_steps, args.clamped_steps,
-                 with_zero(args.eta), with_zero(args.eta_ghost))
-    data = dict(np.load(args.npz_in, allow_pickle=False)) if args.npz_in else arrays(args)
+    by_layer = {name: (None, *map(float, getattr(args, name))) for name in ("eta", "eta_ghost")}
+    c = Settings(**{name: getattr(args, name) for name in Settings._fields} | by_layer)
+    data = np.load(args.npz_in, allow_pickle=False) if args.npz_in else fresh(args)
     data = {key: jnp.asarray(value, jnp.float32) for key, value in data.items()}
-    hidden = range(len(args.sizes) - 1)
-    layers = lambda name, ks: [data.get(f"{name}_{k}") for k in ks]
-    weights = Weights(layers("W", range(len(args.sizes))), *(layers(name, hidden) for name in ("B", "W_pg", "W_gp")))
-    state = State(layers("s", range(len(args.sizes))), layers("g", hidden))
-    run = partial({"mb": run_mb, "ma": run_ma}[args.model], xs=data["xs"], ys=data["ys"], c=c)
+    xs, ys = data["xs"], data["ys"]
+    N = len(args.sizes) - 1
+    W, s = ([None, *(data[f"{name}_{k}"] for k in range(1, N + 1))] for name in ("W", "s"))
+    lateral = ("B", "W_pg", "W_gp", "g")
+    B, W_pg, W_gp, g = ([None, *(data.get(f"{name}_{k}") for k in range(1, N))] for name in lateral)
+    run = partial({"mb": run_mb, "ma": run_ma}[args.model], xs=xs, ys=ys, c=c)
 
-    weights, state = jax.block_until_ready(run(weights, state))  # compiles, warms up, and is the result to compare
-    norm = lambda values: float(np.sqrt(sum(float(jnp.vdot(v, v)) for v in values[1:])))
-    check = {"s_norm": norm(state.s), "W_norm": norm(weights.W)}
+    first = jax.block_until_ready(run(Weights(W, B, W_pg, W_gp), State(s, g)))  # compiles and warms up
     if args.npz_out:
-        groups = (weights._asdict() | state._asdict()).items()
-        np.savez(args.npz_out, **{f"{name}_{k}": v for name, vs in groups for k, v in enumerate(vs) if v is not None})
-    seconds, cpu, wall = [], time.process_time(), time.perf_counter()
-    for _ in range(args.repeats):
-        start = time.perf_counter()
-        weights, state = jax.block_until_ready(run(weights, state))
-        seconds.append((time.perf_counter() - start) / len(data["xs"]))
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        lists = {**first[0]._asdict(), **first[1]._asdict()}
+        named = {f"{name}_{k}": v for name, vs in lists.items() for k, v in enumerate(vs) if v is not None}
+        np.savez(args.npz_out, xs=xs, ys=ys, **named)
+    norms = [float(np.sqrt(sum(jnp.vdot(v, v) for v in vs[1:]))) for vs in (first[1].s, first[0].W)]
+    seconds, ratio = measure(run, *first, args.repeats)
+    seconds = seconds / len(xs)
     print(json.dumps({
-        "jax": jax.__version__, "model": args.model, "feedback": c.feedback, "sizes": args.sizes, "ghosts": args.ghosts,
-        "batch": data["xs"].shape[1], "presentations": len(data["xs"]), "seconds_per_presentation": seconds,
-        "microseconds_per_step": 1e6 * float(np.median(seconds)) / (c.free_steps + c.clamped_steps),
-        "threads": 1, "cpu_over_wall": round(cpu / wall, 3), "check": check,
-    }))
+        "jax": jax.__version__, "model": args.model, "feedback": args.feedback, "sizes": args.sizes,
+        "ghosts": args.ghosts, "batch": xs.shape[1], "presentations": len(xs),
+        "seconds_per_presentation": seconds.tolist(),
+        "microseconds_per_step": 1e6 * np.median(seconds) / (c.free_steps + c.clamped_steps),
+        "threads": 1, "cpu_over_wall": ratio, "check": dict(zip(("s_norm", "W_norm"), norms, strict=True)),
+    }))  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -24,18 +24,22 @@ from ghostnet.engines.simd import COLUMNS, ROWS, VECTOR_BYTES, load, splat, stor
 jit = numba.njit(error_model="numpy", nogil=True, _nrt=False)  # no allocation here, hence no reference counting
 
 
-def entry(function):
-    """`jit` for what Python calls, kept on disk between sessions.
-
-    Numba's cache would not notice a change in `simd`, so its directory is named after the source of both files.
-    """
+def cache_directory() -> str:
+    """Where compiled kernels are kept. Numba's cache would not notice a change in `simd`, so it is named after both sources."""
     source = b"".join(Path(module).read_bytes() for module in (__file__, simd.__file__))
     root = numba.config.CACHE_DIR or user_cache_dir("ghostnet")
-    previous, numba.config.CACHE_DIR = numba.config.CACHE_DIR, f"{root}/kernels-{hashlib.sha256(source).hexdigest()[:16]}"
+    return f"{root}/kernels-{hashlib.sha256(source).hexdigest()[:16]}"
+
+
+def entry(function):
+    """`jit` for what Python calls, kept on disk between sessions where there is a place for it."""
+    previous = numba.config.CACHE_DIR
     try:
-        Path(numba.config.CACHE_DIR).mkdir(parents=True, exist_ok=True)
+        directory = cache_directory()
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        numba.config.CACHE_DIR = directory
         return numba.njit(error_model="numpy", nogil=True, _nrt=False, cache=True)(function)
-    except OSError:  # nowhere to write: compiled anew in every process
+    except OSError:
         return jit(function)
     finally:
         numba.config.CACHE_DIR = previous

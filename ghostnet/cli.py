@@ -1,0 +1,104 @@
+"""The command line: parse, call, print. Exit codes: 0 done, 2 bad arguments or settings, 3 diverged, 74 I/O error."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+import time
+from pathlib import Path
+
+from ghostnet import config, doctor, presets, report
+from ghostnet.engines import ENGINES
+from ghostnet.errors import ConfigError, GhostnetError
+from ghostnet.training import train
+
+_DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
+and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.command(arguments)
+    except GhostnetError as error:
+        print(f"ghostnet: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("ghostnet: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ghostnet", description=_DESCRIPTION)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _train_parser(commands)
+    listing = commands.add_parser("presets", help="list the paper's settings by name")
+    listing.set_defaults(command=lambda arguments: print(report.presets_table()))
+    info = commands.add_parser("info", help="show what a run directory holds")
+    info.add_argument("run", type=Path, help="a run directory")
+    info.set_defaults(command=lambda arguments: print(report.run_summary(arguments.run)))
+    check = commands.add_parser("doctor", help="show versions, threads, BLAS, caches and GPU of this installation")
+    check.set_defaults(command=lambda arguments: print(doctor.report()))
+    return parser
+
+
+def _train_parser(commands) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train networks and measure their accuracy after every epoch",
+        description="Train one network per seed. Start from a preset (see `ghostnet presets`), a TOML file, or both; "
+        "every setting can be changed by its own option. An option wins over the file, the file over the preset.",
+    )
+    parser.add_argument("preset", nargs="?", help="the paper's settings to start from, such as mb-500-tf")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, such as a run's config.toml")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
+    parser.add_argument("--engine", choices=ENGINES, default="cpu", help="cpu: compiled; reference: NumPy, slow")
+    parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
+    parser.add_argument("--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    settings = parser.add_argument_group("settings (default: the preset's)")
+    for spec in dataclasses.fields(config.Experiment):
+        kind = str(spec.type)
+        number = int if "int" in kind else float if "float" in kind else str
+        many = {"nargs": "+"} if kind.startswith("tuple") else {}
+        option = f"--{spec.name.replace('_', '-')}"
+        name = number.__name__.upper() if number is not str else "NAME"
+        text = spec.metadata["help"]
+        settings.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, **many)
+    parser.set_defaults(command=_train)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    if arguments.threads is not None and arguments.threads < 1:
+        raise ConfigError(f"threads = {arguments.threads}: expected at least 1")
+    experiment = _experiment(arguments)
+    name = arguments.preset or experiment.model.lower()
+    out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    result = train(
+        experiment,
+        out,
+        engine=arguments.engine,
+        dtype=arguments.dtype,
+        threads=arguments.threads,
+        progress=not arguments.quiet,
+    )
+    print(report.final_line(result.metrics), f"({out})", sep="   ")
+
+
+def _experiment(arguments: argparse.Namespace) -> config.Experiment:
+    """The preset's settings, changed by the file's, changed by the options."""
+    if arguments.preset is None and arguments.config is None:
+        raise ConfigError("preset: expected a name such as mb-500-tf (see `ghostnet presets`), or --config FILE")
+    names = [spec.name for spec in dataclasses.fields(config.Experiment)]
+    changes = config.read_toml(arguments.config) if arguments.config else {}
+    changes |= {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    return presets.preset(arguments.preset, **changes) if arguments.preset else config.from_mapping(changes)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Short readable text about presets, runs and results."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+from ghostnet import config, store
+from ghostnet.errors import FileError
+from ghostnet.presets import PRESETS
+
+_COLUMNS = {  # heading: what an experiment shows under it
+    "sizes": lambda e: "-".join(map(str, e.sizes)),
+    "ghosts": lambda e: " ".join(map(str, e.ghosts)),
+    "batch": lambda e: str(e.batch),
+    "dt": lambda e: f"{e.dt:g}",
+    "beta": lambda e: f"{e.beta:g}",
+    "steps": lambda e: f"{e.free_steps}+{e.clamped_steps}",
+    "init": lambda e: f"{e.init:g}",
+    "epochs": lambda e: str(e.epochs),
+    "eta": lambda e: " ".join(f"{rate:g}" for rate in e.eta),
+    "eta_ghost": lambda e: " ".join(f"{rate:g}" for rate in e.eta_ghost),
+    "clip": lambda e: "" if e.clip is None else f"{e.clip:g}",
+}
+
+
+def presets_table() -> str:
+    """Every preset and its settings, one per line."""
+    rows = [["preset", *_COLUMNS], *([name, *(cell(e) for cell in _COLUMNS.values())] for name, e in PRESETS.items())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*lines, "", "tau is 0.01 s throughout; steps are free + weakly clamped."])
+
+
+def final_line(metrics: list[dict]) -> str:
+    """The last accuracies: of one run, or mean and standard deviation over the runs."""
+    last = [row for row in metrics if row["epoch"] == metrics[-1]["epoch"]]
+    parts = [f"after epoch {last[0]['epoch']}:"]
+    for name in ("train", "test"):
+        percent = [100 * float(row[f"{name}_accuracy"]) for row in last]
+        spread = f" ± {statistics.stdev(percent):.2f}" if len(percent) > 1 else ""
+        parts.append(f"{name} accuracy {statistics.mean(percent):.2f}{spread} %")
+    return "   ".join(parts)
+
+
+def run_summary(path: Path) -> str:
+    """What a run directory holds: status, result so far, settings.
+
+    Raises:
+        FileError: it is no run directory, or a file of it can't be read.
+    """
+    try:
+        status = json.loads((path / store.STATUS).read_text())
+        settings = json.loads((path / store.PROVENANCE).read_text())
+        with (path / store.METRICS).open(newline="") as file:
+            metrics = list(csv.DictReader(file))
+        lines = [f"{path}: {status['status']}, epoch {status['epoch']}"]
+        lines += [final_line(metrics)] if metrics else []
+        lines += [f"engine {settings['engine']}, {settings['dtype']}, {settings['threads']} threads, {settings['cpu']}"]
+    except (OSError, ValueError, KeyError) as error:
+        raise FileError(f"{path}: no readable run directory ({error}); give one that `ghostnet train` made") from error
+    experiment = config.from_mapping(config.read_toml(path / store.CONFIG))
+    return "\n".join([*lines, "", experiment.to_toml().rstrip()])
