@@ -59,7 +59,9 @@ def _train_parser(commands) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
     parser.add_argument("--engine", choices=ENGINES, default="cpu", help="cpu: compiled; reference: NumPy, slow")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
-    parser.add_argument("--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
     for spec in dataclasses.fields(config.Experiment):

@@ -42,9 +42,7 @@ class Experiment:
     free_steps: int = _doc("Euler steps of the free phase")
     clamped_steps: int = _doc("Euler steps of the weakly clamped phase")
     eta: tuple[float, ...] = _doc("learning rates η_k of W_1 … W_N (1/s; MB: applied once, no unit)")
-    eta_ghost: tuple[float, ...] = _doc(
-        "learning rates η^g_k of the lateral weights of each hidden layer (1/s)"
-    )
+    eta_ghost: tuple[float, ...] = _doc("learning rates η^g_k of the lateral weights of each hidden layer (1/s)")
     init: float = _doc("initial weights are uniform in [-init, init]")
     batch: int = _doc("examples presented together")
     rule: str = _doc("form of rule (6): difference of rates, or derivative", default="difference")
@@ -81,9 +79,7 @@ class Experiment:
         """The experiment as TOML text. Fields that are None are left out: TOML has no null."""
         values = ((spec.name, getattr(self, spec.name)) for spec in dataclasses.fields(self))
         # JSON's strings, numbers and arrays of them are TOML's too.
-        return "".join(
-            f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None
-        )
+        return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None)
 
 
 def from_mapping(values: dict) -> Experiment:
@@ -191,9 +187,7 @@ def _check_numbers(e: Experiment) -> None:
 
 def _check_shapes(e: Experiment) -> None:
     hidden = e.depth - 1
-    _require(
-        len(e.sizes) >= 2, f"sizes = {e.sizes}: expected input, hidden and output sizes, such as 784 500 10"
-    )
+    _require(len(e.sizes) >= 2, f"sizes = {e.sizes}: expected input, hidden and output sizes, such as 784 500 10")
     for name in ("sizes", "ghosts"):
         _require(
             min(getattr(e, name), default=1) >= 1,
@@ -202,22 +196,16 @@ def _check_shapes(e: Experiment) -> None:
     for name, wanted, why in (("ghosts", hidden, "hidden layer"), ("eta", e.depth, "matrix W_k"),
                               ("eta_ghost", hidden, "hidden layer")):  # fmt: skip
         got = len(getattr(e, name))
-        _require(
-            got == wanted, f"{name} has {got} values: expected {wanted}, one per {why} of sizes {e.sizes}"
-        )
+        _require(got == wanted, f"{name} has {got} values: expected {wanted}, one per {why} of sizes {e.sizes}")
     if e.plasticity.paired:
         _require(
             e.ghosts == e.sizes[2:],
             f"ghosts = {e.ghosts}: {e.model} pairs every ghost with a unit above; expected {e.sizes[2:]}",
         )
     if e.plasticity.clips:
-        _require(
-            e.clip is not None and e.clip > 0, f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|"
-        )
+        _require(e.clip is not None and e.clip > 0, f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|")
     else:
         _require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
     _require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
     _require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
-    _require(
-        len(set(e.seeds)) == len(e.seeds), f"seeds = {e.seeds}: a seed twice gives the same network twice"
-    )
+    _require(len(set(e.seeds)) == len(e.seeds), f"seeds = {e.seeds}: a seed twice gives the same network twice")

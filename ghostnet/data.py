@@ -141,9 +141,7 @@ def scale(images: np.ndarray, dtype: DTypeLike) -> np.ndarray:
     """
     images = np.asarray(images)
     if images.dtype != np.uint8:
-        raise DataError(
-            f"scale: expected uint8 pixels, got {images.dtype}; pass images as `load` returns them"
-        )
+        raise DataError(f"scale: expected uint8 pixels, got {images.dtype}; pass images as `load` returns them")
     # A division, because x * (1 / 255) rounds twice and ends one ulp off for many x.
     return np.divide(images, 255, dtype=dtype)
 
@@ -156,9 +154,7 @@ def one_hot(labels: ArrayLike, classes: int, dtype: DTypeLike) -> np.ndarray:
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu" or np.any((labels < 0) | (labels >= classes)):
-        raise DataError(
-            f"one_hot: expected integer labels from 0 to {classes - 1}; check the output layer's size"
-        )
+        raise DataError(f"one_hot: expected integer labels from 0 to {classes - 1}; check the output layer's size")
     return (labels[..., None] == np.arange(classes)).astype(dtype)
 
 
@@ -193,9 +189,7 @@ def _read_header(stream: BinaryIO, max_bytes: int) -> tuple[bytes, tuple[int, ..
     """The header's bytes and the shape it declares; DataError (without file name) if not readable here."""
     magic = bytes(_read_up_to(stream, 4))
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError(
-            f"not an IDX file (begins with {magic.hex(' ') or 'nothing'}); expected 00 00 08 first"
-        )
+        raise DataError(f"not an IDX file (begins with {magic.hex(' ') or 'nothing'}); expected 00 00 08 first")
     code, axes = magic[2:]
     if code != _UINT8:
         kind = _TYPES.get(code, "an unknown type")
@@ -210,9 +204,7 @@ def _read_header(stream: BinaryIO, max_bytes: int) -> tuple[bytes, tuple[int, ..
         raise DataError(f"declares an empty array of shape {shape}; every dimension has to be at least 1")
     declared = len(magic) + len(sizes) + math.prod(shape)
     if declared > max_bytes:
-        raise DataError(
-            f"declares {declared} bytes, max_bytes is {max_bytes}; raise that if you trust the file"
-        )
+        raise DataError(f"declares {declared} bytes, max_bytes is {max_bytes}; raise that if you trust the file")
     return magic + sizes, shape
 
 
@@ -285,9 +277,7 @@ def _assemble(name: str, sources: Sequence[Path | Traversable], hashes: Sequence
     arrays = [_read(source, _MAX_BYTES, sha256) for source, sha256 in zip(sources, hashes, strict=True)]
     for source, array, axes in zip(sources, arrays, (3, 1, 3, 1), strict=True):
         if array.ndim != axes:
-            raise _refusal(
-                source, f"{array.ndim} dimensions, expected {axes}; are images and labels swapped?"
-            )
+            raise _refusal(source, f"{array.ndim} dimensions, expected {axes}; are images and labels swapped?")
     for images, labels in ((0, 1), (2, 3)):
         if len(arrays[images]) != len(arrays[labels]):
             counts = f"{len(arrays[labels])} labels for the {len(arrays[images])} images of {sources[images]}"

@@ -69,8 +69,6 @@ def build(experiment: Experiment) -> Network:
     lanes = (e.batch,) if e.plasticity.fast_gp else ()
     W_gp = [None, *(uniform(Stream.W_GP, k, (*lanes, n[k], m[k])) for k in hidden)]
     zeros = [np.zeros((len(e.seeds), e.batch, units)) for units in (*n[1:], *e.ghosts)]
-    network = Network(
-        e, Weights(W, B, W_pg, W_gp), State([None, *zeros[: e.depth]], [None, *zeros[e.depth :]])
-    )
+    network = Network(e, Weights(W, B, W_pg, W_gp), State([None, *zeros[: e.depth]], [None, *zeros[e.depth :]]))
     network.weights = network.weights._replace(B=feedback(W, B, network.constants))
     return network

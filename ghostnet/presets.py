@@ -6,15 +6,11 @@ from ghostnet.config import Experiment, require_known
 
 _MA = dict(model="MA", batch=100, dt=0.001, tau=0.01, beta=10.0, free_steps=200, clamped_steps=200)  # Table 2
 _MA_PRIME = dict(_MA, model="MA-prime", beta=0.2, clip=2.0)  # Table 3
-_MB = dict(
-    model="MB", batch=1, dt=0.005, tau=0.01, beta=0.1, clamped_steps=40, init=0.05, epochs=50
-)  # Table 4
+_MB = dict(model="MB", batch=1, dt=0.005, tau=0.01, beta=0.1, clamped_steps=40, init=0.05, epochs=50)  # Table 4
 
 
 def _one_hidden_ma(units: int) -> dict:
-    return dict(
-        _MA, sizes=(784, units, 10), ghosts=(10,), init=0.2, epochs=200, eta=(0.1, 0.1), eta_ghost=(0.05,)
-    )
+    return dict(_MA, sizes=(784, units, 10), ghosts=(10,), init=0.2, epochs=200, eta=(0.1, 0.1), eta_ghost=(0.05,))
 
 
 def _one_hidden_mb(units: int, eta: tuple) -> dict:

@@ -21,7 +21,12 @@ class Progress:
 
     def __init__(self, total: int, shown: bool = True):
         self._bar = tqdm(total=total, unit=" presentations", disable=not (shown and sys.stderr.isatty()), leave=False)
-        self._logs, self._start, self._done, self._total = shown and self._bar.disable, time.monotonic(), 0, total
+        self._logs, self._start, self._done, self._total = (
+            shown and self._bar.disable,
+            time.monotonic(),
+            0,
+            total,
+        )
         self._last = self._start
         self._what = ""
 

@@ -28,7 +28,10 @@ _COLUMNS = {  # heading: what an experiment shows under it
 
 def presets_table() -> str:
     """Every preset and its settings, one per line."""
-    rows = [["preset", *_COLUMNS], *([name, *(cell(e) for cell in _COLUMNS.values())] for name, e in PRESETS.items())]
+    rows = [
+        ["preset", *_COLUMNS],
+        *([name, *(cell(e) for cell in _COLUMNS.values())] for name, e in PRESETS.items()),
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([*lines, "", "tau is 0.01 s throughout; steps are free + weakly clamped."])

@@ -76,9 +76,13 @@ class Simulator:
         e, values = self.experiment, np.asarray(values)
         wanted = (len(e.seeds), e.batch, units)
         if values.ndim == 3:
-            values = np.broadcast_to(values[:, None], (len(values), *wanted)) if values.shape[1:] == wanted[1:] else values
+            values = (
+                np.broadcast_to(values[:, None], (len(values), *wanted)) if values.shape[1:] == wanted[1:] else values
+            )
         if values.ndim != 4 or values.shape[1:] != wanted:
-            raise ConfigError(f"{name} has shape {values.shape}: expected (presentations, [runs {wanted[0]},] {wanted[1]}, {units})")
+            raise ConfigError(
+                f"{name} has shape {values.shape}: expected (presentations, [runs {wanted[0]},] {wanted[1]}, {units})"
+            )
         return values
 
 

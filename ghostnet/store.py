@@ -42,7 +42,9 @@ def publish(path: Path, content: bytes) -> None:
         if temporary:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
-        raise FileError(f"{path}: can't be written ({error.strerror}; {len(content)} bytes needed{_free(path)})") from error
+        raise FileError(
+            f"{path}: can't be written ({error.strerror}; {len(content)} bytes needed{_free(path)})"
+        ) from error
 
 
 def _free(path: Path) -> str:

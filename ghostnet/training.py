@@ -87,7 +87,10 @@ def train(
 
 def _fitting_data(e: Experiment) -> data.Dataset:
     dataset = data.load(e.data)
-    for field, index, wanted, what in (("sizes", 0, dataset.pixels, "inputs"), ("sizes", -1, dataset.classes, "outputs")):
+    for field, index, wanted, what in (
+        ("sizes", 0, dataset.pixels, "inputs"),
+        ("sizes", -1, dataset.classes, "outputs"),
+    ):
         if getattr(e, field)[index] != wanted:
             raise ConfigError(f"{field} = {e.sizes}: {e.data} needs {wanted} {what}")
     if e.train_examples > len(dataset.train_images):

@@ -3,9 +3,9 @@
     python sims/jax_peer.py mb --presentations 200 --cpu 1
     python sims/jax_peer.py ma --sizes 784 500 10 --feedback FA --presentations 3 --images images.npy
 
-prints one JSON line with the seconds per presentation (float32, one CPU thread, compiled and warmed up before
-the clock starts). Needs only jax and numpy and imports nothing of ghostnet. With --npz-in and --npz-out another
-process can give it weights and inputs and compare what comes out. Equation numbers: arXiv:1911.08585 (2019).
+prints one JSON line with the seconds per presentation (float32, one CPU thread, compiled and warmed up first).
+Needs only jax and numpy and imports nothing of ghostnet. With --npz-in and --npz-out another process can give it
+weights and inputs and compare what comes out. Equation numbers: arXiv:1911.08585 (2019).
 """
 
 import argparse
@@ -26,8 +26,7 @@ DEFAULTS = {  # mb-500 and ma-500 of the paper, eta by feedback
 
 
 def options():
-    style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=style)
+    parser = argparse.ArgumentParser(description="Times the equations in plain JAX; see the top of the file.")
     add = parser.add_argument
     add("model", choices=("mb", "ma"))
     add("--sizes", type=int, nargs="+", default=[784, 500, 10])
@@ -86,7 +85,7 @@ class Settings(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Lists by the paper's k, None where there is none. MB: W_gp[k] (batch, n_k, m_k); TF: every B[k] is None."""
+    """Lists by the paper's k, None where there is none. MB: W_gp[k] (batch, n_k, m_k); TF: B all None."""
 
     W: list
     B: list
@@ -101,16 +100,16 @@ class State(NamedTuple):
     g: list
 
 
-# Tried, in µs a step (presentation time / steps) on one Sapphire Rapids core, jax 0.10.2, quiet medians:
-#   mb-500 TF  as it stands here 2.5
-#              W_gp as (n_k, m_k), its short axis contiguous: +1.5
-#              batch axis kept: einsum 4.9; multiply and sum 3.3, with W_gp transposed 3.0; vmap over a batch of one 2.6
-#              r @ W.T for W @ r: +0.4 (and three times the compile time); W_2^T stored for the forward product: 5.7
-#              every product as multiply and sum: 6.9; [W_2; W_pg] stacked: no gain; ρ through tanh: no gain
-#              unroll 1: 2.7, 2: 2.5, 4: 2.4, 10: 3.2, 20: 4 and more
-#   ma-500 TF  unroll 1: 840, 2: 780, 4: 820; W_1 stored transposed: +5 % of the clamped phase, which is 85 % of it all
-#              and whose two products per step run at 110 GFLOP/s, so no other layout has room to help
-# XLA options (fast math, vector width, scheduler, XNNPACK): within 5 %. Not taken as no longer plain: skipping zero pixels.
+# Tried, in µs a step (time of a presentation / steps), one Sapphire Rapids core, jax 0.10.2, quiet medians:
+# mb-500 TF  as here, unroll 1: 2.7, 2: 2.45, 4: 2.4, 10: 3.2, 20: 4. Each of the next at unroll 1:
+#            W_gp as (n_k, m_k), its short axis contiguous: 4.3; W_2^T stored for the forward product: 5.7
+#            batch axis kept: einsum 4.9, multiply and sum 3.3, W_gp transposed 3.1, vmap over one example 2.8
+#            all products as multiply and sum: 6.9; [W_2; W_pg] stacked or rho through tanh: no gain
+#            r @ W.T instead of W @ r for one example: 3.3 (and at unroll 4 three times the compile time)
+# ma-500 TF  unroll 1: 860, 2: 790, 4: 825; the two products with W_1 are nearly 90 % of the time and run at
+#            110 GFLOP/s; storing W_1 transposed makes them 5 % slower
+# XLA's options (fast math, vector width, scheduler, XNNPACK) change less than 5 %. Not taken, as no longer plain:
+# skipping the zero pixels, the Gram matrix for W_1 in MA's clamped phase.
 UNROLL = {"mb": 4, "ma": 2}
 
 

@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import struct
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as st_numpy
 
 from ghostnet import data
-from ghostnet.errors import DataError
+from idx_files import FILES, idx_bytes, refusal, small_parts, write_parts
 
-FILES = data._FILES
 FILES_GZ = tuple(f"{file}.gz" for file in FILES)
-
-calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
-small_arrays = st_numpy.arrays(np.uint8, st_numpy.array_shapes(min_dims=1, max_dims=4, max_side=5))
-
-
-def idx_bytes(array):
-    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
-def small_parts():
-    """Four arrays that fit together: 5 and 3 images of 2 × 3 pixels, labels up to 2 and up to 4."""
-    images = np.arange(30, dtype=np.uint8).reshape(5, 2, 3)
-    return [images, np.array([0, 1, 2, 0, 1], np.uint8), images[:3] + 100, np.array([4, 3, 0], np.uint8)]
-
-
-def write_parts(folder, arrays, names=FILES):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in zip(names, arrays, strict=True):
-        content = idx_bytes(array)
-        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
-    return folder
-
-
-def refusal(function, *arguments, **options):
-    """The text of the DataError a call has to raise, held to be a single line."""
-    with pytest.raises(DataError) as caught:
-        function(*arguments, **options)
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
-
-
-@pytest.fixture(scope="session")
-def scratch(tmp_path_factory):
-    """One file overwritten by every example of a hypothesis test."""
-    return tmp_path_factory.mktemp("idx") / "array"
 
 
 @pytest.fixture
@@ -101,125 +58,13 @@ def test_mnist_is_held_to_its_hash_and_the_file_named(monkeypatch):
 def test_the_notice_lists_the_hashes_the_code_checks():
     notice = data.importlib.resources.files("ghostnet") / "datasets" / "mnist" / "NOTICE"
     lines = notice.read_text(encoding="utf-8").splitlines()
-    assert lines[-4:] == [
-        f"{sha256}  {file}" for file, sha256 in zip(FILES, data._SHA256["mnist"], strict=True)
-    ]
+    assert lines[-4:] == [f"{sha256}  {file}" for file, sha256 in zip(FILES, data._SHA256["mnist"], strict=True)]
 
 
 def test_only_a_download_imports_pooch():
     code = "import sys, ghostnet.data as d; d.load('mnist'); print('pooch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-
-
-@calm
-@given(array=small_arrays, zipped=st.booleans(), share=st.floats(0, 1, exclude_max=True))
-def test_a_whole_file_is_read_back_and_a_part_of_it_refused(scratch, array, zipped, share):
-    content = idx_bytes(array)
-    file = gzip.compress(content, 1) if zipped else content
-    scratch.write_bytes(file)
-    got = data.read_idx(scratch, max_bytes=len(content))
-    assert got.dtype == np.uint8 and got.shape == array.shape and np.array_equal(got, array)
-    assert "max_bytes" in refusal(data.read_idx, scratch, max_bytes=len(content) - 1)
-    scratch.write_bytes(file[: int(share * len(file))])
-    refusal(data.read_idx, scratch)
-
-
-@st.composite
-def damaged_files(draw):
-    """(content before, file after) a few mutations of a valid file, most of them where headers are."""
-    array, zipped = draw(small_arrays), draw(st.booleans())
-    content = idx_bytes(array)
-    file = bytearray(gzip.compress(content, 1, mtime=0) if zipped else content)
-    for _ in range(draw(st.integers(1, 3))):
-        kind = draw(st.sampled_from(["change", "insert", "cut", "repeat"]))
-        at = draw(st.integers(0, 20) | st.integers(0, len(file))) % (len(file) + 1)
-        if kind == "change":
-            file[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
-        elif kind == "insert":  # at the end, too
-            file[at:at] = draw(st.binary(min_size=1, max_size=8))
-        elif kind == "cut":
-            del file[at:]
-        else:
-            file *= 2
-    return content, bytes(file)
-
-
-@calm
-@given(damaged=damaged_files())
-def test_a_damaged_file_is_refused_or_read_as_what_it_holds(scratch, damaged):
-    content, file = damaged
-    scratch.write_bytes(file)
-    try:
-        got = data.read_idx(scratch, max_bytes=1 << 20)
-    except DataError as error:
-        assert str(error).startswith(str(scratch)) and len(str(error).splitlines()) == 1
-        return
-    # A plain file has no checksum, so it is whatever it says; gzip's CRC leaves only the original.
-    assert idx_bytes(got) == (content if file[:2] == b"\x1f\x8b" else file)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "begins with nothing"),
-        (b"\0\0\x08", "not an IDX file"),
-        (b"\x89PNG\r\n", "begins with 89 50 4e 47"),
-        (b"\0\0\x0d\x01\0\0\0\x01\0\0\0\0", "holds float32"),
-        (b"\0\0\x07\x01\0\0\0\x01\0", "holds an unknown type (IDX type 0x07)"),
-        (b"\0\0\x08\0\x01", "declares 0 dimensions"),
-        (b"\0\0\x08\x05" + b"\0\0\0\x01" * 5 + b"\x01", "declares 5 dimensions"),
-        (b"\0\0\x08\x02\0\0\0\x01\0\0", "truncated in its header"),
-        (b"\0\0\x08\x02\0\0\0\x01\0\0\0\0", "empty array of shape (1, 0)"),
-        (b"\0\0\x08\x01\0\0\0\x02\x07", "truncated: 1 of 2"),
-        (b"\0\0\x08\x01\0\0\0\x01\x07\x08", "goes on after its 1 declared"),
-        (b"\0\0\x08\x04" + b"\xff" * 16, "max_bytes is 1073741824"),
-    ],
-)
-@pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
-def test_a_refusal_names_file_and_reason(tmp_path, content, reason, zipped):
-    path = tmp_path / "bad-idx"
-    path.write_bytes(gzip.compress(content) if zipped else content)
-    text = refusal(data.read_idx, path)
-    assert text.startswith(f"{path}: ") and reason in text
-
-
-@pytest.mark.parametrize("path", ["missing", ".", "nul\0byte", "two\nlines"])
-def test_a_path_that_cannot_be_read_is_refused(tmp_path, monkeypatch, path):
-    monkeypatch.chdir(tmp_path)
-    assert "can't be read" in refusal(data.read_idx, path)
-
-
-@pytest.mark.parametrize("at", [-8, -4], ids=["crc", "length"])
-def test_gzip_checks_are_made(tmp_path, at):
-    file = bytearray(gzip.compress(idx_bytes(np.arange(9, dtype=np.uint8))))
-    file[at] ^= 1
-    (tmp_path / "a.gz").write_bytes(file)
-    assert "damaged gzip" in refusal(data.read_idx, tmp_path / "a.gz")
-
-
-BOMB = bytes(1 << 26)
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"\0\0\x08\x01\x3f\xff\xff\xf8abc", "truncated: 3 of"),
-        (b"\0\0\x08\x01\xff\xff\xff\xff" + BOMB, "max_bytes"),
-        (b"\0\0\x08\x01\0\0\0\x0a" + BOMB, "goes on after"),
-        (BOMB, "declares 0 dimensions|holds an unknown type"),
-    ],
-    ids=["declares-a-gibibyte", "declares-more", "declares-ten-bytes", "declares-nothing"],
-)
-def test_memory_follows_what_a_file_holds_not_what_it_declares(tmp_path, content, reason):
-    (tmp_path / "bomb").write_bytes(gzip.compress(content, 1))
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match=reason):
-            data.read_idx(tmp_path / "bomb")
-        assert tracemalloc.get_traced_memory()[1] < 1 << 22
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -261,9 +106,7 @@ def test_a_directory_without_one_of_the_files_is_refused_by_its_name(tmp_path):
 @pytest.mark.parametrize("name", ["MNIST", "fashion_mnist", "./no/folder", "a\0b\n", "x" * 5000])
 def test_an_unknown_name_gets_the_choices_and_the_nearest(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    nearest = {"MNIST": "; did you mean 'mnist'?", "fashion_mnist": "; did you mean 'fashion-mnist'?"}.get(
-        name, ""
-    )
+    nearest = {"MNIST": "; did you mean 'mnist'?", "fashion_mnist": "; did you mean 'fashion-mnist'?"}.get(name, "")
     assert refusal(data.load, name).endswith(f"'mnist', 'fashion-mnist' or a directory of IDX files{nearest}")
 
 
@@ -293,9 +136,7 @@ def test_fashion_mnist_is_fetched_from_the_mirror_that_answers_and_held_to_its_h
     assert data.load("fashion-mnist").pixels == 6
     known = [f"sha256:{sha256}" for sha256 in data._FASHION_GZ_SHA256]
     wanted = list(zip(FILES_GZ, known, strict=True))
-    assert requests == [
-        (mirror + file, sha256) for file, sha256 in wanted for mirror in data._FASHION_MIRRORS
-    ]
+    assert requests == [(mirror + file, sha256) for file, sha256 in wanted for mirror in data._FASHION_MIRRORS]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

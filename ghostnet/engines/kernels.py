@@ -81,24 +81,64 @@ def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, al
         if width - i >= COLUMNS * lanes:
             while rows - p >= ROWS:
                 simd.multiply_wide_rows(
-                    mem, c + p * c_row + i, c_row, a + p * a_row, a_row, a_column, count, m + i, m_row, alpha, keep
+                    mem,
+                    c + p * c_row + i,
+                    c_row,
+                    a + p * a_row,
+                    a_row,
+                    a_column,
+                    count,
+                    m + i,
+                    m_row,
+                    alpha,
+                    keep,
                 )
                 p += ROWS
             while p < rows:
                 simd.multiply_wide(
-                    mem, c + p * c_row + i, c_row, a + p * a_row, a_row, a_column, count, m + i, m_row, alpha, keep
+                    mem,
+                    c + p * c_row + i,
+                    c_row,
+                    a + p * a_row,
+                    a_row,
+                    a_column,
+                    count,
+                    m + i,
+                    m_row,
+                    alpha,
+                    keep,
                 )
                 p += 1
             i += COLUMNS * lanes
         else:
             while rows - p >= ROWS:
                 simd.multiply_rows(
-                    mem, c + p * c_row + i, c_row, a + p * a_row, a_row, a_column, count, m + i, m_row, alpha, keep
+                    mem,
+                    c + p * c_row + i,
+                    c_row,
+                    a + p * a_row,
+                    a_row,
+                    a_column,
+                    count,
+                    m + i,
+                    m_row,
+                    alpha,
+                    keep,
                 )
                 p += ROWS
             while p < rows:
                 simd.multiply_one(
-                    mem, c + p * c_row + i, c_row, a + p * a_row, a_row, a_column, count, m + i, m_row, alpha, keep
+                    mem,
+                    c + p * c_row + i,
+                    c_row,
+                    a + p * a_row,
+                    a_row,
+                    a_column,
+                    count,
+                    m + i,
+                    m_row,
+                    alpha,
+                    keep,
                 )
                 p += 1
             i += lanes
@@ -187,21 +227,31 @@ def rates(mem, s, r, rows, units, width, transfer):
     lanes = VECTOR_BYTES // mem.itemsize
     for i in range(0, rows * width, lanes):
         store(mem, r + i, rho(mem, load(mem, s + i), transfer))
-    for i in range(width - lanes, rows * width, width):
-        store(mem, r + i, simd.first(load(mem, r + i), units - (width - lanes)))
+    clear_padding(mem, r, rows, units, width)
+
+
+@jit
+def clear_padding(mem, start, rows, units, width):
+    """Zero what lies beyond `units` in every row."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    for last in range(units // lanes * lanes, width, lanes):
+        for i in range(start + last, start + rows * width, width):
+            store(mem, i, simd.first(load(mem, i), units - last))
 
 
 @jit
 def signals(mem, at, c):
     """ρ(s_k) - ρ(s_k - e_k), or ρ'(s_k) e_k, for every k: the postsynaptic factor of (6) and (16)."""
+    lanes = VECTOR_BYTES // mem.itemsize
     for k in range(1, at.shape[0]):
-        s, r, e, d = at[k, S], at[k, R], at[k, E], at[k, D]
-        for i in range(0, c.batch * at[k, WIDTH], VECTOR_BYTES // mem.itemsize):
+        s, r, e, d, width = at[k, S], at[k, R], at[k, E], at[k, D], at[k, WIDTH]
+        for i in range(0, c.batch * width, lanes):
             S_i, R_i, E_i = load(mem, s + i), load(mem, r + i), load(mem, e + i)
             if c.derivative:
                 store(mem, d + i, rho_slope(mem, S_i, R_i, c.transfer) * E_i)
             else:
-                store(mem, d + i, rho(mem, S_i, c.transfer) - rho(mem, S_i - E_i, c.transfer))
+                store(mem, d + i, R_i - rho(mem, S_i - E_i, c.transfer))
+        clear_padding(mem, d, c.batch, at[k, UNITS], width)
 
 
 @jit
@@ -263,13 +313,37 @@ def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
                 outer(mem, own, width, m, rho_g, 1, at[k, E] + b * width, width, step)  # (15)
         elif W_gp_plastic:
             multiply(
-                mem, at[k, W_GP], width, m, at[k, RHO_G], 1, ghost_width, c.batch, at[k, E], width, width, step, 1.0
+                mem,
+                at[k, W_GP],
+                width,
+                m,
+                at[k, RHO_G],
+                1,
+                ghost_width,
+                c.batch,
+                at[k, E],
+                width,
+                width,
+                step,
+                1.0,
             )  # (5)
         if W_pg_plastic:
             for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
                 store(mem, at[k, MISMATCH] + i, load(mem, at[k + 1, S] + i) - load(mem, at[k, G] + i))
             multiply(
-                mem, at[k, W_PG], width, m, at[k, MISMATCH], 1, ghost_width, c.batch, at[k, R], width, width, step, 1.0
+                mem,
+                at[k, W_PG],
+                width,
+                m,
+                at[k, MISMATCH],
+                1,
+                ghost_width,
+                c.batch,
+                at[k, R],
+                width,
+                width,
+                step,
+                1.0,
             )  # (4)
 
 
@@ -403,7 +477,19 @@ def learn_first(mem, at, c, lit, lit_count):
     for i in range(0, batch * width, VECTOR_BYTES // mem.itemsize):
         store(mem, at[1, D_SUM] + i, load(mem, at[1, D_SUM] + i) + load(mem, at[1, D] + i))
     multiply(
-        mem, at[1, DRIVE], width, batch, at[0, GRAM], batch, 1, batch, at[1, D], width, width, c.dt * c.eta[1], 1.0
+        mem,
+        at[1, DRIVE],
+        width,
+        batch,
+        at[0, GRAM],
+        batch,
+        1,
+        batch,
+        at[1, D],
+        width,
+        width,
+        c.dt * c.eta[1],
+        1.0,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from ghostnet.config import Experiment
 from ghostnet.engines import kernels as at
 from ghostnet.engines.simd import VECTOR_BYTES, lanes
-from ghostnet.equations import State, Weights, feedback
+from ghostnet.equations import State, Weights
 from ghostnet.network import Network
 
 
@@ -25,8 +25,8 @@ class Layout:
         self.size = 0
         e, N, t = experiment, experiment.depth, self.table
         m = (0, *e.ghosts, 0)
-        t[:, at.UNITS], t[:, at.WIDTH] = e.sizes, [self._padded(n) for n in e.sizes]
-        t[:-1, at.GHOSTS], t[:-1, at.GHOST_WIDTH] = m[:-1], [self._padded(units) for units in m[:-1]]
+        t[:, at.UNITS], t[:, at.WIDTH] = e.sizes, [self._width(n) for n in e.sizes]
+        t[:-1, at.GHOSTS], t[:-1, at.GHOST_WIDTH] = m[:-1], [self._width(units) for units in m[:-1]]
         width, ghost_width = t[:, at.WIDTH], t[:, at.GHOST_WIDTH]
         for k in range(1, N):
             self._take(k, (at.G, at.RHO_G, at.GHOST_DRIVE, at.MISMATCH), e.batch * ghost_width[k])
@@ -50,6 +50,10 @@ class Layout:
     def _padded(self, units: int) -> int:
         return -(-units // lanes(self.dtype)) * lanes(self.dtype)
 
+    def _width(self, units: int) -> int:
+        """Row length: an odd number of vectors, so that rows do not meet in the same cache sets (4 KiB aliasing)."""
+        return (self._padded(units) // lanes(self.dtype) | 1) * lanes(self.dtype)
+
     def _take(self, k: int, columns: tuple[int, ...], count: int) -> None:
         for column in columns:
             self.table[k, column] = self.size
@@ -70,7 +74,12 @@ class Layout:
 
     def views(self, mem: np.ndarray) -> tuple[Weights, State]:
         """The weights and activities in `mem` in the paper's shapes, as views; under TF, B is a view of W."""
-        e, n, m, N = self.experiment, self.experiment.sizes, (0, *self.experiment.ghosts), self.experiment.depth
+        e, n, m, N = (
+            self.experiment,
+            self.experiment.sizes,
+            (0, *self.experiment.ghosts),
+            self.experiment.depth,
+        )
         width, ghost_width = self.table[:, at.WIDTH].tolist(), self.table[:, at.GHOST_WIDTH].tolist()
         hidden, own = range(1, N), (e.batch,) if e.plasticity.fast_gp else ()
         W = [None, self._block(mem, 1, at.W, (n[0], n[1]), width[1]).mT]

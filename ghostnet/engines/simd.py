@@ -144,7 +144,9 @@ def first(typingctx, value, count):
         value, count = args
         index = ir.VectorType(ir.IntType(32), value.type.count)
         lane = ir.Constant(index, list(range(value.type.count)))
-        limit = builder.insert_element(ir.Constant(index, ir.Undefined), builder.trunc(count, index.element), index.element(0))
+        limit = builder.insert_element(
+            ir.Constant(index, ir.Undefined), builder.trunc(count, index.element), index.element(0)
+        )
         limit = builder.shuffle_vector(limit, limit, ir.Constant(index, None))
         return builder.select(builder.icmp_signed("<", lane, limit), value, ir.Constant(value.type, None))
 
