@@ -12,7 +12,7 @@ from ghostnet.simulator import available_cpus
 
 def report() -> str:
     """Versions, processor, threads, BLAS, directories and GPU, one per line."""
-    from ghostnet.engines import kernels, simd  # loads Numba, which takes a second
+    from ghostnet.engines import compiled, simd  # loads Numba, which takes a second
 
     blas = [f"{lib['internal_api']} {lib['version']}, {lib['num_threads']} threads" for lib in threadpool_info()]
     lines = [
@@ -20,7 +20,7 @@ def report() -> str:
         f"processor     {store.cpu_name()}, {available_cpus()} of {os.cpu_count()} CPUs allowed",
         f"vectors       {8 * simd.VECTOR_BYTES} bits",
         f"BLAS          {'; '.join(blas)}",
-        f"kernel cache  {kernels.cache_directory()}",
+        f"kernel cache  {compiled.cache_directory()}",
         f"data          {os.environ.get('GHOSTNET_DATA', 'bundled MNIST (GHOSTNET_DATA is not set)')}",
         f"GPU           {_gpu()}",
     ]

@@ -3,9 +3,9 @@
     python sims/jax_peer.py mb --presentations 200 --cpu 1
     python sims/jax_peer.py ma --sizes 784 500 10 --feedback FA --presentations 3 --images images.npy
 
-prints one JSON line with the seconds per presentation (float32, one CPU thread, compiled and warmed up first).
-Needs only jax and numpy and imports nothing of ghostnet. With --npz-in and --npz-out another process can give it
-weights and inputs and compare what comes out. Equation numbers: arXiv:1911.08585 (2019).
+prints one JSON line: seconds per presentation (float32, one CPU thread, compiled and warmed up first).
+Needs only jax and numpy and imports nothing of ghostnet. With --npz-in and --npz-out another process can give
+it weights and inputs and compare what comes out. Equation numbers: arXiv:1911.08585 (2019).
 """
 
 import argparse
@@ -100,16 +100,17 @@ class State(NamedTuple):
     g: list
 
 
-# Tried, in µs a step (time of a presentation / steps), one Sapphire Rapids core, jax 0.10.2, quiet medians:
-# mb-500 TF  as here, unroll 1: 2.7, 2: 2.45, 4: 2.4, 10: 3.2, 20: 4. Each of the next at unroll 1:
-#            W_gp as (n_k, m_k), its short axis contiguous: 4.3; W_2^T stored for the forward product: 5.7
-#            batch axis kept: einsum 4.9, multiply and sum 3.3, W_gp transposed 3.1, vmap over one example 2.8
-#            all products as multiply and sum: 6.9; [W_2; W_pg] stacked or rho through tanh: no gain
-#            r @ W.T instead of W @ r for one example: 3.3 (and at unroll 4 three times the compile time)
-# ma-500 TF  unroll 1: 860, 2: 790, 4: 825; the two products with W_1 are nearly 90 % of the time and run at
+# Tried, in µs a step (time of a presentation / steps): one Sapphire Rapids core, jax 0.10.2, the fastest of 7 to 15
+# passes, variants interleaved in one process (the core was shared; medians are 5 to 20 % above and rank alike).
+# mb-500 TF  as here, unroll 1: 2.7, 2: 2.55, 4: 2.5, 10: 2.85, 20: 3.8
+#            r @ W.T instead of W @ r for one example: 2.9 (and 6.5 s to compile instead of 2 s); vmap over it: 2.55
+#            at unroll 1: W_gp as (n_k, m_k), its short axis contiguous: 4.4; W_2^T stored for the forward product:
+#            5.6; batch axis kept: einsum 4.8, multiply and sum 3.3, W_gp transposed 3.0; all products as multiply
+#            and sum: 6.6; [W_2; W_pg] stacked, rho through tanh: no gain
+# ma-500 TF  unroll 1: 840, 2: 775, 4: 825; the two products with W_1 are nearly 90 % of the time and run at
 #            110 GFLOP/s; storing W_1 transposed makes them 5 % slower
-# XLA's options (fast math, vector width, scheduler, XNNPACK) change less than 5 %. Not taken, as no longer plain:
-# skipping the zero pixels, the Gram matrix for W_1 in MA's clamped phase.
+# XLA's options (fast math, vector width, scheduler, XNNPACK) change less than 10 %. Not taken, as no longer plain:
+# skipping the zero pixels; the Gram matrix for W_1 in MA's clamped phase.
 UNROLL = {"mb": 4, "ma": 2}
 
 

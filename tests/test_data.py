@@ -9,9 +9,9 @@ import sys
 
 import numpy as np
 import pytest
+from idx_files import FILES, idx_bytes, refusal, small_parts, write_parts
 
 from ghostnet import data
-from idx_files import FILES, idx_bytes, refusal, small_parts, write_parts
 
 FILES_GZ = tuple(f"{file}.gz" for file in FILES)
 

@@ -10,40 +10,14 @@ Sums over units, the batch and the ghosts are all one of two products: `multiply
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import NamedTuple
 
-import numba
 import numpy as np
-from platformdirs import user_cache_dir
 
 from ghostnet.engines import simd
-from ghostnet.engines.simd import COLUMNS, ROWS, VECTOR_BYTES, load, splat, store
-
-jit = numba.njit(error_model="numpy", nogil=True, _nrt=False)  # no allocation here, hence no reference counting
-
-
-def cache_directory() -> str:
-    """Where compiled kernels are kept. Numba's cache would not notice a change in `simd`, so it is named after both sources."""
-    source = b"".join(Path(module).read_bytes() for module in (__file__, simd.__file__))
-    root = numba.config.CACHE_DIR or user_cache_dir("ghostnet")
-    return f"{root}/kernels-{hashlib.sha256(source).hexdigest()[:16]}"
-
-
-def entry(function):
-    """`jit` for what Python calls, kept on disk between sessions where there is a place for it."""
-    previous = numba.config.CACHE_DIR
-    try:
-        directory = cache_directory()
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        numba.config.CACHE_DIR = directory
-        return numba.njit(error_model="numpy", nogil=True, _nrt=False, cache=True)(function)
-    except OSError:
-        return jit(function)
-    finally:
-        numba.config.CACHE_DIR = previous
-
+from ghostnet.engines.compiled import entry, jit
+from ghostnet.engines.products import clear, dots, expand, expand_and_dots, multiply, outer
+from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
 
 COLUMN_COUNT = 21
 # Columns of the layout table. Row k: layer k, as far as it has such a block.
@@ -69,135 +43,6 @@ class Settings(NamedTuple):
     fast_gp: bool
     once: bool  # (16) instead of (6)
     plastic: np.ndarray  # bool (phase, matrix), matrices in the order W, W_pg, W_gp
-
-
-@jit
-def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, alpha, keep):
-    """C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] for p < rows, q < count; A strided, C and M of `width`."""
-    lanes = VECTOR_BYTES // mem.itemsize
-    i = 0
-    while i < width:
-        p = 0
-        if width - i >= COLUMNS * lanes:
-            while rows - p >= ROWS:
-                simd.multiply_wide_rows(
-                    mem,
-                    c + p * c_row + i,
-                    c_row,
-                    a + p * a_row,
-                    a_row,
-                    a_column,
-                    count,
-                    m + i,
-                    m_row,
-                    alpha,
-                    keep,
-                )
-                p += ROWS
-            while p < rows:
-                simd.multiply_wide(
-                    mem,
-                    c + p * c_row + i,
-                    c_row,
-                    a + p * a_row,
-                    a_row,
-                    a_column,
-                    count,
-                    m + i,
-                    m_row,
-                    alpha,
-                    keep,
-                )
-                p += 1
-            i += COLUMNS * lanes
-        else:
-            while rows - p >= ROWS:
-                simd.multiply_rows(
-                    mem,
-                    c + p * c_row + i,
-                    c_row,
-                    a + p * a_row,
-                    a_row,
-                    a_column,
-                    count,
-                    m + i,
-                    m_row,
-                    alpha,
-                    keep,
-                )
-                p += ROWS
-            while p < rows:
-                simd.multiply_one(
-                    mem,
-                    c + p * c_row + i,
-                    c_row,
-                    a + p * a_row,
-                    a_row,
-                    a_column,
-                    count,
-                    m + i,
-                    m_row,
-                    alpha,
-                    keep,
-                )
-                p += 1
-            i += lanes
-
-
-@jit
-def dots(mem, c, c_row, rows, r, r_row, m, m_row, columns, width):
-    """C[p, j] = Σ_i R[p, i] M[j, i] for p < rows, j < columns, i < width."""
-    vectors = width // (VECTOR_BYTES // mem.itemsize)
-    block, p = ROWS // 2 + 1, 0
-    while rows - p >= block:
-        for j in range(0, columns - 4, 5):
-            simd.dot_rows_5(mem, c + p * c_row + j, c_row, r + p * r_row, r_row, m + j * m_row, m_row, vectors)
-        for j in range(columns - columns % 5, columns):
-            simd.dot_rows_1(mem, c + p * c_row + j, c_row, r + p * r_row, r_row, m + j * m_row, m_row, vectors)
-        p += block
-    while p < rows:
-        for j in range(0, columns - 4, 5):
-            simd.dot_5(mem, 0, 0, 0, 0.0, c + p * c_row + j, r + p * r_row, m + j * m_row, m_row, vectors)
-        for j in range(columns - columns % 5, columns):
-            simd.dot_1(mem, 0, 0, 0, 0.0, c + p * c_row + j, r + p * r_row, m + j * m_row, m_row, vectors)
-        p += 1
-
-
-@jit
-def expand(mem, e, a, a_column, count, m, m_row, width, alpha):
-    """E += alpha Σ_q a_q M[q, :]."""
-    vectors = width // (VECTOR_BYTES // mem.itemsize)
-    for q in range(0, count - 4, 5):
-        simd.expand_5(mem, e, a + q * a_column, a_column, alpha, 0, 0, m + q * m_row, m_row, vectors)
-    for q in range(count - count % 5, count):
-        simd.expand_1(mem, e, a + q * a_column, a_column, alpha, 0, 0, m + q * m_row, m_row, vectors)
-
-
-@jit
-def expand_and_dots(mem, e, a, c, r, count, m, m_row, width):
-    """E += Σ_q a_q M[q, :] and c_q = Σ_i M[q, i] R_i in one reading of M."""
-    vectors = width // (VECTOR_BYTES // mem.itemsize)
-    for q in range(0, count - 4, 5):
-        simd.both_5(mem, e, a + q, 1, 1.0, c + q, r, m + q * m_row, m_row, vectors)
-    for q in range(count - count % 5, count):
-        simd.both_1(mem, e, a + q, 1, 1.0, c + q, r, m + q * m_row, m_row, vectors)
-
-
-@jit
-def outer(mem, c, c_row, rows, a, a_row, e, width, alpha):
-    """C[p, :] += alpha a_p E."""
-    vectors = width // (VECTOR_BYTES // mem.itemsize)
-    for p in range(0, rows - 4, 5):
-        simd.outer_5(mem, c + p * c_row, c_row, a + p * a_row, a_row, alpha, e, vectors)
-    for p in range(rows - rows % 5, rows):
-        simd.outer_1(mem, c + p * c_row, c_row, a + p * a_row, a_row, alpha, e, vectors)
-
-
-@jit
-def clear(mem, start, count):
-    """Zero a block of whole vectors."""
-    for i in range(start, start + count, VECTOR_BYTES // mem.itemsize):
-        store(mem, i, splat(mem, 0.0))
 
 
 @jit
@@ -255,49 +100,59 @@ def signals(mem, at, c):
 
 
 @jit
-def currents(mem, at, c, beta):
-    """r_k, ρ(g_k), e_k, W_k r_{k-1} (k > 1) and W^pg_k r_k at the current state."""
-    N, batch = at.shape[0] - 1, c.batch
-    for k in range(1, N + 1):
-        rates(mem, at[k, S], at[k, R], batch, at[k, UNITS], at[k, WIDTH], c.transfer)
-    for k in range(1, N):
-        rates(mem, at[k, G], at[k, RHO_G], batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.transfer)
-        if batch == 1:
+def all_rates(mem, at, c):
+    """r_k and ρ(g_k) at the current state."""
+    for k in range(1, at.shape[0]):
+        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.transfer)
+    for k in range(1, at.shape[0] - 1):
+        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.transfer)
+
+
+@jit
+def output_error(mem, at, c, beta):
+    """e_N = β (y - r_N) (2)."""
+    N, strength = at.shape[0] - 1, splat(mem, beta)
+    for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
+        store(mem, at[N, E] + i, strength * (load(mem, at[N, TARGET] + i) - load(mem, at[N, R] + i)))
+
+
+@jit
+def currents(mem, at, c):
+    """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
+    for k > 1, and W^pg_k r_k."""
+    for k in range(1, at.shape[0] - 1):
+        if c.batch == 1:
             currents_of_one(mem, at, c, k)
         else:
             currents_of_batch(mem, at, c, k)
-    strength = splat(mem, beta)
-    for i in range(0, batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
-        store(mem, at[N, E] + i, strength * (load(mem, at[N, TARGET] + i) - load(mem, at[N, R] + i)))  # (2), output
 
 
 @jit
 def currents_of_one(mem, at, c, k):
-    """The exchange of hidden layer k with the layer above and with its ghosts, for a single example."""
+    """`currents` of layer k for a batch of one."""
     width, n, m, e, r = at[k, WIDTH], at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
     clear(mem, e, width)
     if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
         expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
     else:
-        expand(mem, e, at[k + 1, R], 1, n, at[k, B], width, width, 1.0)  # (2), hidden: B_k r_{k+1}
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
         dots(mem, at[k + 1, DRIVE], 0, 1, r, 0, at[k + 1, W], width, n, width)
-    expand(mem, e, at[k, RHO_G], 1, m, at[k, W_GP], width, width, -1.0)  # - W^gp_k ρ(g_k)
+    expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
     dots(mem, at[k, GHOST_DRIVE], 0, 1, r, 0, at[k, W_PG], width, m, width)
 
 
 @jit
 def currents_of_batch(mem, at, c, k):
-    """The exchange of hidden layer k with the layer above and with its ghosts."""
+    """`currents` of layer k for a whole batch."""
     width, above, ghost_width = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOST_WIDTH]
     batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
     rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
-    multiply(mem, e, width, batch, at[k + 1, R], above, 1, n, at[k, B], width, width, 1.0, 0.0)  # (2): B_k r_{k+1}
+    multiply(mem, e, width, batch, at[k + 1, R], above, 1, n, at[k, B], width, width, 1.0, 0.0)
     if c.fast_gp:
         for b in range(batch):
-            own = W_gp + b * m * width
-            expand(mem, e + b * width, rho_g + b * ghost_width, 1, m, own, width, width, -1.0)
+            expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
     else:
-        multiply(mem, e, width, batch, rho_g, ghost_width, 1, m, W_gp, width, width, -1.0, 1.0)  # - W^gp_k ρ(g_k)
+        multiply(mem, e, width, batch, rho_g, ghost_width, 1, m, W_gp, width, width, -1.0, 1.0)
     dots(mem, at[k + 1, DRIVE], above, batch, r, width, at[k + 1, W], width, n, width)
     dots(mem, at[k, GHOST_DRIVE], ghost_width, batch, r, width, at[k, W_PG], width, m, width)
 
@@ -310,7 +165,7 @@ def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
         if W_gp_plastic and c.fast_gp:
             for b in range(c.batch):
                 own, rho_g = at[k, W_GP] + b * m * width, at[k, RHO_G] + b * ghost_width
-                outer(mem, own, width, m, rho_g, 1, at[k, E] + b * width, width, step)  # (15)
+                outer(mem, own, width, m, rho_g, at[k, E] + b * width, width, step)  # (15)
         elif W_gp_plastic:
             multiply(
                 mem,
@@ -451,16 +306,18 @@ def relax(mem, s, drive, e, count, dt_tau):
 @jit
 def step(mem, at, c, beta, plastic, lit, lit_count):
     """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
-    N, batch = at.shape[0] - 1, c.batch
-    currents(mem, at, c, beta)
+    N = at.shape[0] - 1
+    all_rates(mem, at, c)
+    output_error(mem, at, c, beta)
+    currents(mem, at, c)
     learn_ghosts(mem, at, c, plastic[1], plastic[2])
     if plastic[0]:
         signals(mem, at, c)
         learn_above(mem, at, c, c.dt)
     for k in range(1, N + 1):
-        relax(mem, at[k, S], at[k, DRIVE], at[k, E], batch * at[k, WIDTH], c.dt_tau)  # (2)
+        relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
     for k in range(1, N):
-        relax(mem, at[k, G], at[k, GHOST_DRIVE], -1, batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
+        relax(mem, at[k, G], at[k, GHOST_DRIVE], -1, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
     if plastic[0]:
         learn_first(mem, at, c, lit, lit_count)
 
@@ -534,7 +391,9 @@ def finish(mem, at, c, lit, lit_count):
     if not c.once:
         settle(mem, at, c, lit, lit_count)
         return
-    currents(mem, at, c, c.beta)
+    all_rates(mem, at, c)
+    output_error(mem, at, c, c.beta)
+    currents(mem, at, c)
     signals(mem, at, c)
     learn_above(mem, at, c, 1.0)  # (16)
     if exceeds_clip(mem, at, c):

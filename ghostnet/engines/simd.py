@@ -18,8 +18,6 @@ from numba.extending import intrinsic, models, overload, register_model
 
 _AVX512 = llvmlite.binding.get_host_cpu_features().get("avx512f", False)
 VECTOR_BYTES = 64 if _AVX512 else 32
-ROWS = 6 if _AVX512 else 3  # a register tile is ROWS x 4 accumulators, 4 operands and a broadcast
-COLUMNS = 4
 
 
 class Vector(types.Type):
@@ -42,7 +40,7 @@ def lanes(dtype) -> int:
     return VECTOR_BYTES // np.dtype(dtype).itemsize
 
 
-class _Emit:
+class Emit:
     """LLVM text for one vector type over one flat array."""
 
     def __init__(self, context, builder, mem_type, mem):
@@ -110,7 +108,7 @@ def load(typingctx, mem, i):
     """The vector at mem[i:]."""
 
     def codegen(context, builder, signature, args):
-        return _Emit(context, builder, signature.args[0], args[0]).load(args[1])
+        return Emit(context, builder, signature.args[0], args[0]).load(args[1])
 
     return Vector(mem.dtype)(mem, types.int64), codegen
 
@@ -120,10 +118,21 @@ def store(typingctx, mem, i, value):
     """mem[i:] = value."""
 
     def codegen(context, builder, signature, args):
-        _Emit(context, builder, signature.args[0], args[0]).store(args[1], args[2])
+        Emit(context, builder, signature.args[0], args[0]).store(args[1], args[2])
         return context.get_dummy_value()
 
     return types.void(mem, types.int64, value), codegen
+
+
+@intrinsic
+def total(typingctx, mem, i):
+    """The sum of the vector at mem[i:]."""
+
+    def codegen(context, builder, signature, args):
+        emit = Emit(context, builder, signature.args[0], args[0])
+        return emit.total(emit.load(args[1]))
+
+    return mem.dtype(mem, types.int64), codegen
 
 
 @intrinsic
@@ -131,7 +140,7 @@ def splat(typingctx, mem, scalar):
     """A vector of mem's type with `scalar` in every lane."""
 
     def codegen(context, builder, signature, args):
-        return _Emit(context, builder, signature.args[0], args[0]).splat(args[1])
+        return Emit(context, builder, signature.args[0], args[0]).splat(args[1])
 
     return Vector(mem.dtype)(mem, mem.dtype), codegen
 
@@ -234,132 +243,3 @@ def sigmoid(typingctx, s):
 
 
 _RECIPROCAL = {32: ("arcp", "ninf"), 64: ()}
-
-
-def _multiply_tile(rows: int, columns: int):
-    """An intrinsic for C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] on rows x columns vectors, in registers."""
-
-    @intrinsic
-    def tile(typingctx, mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep):
-        def codegen(context, builder, signature, args):
-            mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep = args
-            emit = _Emit(context, builder, signature.args[0], mem)
-            cells = [(p, v) for p in range(rows) for v in range(columns)]
-            sums = {cell: cgutils.alloca_once_value(builder, emit.zero()) for cell in cells}
-            with cgutils.for_range(builder, count) as loop:
-                row = emit.offset(m, (m_row, loop.index))
-                M = [emit.load(emit.ahead(row, v)) for v in range(columns)]
-                for p in range(rows):
-                    A = emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
-                    for v in range(columns):
-                        builder.store(emit.fma(A, M[v], builder.load(sums[p, v])), sums[p, v])
-            factor, kept = emit.splat(alpha), emit.splat(keep)
-            for p, v in cells:
-                at = emit.ahead(emit.offset(c, (c_row, p)), v)
-                C = builder.fmul(kept, emit.load(at))
-                emit.store(at, emit.fma(factor, builder.load(sums[p, v]), C))
-            return context.get_dummy_value()
-
-        i, f = types.int64, mem.dtype
-        return types.void(mem, i, i, i, i, i, i, i, i, f, f), codegen
-
-    return tile
-
-
-def _dot_tile(rows: int, columns: int):
-    """An intrinsic for C[p, j] = Σ_i R[p, i] M[j, i], rows x columns dot products over `vectors` vectors, in registers."""
-
-    @intrinsic
-    def tile(typingctx, mem, c, c_row, r, r_row, m, m_row, vectors):
-        def codegen(context, builder, signature, args):
-            mem, c, c_row, r, r_row, m, m_row, vectors = args
-            emit = _Emit(context, builder, signature.args[0], mem)
-            cells = [(p, j) for p in range(rows) for j in range(columns)]
-            sums = {cell: cgutils.alloca_once_value(builder, emit.zero()) for cell in cells}
-            width = ir.IntType(64)(emit.type.count)
-            with cgutils.for_range(builder, vectors) as loop:
-                R = [emit.load(emit.offset(r, (r_row, p), (width, loop.index))) for p in range(rows)]
-                for j in range(columns):
-                    M = emit.load(emit.offset(m, (m_row, j), (width, loop.index)))
-                    for p in range(rows):
-                        builder.store(emit.fma(R[p], M, builder.load(sums[p, j])), sums[p, j])
-            for p, j in cells:
-                at = builder.add(emit.offset(c, (c_row, p)), ir.IntType(64)(j))
-                builder.store(emit.total(builder.load(sums[p, j])), emit.pointer(at))
-            return context.get_dummy_value()
-
-        i = types.int64
-        return types.void(mem, i, i, i, i, i, i, i), codegen
-
-    return tile
-
-
-def _sweep(rows: int, expand: bool, dot: bool):
-    """An intrinsic that reads `rows` rows of M once: E += alpha Σ_q a_q M[q, :] if expand, c_q = Σ_i M[q, i] R_i if dot."""
-
-    @intrinsic
-    def sweep(typingctx, mem, e, a, a_column, alpha, c, r, m, m_row, vectors):
-        def codegen(context, builder, signature, args):
-            mem, e, a, a_column, alpha, c, r, m, m_row, vectors = args
-            emit = _Emit(context, builder, signature.args[0], mem)
-            width = ir.IntType(64)(emit.type.count)
-            A = [emit.load_scalar(emit.offset(a, (a_column, q))) for q in range(rows)] if expand else []
-            A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
-            sums = [cgutils.alloca_once_value(builder, emit.zero()) for _ in range(rows if dot else 0)]
-            with cgutils.for_range(builder, vectors) as loop:
-                M = [emit.load(emit.offset(m, (m_row, q), (width, loop.index))) for q in range(rows)]
-                if expand:
-                    at = emit.offset(e, (width, loop.index))
-                    E = emit.load(at)
-                    for q in range(rows):
-                        E = emit.fma(A[q], M[q], E)
-                    emit.store(at, E)
-                if dot:
-                    R = emit.load(emit.offset(r, (width, loop.index)))
-                    for q in range(rows):
-                        builder.store(emit.fma(R, M[q], builder.load(sums[q])), sums[q])
-            for q, total in enumerate(sums):
-                builder.store(emit.total(builder.load(total)), emit.pointer(builder.add(c, ir.IntType(64)(q))))
-            return context.get_dummy_value()
-
-        i = types.int64
-        return types.void(mem, i, i, i, mem.dtype, i, i, i, i, i), codegen
-
-    return sweep
-
-
-def _outer(rows: int):
-    """An intrinsic for C[p, :] += alpha a_p E, `rows` rows."""
-
-    @intrinsic
-    def outer(typingctx, mem, c, c_row, a, a_row, alpha, e, vectors):
-        def codegen(context, builder, signature, args):
-            mem, c, c_row, a, a_row, alpha, e, vectors = args
-            emit = _Emit(context, builder, signature.args[0], mem)
-            width = ir.IntType(64)(emit.type.count)
-            A = [emit.load_scalar(emit.offset(a, (a_row, p))) for p in range(rows)]
-            A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
-            with cgutils.for_range(builder, vectors) as loop:
-                E = emit.load(emit.offset(e, (width, loop.index)))
-                for p in range(rows):
-                    at = emit.offset(c, (c_row, p), (width, loop.index))
-                    emit.store(at, emit.fma(A[p], E, emit.load(at)))
-            return context.get_dummy_value()
-
-        i = types.int64
-        return types.void(mem, i, i, i, i, mem.dtype, i, i), codegen
-
-    return outer
-
-
-multiply_wide_rows = _multiply_tile(ROWS, COLUMNS)
-multiply_wide = _multiply_tile(1, COLUMNS)
-multiply_rows = _multiply_tile(ROWS, 1)
-multiply_one = _multiply_tile(1, 1)
-dot_rows_5 = _dot_tile(ROWS // 2 + 1, 5)
-dot_rows_1 = _dot_tile(ROWS // 2 + 1, 1)
-
-expand_5, expand_1 = _sweep(5, True, False), _sweep(1, True, False)
-dot_5, dot_1 = _sweep(5, False, True), _sweep(1, False, True)
-both_5, both_1 = _sweep(5, True, True), _sweep(1, True, True)
-outer_5, outer_1 = _outer(5), _outer(1)

@@ -1,0 +1,33 @@
+"""How kernels are compiled, and where the machine code is kept between sessions."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numba
+from platformdirs import user_cache_dir
+
+_OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
+jit = numba.njit(**_OPTIONS)
+
+
+def cache_directory() -> Path:
+    """Where machine code is kept: named after the sources, for Numba looks only at the file of the outermost function."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    return Path(numba.config.CACHE_DIR or user_cache_dir("ghostnet")) / f"kernels-{digest[:16]}"
+
+
+def entry(function):
+    """`jit` for what Python calls, kept on disk where there is a place for it."""
+    previous = numba.config.CACHE_DIR
+    try:
+        directory = cache_directory()
+        directory.mkdir(parents=True, exist_ok=True)
+        numba.config.CACHE_DIR = str(directory)
+        return numba.njit(**_OPTIONS, cache=True)(function)
+    except OSError:
+        return jit(function)
+    finally:
+        numba.config.CACHE_DIR = previous

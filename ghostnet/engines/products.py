@@ -1,0 +1,93 @@
+"""Products of matrices in the flat array, made of register tiles."""
+
+from __future__ import annotations
+
+from ghostnet.engines import tiles
+from ghostnet.engines.compiled import jit
+from ghostnet.engines.simd import VECTOR_BYTES, splat, store
+from ghostnet.engines.tiles import COLUMNS, DOT_ROWS, ROWS, SWEEP
+
+
+@jit
+def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, alpha, keep):
+    """C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] for p < rows, q < count; rows of C and M `width` long."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    step = COLUMNS * lanes
+    for i in range(0, width - step + 1, step):
+        p = 0
+        while rows - p >= ROWS:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_wide_rows(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += ROWS
+        while p < rows:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_wide(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += 1
+    for i in range(width // step * step, width, lanes):
+        p = 0
+        while rows - p >= ROWS:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_rows(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += ROWS
+        while p < rows:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_one(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += 1
+
+
+@jit
+def dots(mem, c, c_row, rows, r, r_row, m, m_row, columns, width):
+    """C[p, j] = Σ_i R[p, i] M[j, i] for p < rows, j < columns, i < width."""
+    vectors = width // (VECTOR_BYTES // mem.itemsize)
+    p = 0
+    while rows - p >= DOT_ROWS:
+        C, R = c + p * c_row, r + p * r_row
+        for j in range(0, columns - SWEEP + 1, SWEEP):
+            tiles.dot_wide_rows(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
+        for j in range(columns - columns % SWEEP, columns):
+            tiles.dot_rows(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
+        p += DOT_ROWS
+    while p < rows:
+        C, R = c + p * c_row, r + p * r_row
+        for j in range(0, columns - SWEEP + 1, SWEEP):
+            tiles.dot_wide(mem, 0, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
+        for j in range(columns - columns % SWEEP, columns):
+            tiles.dot_one(mem, 0, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
+        p += 1
+
+
+@jit
+def expand(mem, e, a, count, m, m_row, width, alpha):
+    """E += alpha Σ_q a_q M[q, :]: `multiply` for one row."""
+    vectors = width // (VECTOR_BYTES // mem.itemsize)
+    for q in range(0, count - SWEEP + 1, SWEEP):
+        tiles.expand_wide(mem, e, a + q, 1, alpha, 0, 0, m + q * m_row, m_row, vectors)
+    for q in range(count - count % SWEEP, count):
+        tiles.expand_one(mem, e, a + q, 1, alpha, 0, 0, m + q * m_row, m_row, vectors)
+
+
+@jit
+def expand_and_dots(mem, e, a, c, r, count, m, m_row, width):
+    """E += Σ_q a_q M[q, :] and c_q = Σ_i M[q, i] R_i in one reading of M."""
+    vectors = width // (VECTOR_BYTES // mem.itemsize)
+    for q in range(0, count - SWEEP + 1, SWEEP):
+        tiles.both_wide(mem, e, a + q, 1, 1.0, c + q, r, m + q * m_row, m_row, vectors)
+    for q in range(count - count % SWEEP, count):
+        tiles.both_one(mem, e, a + q, 1, 1.0, c + q, r, m + q * m_row, m_row, vectors)
+
+
+@jit
+def outer(mem, c, c_row, rows, a, e, width, alpha):
+    """C[p, :] += alpha a_p E."""
+    vectors = width // (VECTOR_BYTES // mem.itemsize)
+    for p in range(0, rows - SWEEP + 1, SWEEP):
+        tiles.outer_wide(mem, c + p * c_row, c_row, a + p, 1, alpha, e, vectors)
+    for p in range(rows - rows % SWEEP, rows):
+        tiles.outer_one(mem, c + p * c_row, c_row, a + p, 1, alpha, e, vectors)
+
+
+@jit
+def clear(mem, start, count):
+    """Zero a block of whole vectors."""
+    for i in range(start, start + count, VECTOR_BYTES // mem.itemsize):
+        store(mem, i, splat(mem, 0.0))

@@ -1,0 +1,146 @@
+"""Register tiles: the inner loops in which the CPU engine spends its time, written out for LLVM.
+
+A tile keeps its accumulators in registers. Unrolling happens here, in Python, while the loop over the summed index stays a
+loop; Numba alone would keep the accumulators in memory or vectorise the wrong loop.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ghostnet.engines.simd import VECTOR_BYTES, Emit
+
+COLUMNS = 4  # vectors
+ROWS = (
+    6 if VECTOR_BYTES == 64 else 3
+)  # ROWS x COLUMNS accumulators, COLUMNS operands and a broadcast fill the registers
+DOT_ROWS = ROWS // 2 + 1
+SWEEP = 5  # rows read at once for a single example
+
+
+def _multiply_tile(rows: int, columns: int):
+    """An intrinsic for C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] on rows x columns vectors, in registers."""
+
+    @intrinsic
+    def tile(typingctx, mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep):
+        def codegen(context, builder, signature, args):
+            mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep = args
+            emit = Emit(context, builder, signature.args[0], mem)
+            cells = [(p, v) for p in range(rows) for v in range(columns)]
+            sums = {cell: cgutils.alloca_once_value(builder, emit.zero()) for cell in cells}
+            with cgutils.for_range(builder, count) as loop:
+                row = emit.offset(m, (m_row, loop.index))
+                M = [emit.load(emit.ahead(row, v)) for v in range(columns)]
+                for p in range(rows):
+                    A = emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
+                    for v in range(columns):
+                        builder.store(emit.fma(A, M[v], builder.load(sums[p, v])), sums[p, v])
+            factor, kept = emit.splat(alpha), emit.splat(keep)
+            for p, v in cells:
+                at = emit.ahead(emit.offset(c, (c_row, p)), v)
+                C = builder.fmul(kept, emit.load(at))
+                emit.store(at, emit.fma(factor, builder.load(sums[p, v]), C))
+            return context.get_dummy_value()
+
+        i, f = types.int64, mem.dtype
+        return types.void(mem, i, i, i, i, i, i, i, i, f, f), codegen
+
+    return tile
+
+
+def _dot_tile(rows: int, columns: int):
+    """An intrinsic for C[p, j] = Σ_i R[p, i] M[j, i], rows x columns dot products over `vectors` vectors, in registers."""
+
+    @intrinsic
+    def tile(typingctx, mem, c, c_row, r, r_row, m, m_row, vectors):
+        def codegen(context, builder, signature, args):
+            mem, c, c_row, r, r_row, m, m_row, vectors = args
+            emit = Emit(context, builder, signature.args[0], mem)
+            cells = [(p, j) for p in range(rows) for j in range(columns)]
+            sums = {cell: cgutils.alloca_once_value(builder, emit.zero()) for cell in cells}
+            width = ir.IntType(64)(emit.type.count)
+            with cgutils.for_range(builder, vectors) as loop:
+                R = [emit.load(emit.offset(r, (r_row, p), (width, loop.index))) for p in range(rows)]
+                for j in range(columns):
+                    M = emit.load(emit.offset(m, (m_row, j), (width, loop.index)))
+                    for p in range(rows):
+                        builder.store(emit.fma(R[p], M, builder.load(sums[p, j])), sums[p, j])
+            for p, j in cells:
+                at = builder.add(emit.offset(c, (c_row, p)), ir.IntType(64)(j))
+                builder.store(emit.total(builder.load(sums[p, j])), emit.pointer(at))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(mem, i, i, i, i, i, i, i), codegen
+
+    return tile
+
+
+def _sweep(rows: int, expand: bool, dot: bool):
+    """An intrinsic that reads `rows` rows of M once: E += alpha Σ_q a_q M[q, :] if expand, c_q = Σ_i M[q, i] R_i if dot."""
+
+    @intrinsic
+    def sweep(typingctx, mem, e, a, a_column, alpha, c, r, m, m_row, vectors):
+        def codegen(context, builder, signature, args):
+            mem, e, a, a_column, alpha, c, r, m, m_row, vectors = args
+            emit = Emit(context, builder, signature.args[0], mem)
+            width = ir.IntType(64)(emit.type.count)
+            A = [emit.load_scalar(emit.offset(a, (a_column, q))) for q in range(rows)] if expand else []
+            A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
+            sums = [cgutils.alloca_once_value(builder, emit.zero()) for _ in range(rows if dot else 0)]
+            with cgutils.for_range(builder, vectors) as loop:
+                M = [emit.load(emit.offset(m, (m_row, q), (width, loop.index))) for q in range(rows)]
+                if expand:
+                    at = emit.offset(e, (width, loop.index))
+                    E = emit.load(at)
+                    for q in range(rows):
+                        E = emit.fma(A[q], M[q], E)
+                    emit.store(at, E)
+                if dot:
+                    R = emit.load(emit.offset(r, (width, loop.index)))
+                    for q in range(rows):
+                        builder.store(emit.fma(R, M[q], builder.load(sums[q])), sums[q])
+            for q, total in enumerate(sums):
+                builder.store(emit.total(builder.load(total)), emit.pointer(builder.add(c, ir.IntType(64)(q))))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(mem, i, i, i, mem.dtype, i, i, i, i, i), codegen
+
+    return sweep
+
+
+def _outer(rows: int):
+    """An intrinsic for C[p, :] += alpha a_p E, `rows` rows."""
+
+    @intrinsic
+    def outer(typingctx, mem, c, c_row, a, a_row, alpha, e, vectors):
+        def codegen(context, builder, signature, args):
+            mem, c, c_row, a, a_row, alpha, e, vectors = args
+            emit = Emit(context, builder, signature.args[0], mem)
+            width = ir.IntType(64)(emit.type.count)
+            A = [emit.load_scalar(emit.offset(a, (a_row, p))) for p in range(rows)]
+            A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
+            with cgutils.for_range(builder, vectors) as loop:
+                E = emit.load(emit.offset(e, (width, loop.index)))
+                for p in range(rows):
+                    at = emit.offset(c, (c_row, p), (width, loop.index))
+                    emit.store(at, emit.fma(A[p], E, emit.load(at)))
+            return context.get_dummy_value()
+
+        i = types.int64
+        return types.void(mem, i, i, i, i, mem.dtype, i, i), codegen
+
+    return outer
+
+
+multiply_wide_rows, multiply_wide = _multiply_tile(ROWS, COLUMNS), _multiply_tile(1, COLUMNS)
+multiply_rows, multiply_one = _multiply_tile(ROWS, 1), _multiply_tile(1, 1)
+dot_wide_rows, dot_rows = _dot_tile(DOT_ROWS, SWEEP), _dot_tile(DOT_ROWS, 1)
+dot_wide, dot_one = _sweep(SWEEP, False, True), _sweep(1, False, True)
+expand_wide, expand_one = _sweep(SWEEP, True, False), _sweep(1, True, False)
+both_wide, both_one = _sweep(SWEEP, True, True), _sweep(1, True, True)
+outer_wide, outer_one = _outer(SWEEP), _outer(1)
