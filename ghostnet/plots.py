@@ -1,0 +1,45 @@
+"""Pictures, from arrays only: every function takes the axes it draws into and returns them."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+FREE_SHADE, CLAMPED_SHADE = "#ffffff", "#e3e8ee"
+RIGHT, OTHER, ERROR = "#0072b2", "#b5b5b5", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in print
+
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "legend.frameon": False,
+    "lines.linewidth": 1.2,
+    "savefig.dpi": 200,
+}
+
+
+def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes:
+    """Shade the weakly clamped phases; time (steps,) in s, phase (steps,) 0 free, 1 clamped."""
+    edges = np.flatnonzero(np.diff(np.r_[0, phase, 0]))
+    for start, stop in edges.reshape(-1, 2):
+        ax.axvspan(time[start], time[stop - 1], color=CLAMPED_SHADE, linewidth=0)
+    return ax
+
+
+def output_rates(time: np.ndarray, phase: np.ndarray, rates: np.ndarray, label: np.ndarray, ax: plt.Axes) -> plt.Axes:
+    """Figure 4, top: the output rates (steps, n_N) over model time, that of the right class `label` (steps,) highlighted."""
+    shade_clamped(time, phase, ax)
+    ax.plot(time, rates, color=OTHER, linewidth=0.8)
+    ax.plot(time, np.take_along_axis(rates, label[:, None], 1)[:, 0], color=RIGHT)
+    ax.set(ylabel="output rates", ylim=(-0.02, 1.02), xlim=(time[0], time[-1]))
+    return ax
+
+
+def hidden_error(time: np.ndarray, phase: np.ndarray, error: np.ndarray, ax: plt.Axes) -> plt.Axes:
+    """Figure 4, bottom: the norm of the hidden error (steps, n_k) over model time, logarithmic."""
+    shade_clamped(time, phase, ax)
+    ax.semilogy(time, np.linalg.norm(error, axis=1), color=ERROR)
+    ax.set(ylabel="‖hidden error e$_1$‖", xlabel="model time (s)", xlim=(time[0], time[-1]))
+    return ax
