@@ -19,7 +19,7 @@ paper's layer k; slots that the paper has no symbol for hold None.
     W_gp[k]      (runs, n_k, m_k)           lateral, ghost to pyramidal; (runs, batch, n_k, m_k) where every example
                                             owns its own (MB)
 
-Euler steps are forward: every right-hand side is taken at the current state and weights, then everything advances together.
+Euler steps are forward: every right-hand side is taken at the current state and weights, then all advance together.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def step(w: Weights, z: State, x, y, beta, c: Constants, plastic: Plastic) -> tu
 
 
 def update_once(w: Weights, z: State, x, y, beta, c: Constants) -> Weights:
-    """W_k += η_k Σ (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T at the end of the clamped phase (16). No dt: η has no unit here."""
+    """W_k += η_k Σ (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T at the end of the clamped phase (16); no dt."""
     r, rho_g = rates(z, x, c)
     e = errors(w, r, rho_g, y, beta)
     W = [None, *(w.W[k] + feedforward_rate(k, z.s, r, e, c) for k in range(1, len(w.W)))]

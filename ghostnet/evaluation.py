@@ -15,7 +15,7 @@ _BLOCK = 1000  # examples at a time, so that memory does not grow with the data 
 
 
 class Score(NamedTuple):
-    """Of each run, arrays (runs,): the fraction classified correctly, and the mean of (y - ρ(u_N))² over examples and outputs."""
+    """Per run, (runs,): the fraction classified correctly, and the mean of (y - ρ(u_N))² over examples and outputs."""
 
     accuracy: np.ndarray
     mse: np.ndarray

@@ -29,7 +29,7 @@ def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes
 
 
 def output_rates(time: np.ndarray, phase: np.ndarray, rates: np.ndarray, label: np.ndarray, ax: plt.Axes) -> plt.Axes:
-    """Figure 4, top: the output rates (steps, n_N) over model time, that of the right class `label` (steps,) highlighted."""
+    """Figure 4, top: output rates (steps, n_N) over time, that of the right class `label` (steps,) highlighted."""
     shade_clamped(time, phase, ax)
     ax.plot(time, rates, color=OTHER, linewidth=0.8)
     ax.plot(time, np.take_along_axis(rates, label[:, None], 1)[:, 0], color=RIGHT)

@@ -13,7 +13,7 @@ jit = numba.njit(**_OPTIONS)
 
 
 def cache_directory() -> Path:
-    """Where machine code is kept: named after the sources, for Numba looks only at the file of the outermost function."""
+    """Where machine code is kept: named after the sources, for Numba looks only at the outermost function's file."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
     return Path(numba.config.CACHE_DIR or user_cache_dir("ghostnet")) / f"kernels-{digest[:16]}"

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ghostnet.engines import Divergence, kernels, layout
+from ghostnet.engines import Divergence, kernels, layout, slots
 from ghostnet.equations import State, Weights
 from ghostnet.models import PHASES
 from ghostnet.network import Network
 
-_TRANSFER = {"sigmoid": kernels.SIGMOID, "tanh": kernels.TANH, "hard-sigmoid": kernels.HARD_SIGMOID}
+_TRANSFER = {"sigmoid": slots.SIGMOID, "tanh": slots.TANH, "hard-sigmoid": slots.HARD_SIGMOID}
 
 
 class Engine:
@@ -29,7 +29,7 @@ class Engine:
         self.pool = ThreadPoolExecutor(min(threads, network.runs), thread_name_prefix="ghostnet")
 
     def _each(self, kernel, *arguments) -> list:
-        """kernel(memory, table, settings, *arguments, lit pixels) for every run; callables in arguments take the run."""
+        """kernel(memory, table, settings, *arguments, lit pixels) per run; callable arguments are given the run."""
 
         def one(i: int):
             own = (argument(i) if callable(argument) else argument for argument in arguments)
@@ -63,10 +63,10 @@ class Engine:
         return by_run.__getitem__
 
 
-def settings(network: Network) -> kernels.Settings:
+def settings(network: Network) -> slots.Settings:
     """The experiment as the kernels want it."""
     e, row, c = network.experiment, network.experiment.plasticity, network.constants
-    return kernels.Settings(
+    return slots.Settings(
         batch=e.batch,
         dt=e.dt,
         dt_tau=e.dt / e.tau,

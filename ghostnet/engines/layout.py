@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ghostnet.config import Experiment
-from ghostnet.engines import kernels as at
+from ghostnet.engines import slots as at
 from ghostnet.engines.simd import VECTOR_BYTES, lanes
 from ghostnet.equations import State, Weights
 from ghostnet.network import Network
@@ -15,7 +15,7 @@ class Layout:
     """The layout table of an experiment, and the way of weights and activities in and out.
 
     Attributes:
-        table: offsets and sizes, int64 (N + 1, columns); the columns are named in `ghostnet.engines.kernels`.
+        table: offsets and sizes, int64 (N + 1, columns); the columns are named in `ghostnet.engines.slots`.
         size: elements that one network takes.
     """
 

@@ -1,7 +1,7 @@
 """Register tiles: the inner loops in which the CPU engine spends its time, written out for LLVM.
 
-A tile keeps its accumulators in registers. Unrolling happens here, in Python, while the loop over the summed index stays a
-loop; Numba alone would keep the accumulators in memory or vectorise the wrong loop.
+A tile keeps its accumulators in registers. Unrolling happens here, in Python, while the loop over the summed index
+stays a loop; Numba alone would keep the accumulators in memory or vectorise the wrong loop.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _multiply_tile(rows: int, columns: int):
 
 
 def _dot_tile(rows: int, columns: int):
-    """An intrinsic for C[p, j] = Σ_i R[p, i] M[j, i], rows x columns dot products over `vectors` vectors, in registers."""
+    """An intrinsic for C[p, j] = Σ_i R[p, i] M[j, i]: rows x columns dot products over `vectors`, in registers."""
 
     @intrinsic
     def tile(typingctx, mem, c, c_row, r, r_row, m, m_row, vectors):
@@ -80,7 +80,7 @@ def _dot_tile(rows: int, columns: int):
 
 
 def _sweep(rows: int, expand: bool, dot: bool):
-    """An intrinsic that reads `rows` rows of M once: E += alpha Σ_q a_q M[q, :] if expand, c_q = Σ_i M[q, i] R_i if dot."""
+    """An intrinsic reading `rows` rows of M once: E += alpha Σ_q a_q M[q, :] (expand), c_q = Σ_i M[q, i] R_i (dot)."""
 
     @intrinsic
     def sweep(typingctx, mem, e, a, a_column, alpha, c, r, m, m_row, vectors):

@@ -1,0 +1,136 @@
+"""Rates, errors and drives, and the step of the activities: (2) and (3)."""
+
+from __future__ import annotations
+
+from ghostnet.engines import simd
+from ghostnet.engines.compiled import jit
+from ghostnet.engines.products import clear, dots, expand, expand_and_dots, multiply
+from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.slots import (
+    DRIVE,
+    GHOST_DRIVE,
+    GHOST_WIDTH,
+    GHOSTS,
+    RHO_G,
+    SIGMOID,
+    TANH,
+    TARGET,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    B,
+    E,
+    G,
+    R,
+    S,
+    W,
+)
+
+
+@jit
+def rho(mem, s, transfer):
+    """ρ of one vector."""
+    if transfer == SIGMOID:
+        return simd.sigmoid(s)
+    if transfer == TANH:
+        return simd.fma(splat(mem, 2.0), simd.sigmoid(s + s), splat(mem, -1.0))
+    linear = simd.fma(s, splat(mem, 1.0 / 6.0), splat(mem, 0.5))
+    return simd.minimum(simd.maximum(linear, splat(mem, 0.0)), splat(mem, 1.0))
+
+
+@jit
+def rho_slope(mem, s, r, transfer):
+    """ρ' of one vector, from s and r = ρ(s)."""
+    if transfer == SIGMOID:
+        return r - r * r
+    if transfer == TANH:
+        return splat(mem, 1.0) - r * r
+    return simd.less(s * s, splat(mem, 9.0)) * splat(mem, 1.0 / 6.0)
+
+
+@jit
+def rates(mem, s, r, rows, units, width, transfer):
+    """r = ρ(s), zero in the padding."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    for i in range(0, rows * width, lanes):
+        store(mem, r + i, rho(mem, load(mem, s + i), transfer))
+    clear_padding(mem, r, rows, units, width)
+
+
+@jit
+def clear_padding(mem, start, rows, units, width):
+    """Zero what lies beyond `units` in every row."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    for last in range(units // lanes * lanes, width, lanes):
+        for i in range(start + last, start + rows * width, width):
+            store(mem, i, simd.first(load(mem, i), units - last))
+
+
+@jit
+def all_rates(mem, at, c):
+    """r_k and ρ(g_k) at the current state."""
+    for k in range(1, at.shape[0]):
+        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.transfer)
+    for k in range(1, at.shape[0] - 1):
+        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.transfer)
+
+
+@jit
+def output_error(mem, at, c, beta):
+    """e_N = β (y - r_N) (2)."""
+    N, strength = at.shape[0] - 1, splat(mem, beta)
+    for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
+        store(mem, at[N, E] + i, strength * (load(mem, at[N, TARGET] + i) - load(mem, at[N, R] + i)))
+
+
+@jit
+def currents(mem, at, c):
+    """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
+    for k > 1, and W^pg_k r_k."""
+    for k in range(1, at.shape[0] - 1):
+        if c.batch == 1:
+            currents_of_one(mem, at, c, k)
+        else:
+            currents_of_batch(mem, at, c, k)
+
+
+@jit
+def currents_of_one(mem, at, c, k):
+    """`currents` of layer k for a batch of one."""
+    width, n, m, e, r = at[k, WIDTH], at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    clear(mem, e, width)
+    if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
+        expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
+    else:
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
+        dots(mem, at[k + 1, DRIVE], 0, 1, r, 0, at[k + 1, W], width, n, width)
+    expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
+    dots(mem, at[k, GHOST_DRIVE], 0, 1, r, 0, at[k, W_PG], width, m, width)
+
+
+@jit
+def currents_of_batch(mem, at, c, k):
+    """`currents` of layer k for a whole batch."""
+    width, above, ghost_width = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOST_WIDTH]
+    batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
+    multiply(mem, e, width, batch, at[k + 1, R], above, 1, n, at[k, B], width, width, 1.0, 0.0)
+    if c.fast_gp:
+        for b in range(batch):
+            expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
+    else:
+        multiply(mem, e, width, batch, rho_g, ghost_width, 1, m, W_gp, width, width, -1.0, 1.0)
+    dots(mem, at[k + 1, DRIVE], above, batch, r, width, at[k + 1, W], width, n, width)
+    dots(mem, at[k, GHOST_DRIVE], ghost_width, batch, r, width, at[k, W_PG], width, m, width)
+
+
+@jit
+def relax(mem, s, drive, e, count, dt_tau):
+    """s += dt/τ (-s + drive + e); ghosts, which have no error term, give e < 0."""
+    rate, lanes = splat(mem, dt_tau), VECTOR_BYTES // mem.itemsize
+    for i in range(0, count, lanes):
+        pull = load(mem, drive + i) - load(mem, s + i)
+        if e >= 0:
+            pull = pull + load(mem, e + i)
+        store(mem, s + i, simd.fma(rate, pull, load(mem, s + i)))
