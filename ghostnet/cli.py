@@ -57,7 +57,12 @@ def _train_parser(commands) -> None:
     parser.add_argument("preset", nargs="?", help="the paper's settings to start from, such as mb-500-tf")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, such as a run's config.toml")
     parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
-    parser.add_argument("--engine", choices=ENGINES, default="cpu", help="cpu: compiled; reference: NumPy, slow")
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="cpu",
+        help="cpu: compiled; equilibrium: MB without stepping; reference: NumPy, slow",
+    )
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"

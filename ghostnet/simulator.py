@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from ghostnet import engines
+from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.network import Network
 
@@ -16,20 +17,28 @@ class Simulator:
 
     Args:
         network: where to start from; it is copied, not changed.
-        engine: "cpu" (compiled, the default) or "reference" (NumPy, float64).
+        engine: "cpu" (compiled, the default), "equilibrium" (MB without stepping) or "reference" (NumPy, float64).
         dtype: "float32" or "float64"; by default the engine's usual one.
         threads: at most so many; by default the CPUs this process may use. One run uses one thread. Results do not
             depend on it.
+        options: of the engine, as keywords; "equilibrium" takes settle_tol and max_sweeps.
 
     Raises:
         ConfigError: unknown engine or dtype, or one that can't run this experiment.
     """
 
-    def __init__(self, network: Network, engine: str = "cpu", dtype: str | None = None, threads: int | None = None):
+    def __init__(
+        self,
+        network: Network,
+        engine: str = "cpu",
+        dtype: str | None = None,
+        threads: int | None = None,
+        **options,
+    ):
         dtype = dtype or ("float64" if engine == "reference" else "float32")
         self.experiment, self.presentations = network.experiment, network.presentations
         self.dtype = np.dtype(dtype)
-        self._engine = engines.create(engine, network, dtype, threads or available_cpus())
+        self._engine = engines.create(engine, network, dtype, threads or available_cpus(), **options)
 
     def present(self, x: np.ndarray, y: np.ndarray) -> None:
         """One presentation: free phase, clamped phase, plasticity.
@@ -86,11 +95,15 @@ class Simulator:
         return values
 
 
-def _divergence_error(e, divergence: engines.Divergence, presentation: int) -> DivergenceError:
-    error = DivergenceError(
-        f"diverged: seed {e.seeds[divergence.run]}, presentation {presentation}, layer {divergence.layer}: an activity "
-        f"is not finite or beyond {engines.EXPLODED:g}; try dt = {e.dt / 2:g} or eta = {[rate / 4 for rate in e.eta]}"
-    )
+def _divergence_error(e: Experiment, divergence: engines.Divergence, presentation: int) -> DivergenceError:
+    where = f"seed {e.seeds[divergence.run]}, presentation {presentation}, layer {divergence.layer}"
+    smaller = f"eta = {' '.join(f'{rate / 4:g}' for rate in e.eta)}"
+    if divergence.radius:
+        what = f"the clamped phase has no stable fixed point (spectral radius {divergence.radius:.2f})"
+        error = DivergenceError(f"diverged: {where}: {what}; try {smaller} or init = {e.init / 2:g}")
+    else:
+        what = f"an activity is not finite or beyond {engines.EXPLODED:g}"
+        error = DivergenceError(f"diverged: {where}: {what}; try dt = {e.dt / 2:g} or {smaller}")
     error.divergence, error.presentation = divergence, presentation
     return error
 

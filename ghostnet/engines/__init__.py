@@ -16,8 +16,7 @@ from ghostnet.network import Network
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 
-_MODULES = {"cpu": "cpu", "reference": "reference"}
-ENGINES = tuple(_MODULES)
+ENGINES = ("cpu", "equilibrium", "reference")  # modules of this package
 
 
 class Divergence(NamedTuple):
@@ -26,6 +25,7 @@ class Divergence(NamedTuple):
     run: int
     presentation: int  # index into the chunk that was being run
     layer: int
+    radius: float = 0.0  # spectral radius of a fixed point that could not be reached; 0 where it is not about one
 
 
 class Engine(Protocol):
@@ -49,7 +49,7 @@ class Engine(Protocol):
         """Copies of the weights and activities as they are, float64."""
 
 
-def create(name: str, network: Network, dtype: str, threads: int) -> Engine:
+def create(name: str, network: Network, dtype: str, threads: int, **options) -> Engine:
     """The engine called `name`, holding a copy of the network's weights and state.
 
     Raises:
@@ -57,4 +57,4 @@ def create(name: str, network: Network, dtype: str, threads: int) -> Engine:
     """
     require_known([name], ENGINES, "engine")
     require_known([dtype], ("float32", "float64"), "dtype")
-    return importlib.import_module(f"ghostnet.engines.{_MODULES[name]}").Engine(network, dtype, threads)
+    return importlib.import_module(f"ghostnet.engines.{name}").Engine(network, dtype, threads, **options)

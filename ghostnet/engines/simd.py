@@ -73,14 +73,18 @@ class Emit:
         return _fma(self.builder, a, b, c)
 
     def total(self, value):
-        """The sum of the lanes, by halves: the same order on every machine."""
+        """The sum of the lanes."""
+        return self.halve(value, self.builder.fadd)
+
+    def halve(self, value, combine):
+        """Lanes combined by halves: in the same order on every machine with vectors of this length."""
         count = value.type.count
         while count > 1:
             count //= 2
             index = ir.VectorType(ir.IntType(32), count)
             low, high = ([ir.IntType(32)(start + i) for i in range(count)] for start in (0, count))
             halves = [self.builder.shuffle_vector(value, value, ir.Constant(index, part)) for part in (low, high)]
-            value = self.builder.fadd(*halves)
+            value = combine(*halves)
         return self.builder.extract_element(value, ir.IntType(32)(0))
 
     def offset(self, base, *products):
@@ -125,14 +129,14 @@ def store(typingctx, mem, i, value):
 
 
 @intrinsic
-def total(typingctx, mem, i):
-    """The sum of the vector at mem[i:]."""
+def largest(typingctx, mem, value):
+    """The largest lane."""
 
     def codegen(context, builder, signature, args):
-        emit = Emit(context, builder, signature.args[0], args[0])
-        return emit.total(emit.load(args[1]))
+        greater = _select(">")
+        return Emit(context, builder, signature.args[0], args[0]).halve(args[1], lambda a, b: greater(builder, a, b))
 
-    return mem.dtype(mem, types.int64), codegen
+    return mem.dtype(mem, value), codegen
 
 
 @intrinsic
@@ -186,6 +190,7 @@ less = _binary(lambda builder, a, b: builder.uitofp(builder.fcmp_ordered("<", a,
 _add = _binary(lambda builder, a, b: builder.fadd(a, b))
 _sub = _binary(lambda builder, a, b: builder.fsub(a, b))
 _mul = _binary(lambda builder, a, b: builder.fmul(a, b))
+_div = _binary(lambda builder, a, b: builder.fdiv(a, b))
 
 
 def _operator(symbol, operation):
@@ -195,7 +200,7 @@ def _operator(symbol, operation):
             return lambda a, b: operation(a, b)
 
 
-for _symbol, _operation in ((operator.add, _add), (operator.sub, _sub), (operator.mul, _mul)):
+for _symbol, _operation in ((operator.add, _add), (operator.sub, _sub), (operator.mul, _mul), (operator.truediv, _div)):
     _operator(_symbol, _operation)
 
 

@@ -1,0 +1,56 @@
+"""The equilibrium engine: MB without stepping (docs/equilibrium.md)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ghostnet.engines import Divergence, cpu, relaxation
+from ghostnet.errors import ConfigError
+from ghostnet.models import FREE, PHASES
+from ghostnet.network import Network
+
+SETTLE_TOL = {"float64": 1e-6, "float32": 1e-4}  # largest change of any s_k in the last sweep
+MAX_SWEEPS = 50
+
+
+class Engine(cpu.Engine):
+    """See `ghostnet.engines.Engine`. A phase goes straight to its end, whatever number of steps it is asked for.
+
+    Args:
+        settle_tol: the clamped phase has settled when no activity changes by more in a sweep.
+        max_sweeps: plain sweeps before damped ones are tried.
+
+    Attributes:
+        sweeps: how often the clamped phase took so many sweeps, int64 (runs, max_sweeps + 1).
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        dtype: str = "float32",
+        threads: int = 1,
+        settle_tol: float | None = None,
+        max_sweeps: int = MAX_SWEEPS,
+    ):
+        row = network.experiment.plasticity
+        if row.W or row.W_pg or row.W_gp != (FREE,) or not row.fast_gp:
+            raise ConfigError(
+                f"engine = equilibrium: the slow weights of {network.experiment.model} move during the phases, so its "
+                "learning depends on more than their fixed points; take the cpu engine"
+            )
+        self.settle_tol = SETTLE_TOL[dtype] if settle_tol is None else settle_tol
+        self.max_sweeps = max_sweeps
+        if not self.settle_tol > 0 or max_sweeps < 1:
+            raise ConfigError(f"settle_tol = {settle_tol}, max_sweeps = {max_sweeps}: expected positive numbers")
+        super().__init__(network, dtype, threads)
+        self.sweeps = np.zeros((network.runs, max_sweeps + 1), np.int64)
+
+    def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
+        ends = self._each(relaxation.present, self.settle_tol, self.max_sweeps, *inputs, histogram)
+        bad = [Divergence(run, done, layer, radius) for run, (done, layer, radius) in enumerate(ends) if layer]
+        return min(bad, key=lambda d: (d.presentation, d.run), default=None)
+
+    def advance(self, phase: str, steps: int) -> None:
+        histogram = self.sweeps.__getitem__
+        self._each(relaxation.advance, PHASES.index(phase), self.settle_tol, self.max_sweeps, histogram)
