@@ -50,9 +50,9 @@ def dots(mem, c, c_row, rows, r, r_row, m, m_row, columns, width):
     while p < rows:
         C, R = c + p * c_row, r + p * r_row
         for j in range(0, columns - SWEEP + 1, SWEEP):
-            tiles.dot_wide(mem, 0, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
+            tiles.dot_wide(mem, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
         for j in range(columns - columns % SWEEP, columns):
-            tiles.dot_one(mem, 0, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
+            tiles.dot_one(mem, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
         p += 1
 
 
@@ -61,9 +61,9 @@ def expand(mem, e, a, count, m, m_row, width, alpha):
     """E += alpha Σ_q a_q M[q, :]: `multiply` for one row."""
     vectors = width // (VECTOR_BYTES // mem.itemsize)
     for q in range(0, count - SWEEP + 1, SWEEP):
-        tiles.expand_wide(mem, e, a + q, 1, alpha, 0, 0, m + q * m_row, m_row, vectors)
+        tiles.expand_wide(mem, e, a + q, alpha, 0, 0, m + q * m_row, m_row, vectors)
     for q in range(count - count % SWEEP, count):
-        tiles.expand_one(mem, e, a + q, 1, alpha, 0, 0, m + q * m_row, m_row, vectors)
+        tiles.expand_one(mem, e, a + q, alpha, 0, 0, m + q * m_row, m_row, vectors)
 
 
 @jit
@@ -71,9 +71,9 @@ def expand_and_dots(mem, e, a, c, r, count, m, m_row, width):
     """E += Σ_q a_q M[q, :] and c_q = Σ_i M[q, i] R_i in one reading of M."""
     vectors = width // (VECTOR_BYTES // mem.itemsize)
     for q in range(0, count - SWEEP + 1, SWEEP):
-        tiles.both_wide(mem, e, a + q, 1, 1.0, c + q, r, m + q * m_row, m_row, vectors)
+        tiles.both_wide(mem, e, a + q, 1.0, c + q, r, m + q * m_row, m_row, vectors)
     for q in range(count - count % SWEEP, count):
-        tiles.both_one(mem, e, a + q, 1, 1.0, c + q, r, m + q * m_row, m_row, vectors)
+        tiles.both_one(mem, e, a + q, 1.0, c + q, r, m + q * m_row, m_row, vectors)
 
 
 @jit
@@ -81,9 +81,9 @@ def outer(mem, c, c_row, rows, a, e, width, alpha):
     """C[p, :] += alpha a_p E."""
     vectors = width // (VECTOR_BYTES // mem.itemsize)
     for p in range(0, rows - SWEEP + 1, SWEEP):
-        tiles.outer_wide(mem, c + p * c_row, c_row, a + p, 1, alpha, e, vectors)
+        tiles.outer_wide(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
     for p in range(rows - rows % SWEEP, rows):
-        tiles.outer_one(mem, c + p * c_row, c_row, a + p, 1, alpha, e, vectors)
+        tiles.outer_one(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
 
 
 @jit

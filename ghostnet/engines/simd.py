@@ -41,13 +41,17 @@ def lanes(dtype) -> int:
 
 
 class Emit:
-    """LLVM text for one vector type over one flat array."""
+    """LLVM instructions on vectors of `type` in the flat array at `data`."""
 
-    def __init__(self, context, builder, mem_type, mem):
-        self.builder, self.vector = builder, Vector(mem_type.dtype)
-        self.type = context.get_value_type(self.vector)
-        self.data = context.make_array(mem_type)(context, builder, mem).data
-        self.align = mem_type.dtype.bitwidth // 8
+    def __init__(self, builder, data, kind):
+        self.builder, self.data, self.type = builder, data, kind
+        self.align = VECTOR_BYTES // kind.count
+
+    @classmethod
+    def of(cls, context, builder, mem_type, mem):
+        """For the NumPy array `mem` of a compiled function."""
+        kind = context.get_value_type(Vector(mem_type.dtype))
+        return cls(builder, context.make_array(mem_type)(context, builder, mem).data, kind)
 
     def pointer(self, i):
         return self.builder.gep(self.data, [i])
@@ -66,8 +70,13 @@ class Emit:
     def load_scalar(self, i):
         return self.builder.load(self.pointer(i))
 
-    def zero(self):
-        return ir.Constant(self.type, None)
+    @property
+    def width(self):
+        return ir.IntType(64)(self.type.count)
+
+    def variable(self):
+        """A vector that starts at zero and that LLVM will keep in a register."""
+        return cgutils.alloca_once_value(self.builder, ir.Constant(self.type, None))
 
     def fma(self, a, b, c):
         return _fma(self.builder, a, b, c)
@@ -95,8 +104,30 @@ class Emit:
             base = self.builder.add(base, self.builder.mul(stride, i))
         return base
 
-    def ahead(self, base, vectors: int):
-        return self.builder.add(base, ir.IntType(64)(vectors * self.type.count))
+    def ahead(self, base, vectors: int, elements: int = 0):
+        return self.builder.add(base, ir.IntType(64)(vectors * self.type.count + elements))
+
+
+def outlined(name: str, body):
+    """The code of an intrinsic as a function of its own: compiled once, not again wherever it is called."""
+
+    def codegen(context, builder, signature, args):
+        mem, *numbers = args
+        outer = Emit.of(context, builder, signature.args[0], mem)
+        full_name = f"ghostnet.{name}.{outer.type.element}"
+        function = builder.module.globals.get(full_name)
+        if function is None:
+            kinds = [outer.data.type, *(number.type for number in numbers)]
+            function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), full_name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            inner = ir.IRBuilder(function.append_basic_block("entry"))
+            body(Emit(inner, function.args[0], outer.type), *function.args[1:])
+            inner.ret_void()
+        builder.call(function, [outer.data, *numbers])
+        return context.get_dummy_value()
+
+    return codegen
 
 
 def _fma(builder, a, b, c):
@@ -112,7 +143,7 @@ def load(typingctx, mem, i):
     """The vector at mem[i:]."""
 
     def codegen(context, builder, signature, args):
-        return Emit(context, builder, signature.args[0], args[0]).load(args[1])
+        return Emit.of(context, builder, signature.args[0], args[0]).load(args[1])
 
     return Vector(mem.dtype)(mem, types.int64), codegen
 
@@ -122,7 +153,7 @@ def store(typingctx, mem, i, value):
     """mem[i:] = value."""
 
     def codegen(context, builder, signature, args):
-        Emit(context, builder, signature.args[0], args[0]).store(args[1], args[2])
+        Emit.of(context, builder, signature.args[0], args[0]).store(args[1], args[2])
         return context.get_dummy_value()
 
     return types.void(mem, types.int64, value), codegen
@@ -134,7 +165,7 @@ def largest(typingctx, mem, value):
 
     def codegen(context, builder, signature, args):
         greater = _select(">")
-        return Emit(context, builder, signature.args[0], args[0]).halve(args[1], lambda a, b: greater(builder, a, b))
+        return Emit.of(context, builder, signature.args[0], args[0]).halve(args[1], lambda a, b: greater(builder, a, b))
 
     return mem.dtype(mem, value), codegen
 
@@ -144,7 +175,7 @@ def splat(typingctx, mem, scalar):
     """A vector of mem's type with `scalar` in every lane."""
 
     def codegen(context, builder, signature, args):
-        return Emit(context, builder, signature.args[0], args[0]).splat(args[1])
+        return Emit.of(context, builder, signature.args[0], args[0]).splat(args[1])
 
     return Vector(mem.dtype)(mem, mem.dtype), codegen
 

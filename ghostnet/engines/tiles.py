@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ghostnet.engines.simd import VECTOR_BYTES, Emit
+from ghostnet.engines.simd import VECTOR_BYTES, outlined
 
 COLUMNS = 4  # vectors
 ROWS = (
@@ -24,29 +24,26 @@ SWEEP = 5  # rows read at once for a single example
 def _multiply_tile(rows: int, columns: int):
     """An intrinsic for C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] on rows x columns vectors, in registers."""
 
+    def body(emit, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep):
+        builder, cells = emit.builder, [(p, v) for p in range(rows) for v in range(columns)]
+        sums = {cell: emit.variable() for cell in cells}
+        with cgutils.for_range(builder, count) as loop:
+            row = emit.offset(m, (m_row, loop.index))
+            M = [emit.load(emit.ahead(row, v)) for v in range(columns)]
+            for p in range(rows):
+                A = emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
+                for v in range(columns):
+                    builder.store(emit.fma(A, M[v], builder.load(sums[p, v])), sums[p, v])
+        factor, kept = emit.splat(alpha), emit.splat(keep)
+        for p, v in cells:
+            at = emit.ahead(emit.offset(c, (c_row, p)), v)
+            C = builder.fmul(kept, emit.load(at))
+            emit.store(at, emit.fma(factor, builder.load(sums[p, v]), C))
+
     @intrinsic
     def tile(typingctx, mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep):
-        def codegen(context, builder, signature, args):
-            mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep = args
-            emit = Emit(context, builder, signature.args[0], mem)
-            cells = [(p, v) for p in range(rows) for v in range(columns)]
-            sums = {cell: cgutils.alloca_once_value(builder, emit.zero()) for cell in cells}
-            with cgutils.for_range(builder, count) as loop:
-                row = emit.offset(m, (m_row, loop.index))
-                M = [emit.load(emit.ahead(row, v)) for v in range(columns)]
-                for p in range(rows):
-                    A = emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
-                    for v in range(columns):
-                        builder.store(emit.fma(A, M[v], builder.load(sums[p, v])), sums[p, v])
-            factor, kept = emit.splat(alpha), emit.splat(keep)
-            for p, v in cells:
-                at = emit.ahead(emit.offset(c, (c_row, p)), v)
-                C = builder.fmul(kept, emit.load(at))
-                emit.store(at, emit.fma(factor, builder.load(sums[p, v]), C))
-            return context.get_dummy_value()
-
         i, f = types.int64, mem.dtype
-        return types.void(mem, i, i, i, i, i, i, i, i, f, f), codegen
+        return types.void(mem, i, i, i, i, i, i, i, i, f, f), outlined(f"multiply_{rows}_{columns}", body)
 
     return tile
 
@@ -54,27 +51,23 @@ def _multiply_tile(rows: int, columns: int):
 def _dot_tile(rows: int, columns: int):
     """An intrinsic for C[p, j] = Σ_i R[p, i] M[j, i]: rows x columns dot products over `vectors`, in registers."""
 
+    def body(emit, c, c_row, r, r_row, m, m_row, vectors):
+        builder, cells = emit.builder, [(p, j) for p in range(rows) for j in range(columns)]
+        sums = {cell: emit.variable() for cell in cells}
+        with cgutils.for_range(builder, vectors) as loop:
+            R = [emit.load(emit.offset(r, (r_row, p), (emit.width, loop.index))) for p in range(rows)]
+            for j in range(columns):
+                M = emit.load(emit.offset(m, (m_row, j), (emit.width, loop.index)))
+                for p in range(rows):
+                    builder.store(emit.fma(R[p], M, builder.load(sums[p, j])), sums[p, j])
+        for p, j in cells:
+            at = builder.add(emit.offset(c, (c_row, p)), ir.IntType(64)(j))
+            builder.store(emit.total(builder.load(sums[p, j])), emit.pointer(at))
+
     @intrinsic
     def tile(typingctx, mem, c, c_row, r, r_row, m, m_row, vectors):
-        def codegen(context, builder, signature, args):
-            mem, c, c_row, r, r_row, m, m_row, vectors = args
-            emit = Emit(context, builder, signature.args[0], mem)
-            cells = [(p, j) for p in range(rows) for j in range(columns)]
-            sums = {cell: cgutils.alloca_once_value(builder, emit.zero()) for cell in cells}
-            width = ir.IntType(64)(emit.type.count)
-            with cgutils.for_range(builder, vectors) as loop:
-                R = [emit.load(emit.offset(r, (r_row, p), (width, loop.index))) for p in range(rows)]
-                for j in range(columns):
-                    M = emit.load(emit.offset(m, (m_row, j), (width, loop.index)))
-                    for p in range(rows):
-                        builder.store(emit.fma(R[p], M, builder.load(sums[p, j])), sums[p, j])
-            for p, j in cells:
-                at = builder.add(emit.offset(c, (c_row, p)), ir.IntType(64)(j))
-                builder.store(emit.total(builder.load(sums[p, j])), emit.pointer(at))
-            return context.get_dummy_value()
-
         i = types.int64
-        return types.void(mem, i, i, i, i, i, i, i), codegen
+        return types.void(mem, i, i, i, i, i, i, i), outlined(f"dot_{rows}_{columns}", body)
 
     return tile
 
@@ -82,33 +75,31 @@ def _dot_tile(rows: int, columns: int):
 def _sweep(rows: int, expand: bool, dot: bool):
     """An intrinsic reading `rows` rows of M once: E += alpha Σ_q a_q M[q, :] (expand), c_q = Σ_i M[q, i] R_i (dot)."""
 
-    @intrinsic
-    def sweep(typingctx, mem, e, a, a_column, alpha, c, r, m, m_row, vectors):
-        def codegen(context, builder, signature, args):
-            mem, e, a, a_column, alpha, c, r, m, m_row, vectors = args
-            emit = Emit(context, builder, signature.args[0], mem)
-            width = ir.IntType(64)(emit.type.count)
-            A = [emit.load_scalar(emit.offset(a, (a_column, q))) for q in range(rows)] if expand else []
-            A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
-            sums = [cgutils.alloca_once_value(builder, emit.zero()) for _ in range(rows if dot else 0)]
-            with cgutils.for_range(builder, vectors) as loop:
-                M = [emit.load(emit.offset(m, (m_row, q), (width, loop.index))) for q in range(rows)]
-                if expand:
-                    at = emit.offset(e, (width, loop.index))
-                    E = emit.load(at)
-                    for q in range(rows):
-                        E = emit.fma(A[q], M[q], E)
-                    emit.store(at, E)
-                if dot:
-                    R = emit.load(emit.offset(r, (width, loop.index)))
-                    for q in range(rows):
-                        builder.store(emit.fma(R, M[q], builder.load(sums[q])), sums[q])
-            for q, total in enumerate(sums):
-                builder.store(emit.total(builder.load(total)), emit.pointer(builder.add(c, ir.IntType(64)(q))))
-            return context.get_dummy_value()
+    def body(emit, e, a, alpha, c, r, m, m_row, vectors):
+        builder = emit.builder
+        A = [emit.load_scalar(emit.ahead(a, 0, q)) for q in range(rows)] if expand else []
+        A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
+        sums = [emit.variable() for _ in range(rows if dot else 0)]
+        with cgutils.for_range(builder, vectors) as loop:
+            M = [emit.load(emit.offset(m, (m_row, q), (emit.width, loop.index))) for q in range(rows)]
+            if expand:
+                at = emit.offset(e, (emit.width, loop.index))
+                E = emit.load(at)
+                for q in range(rows):
+                    E = emit.fma(A[q], M[q], E)
+                emit.store(at, E)
+            if dot:
+                R = emit.load(emit.offset(r, (emit.width, loop.index)))
+                for q in range(rows):
+                    builder.store(emit.fma(R, M[q], builder.load(sums[q])), sums[q])
+        for q, total in enumerate(sums):
+            builder.store(emit.total(builder.load(total)), emit.pointer(emit.ahead(c, 0, q)))
 
+    @intrinsic
+    def sweep(typingctx, mem, e, a, alpha, c, r, m, m_row, vectors):
         i = types.int64
-        return types.void(mem, i, i, i, mem.dtype, i, i, i, i, i), codegen
+        name = f"sweep_{rows}" + "_expand" * expand + "_dot" * dot
+        return types.void(mem, i, i, mem.dtype, i, i, i, i, i), outlined(name, body)
 
     return sweep
 
@@ -116,23 +107,20 @@ def _sweep(rows: int, expand: bool, dot: bool):
 def _outer(rows: int):
     """An intrinsic for C[p, :] += alpha a_p E, `rows` rows."""
 
-    @intrinsic
-    def outer(typingctx, mem, c, c_row, a, a_row, alpha, e, vectors):
-        def codegen(context, builder, signature, args):
-            mem, c, c_row, a, a_row, alpha, e, vectors = args
-            emit = Emit(context, builder, signature.args[0], mem)
-            width = ir.IntType(64)(emit.type.count)
-            A = [emit.load_scalar(emit.offset(a, (a_row, p))) for p in range(rows)]
-            A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
-            with cgutils.for_range(builder, vectors) as loop:
-                E = emit.load(emit.offset(e, (width, loop.index)))
-                for p in range(rows):
-                    at = emit.offset(c, (c_row, p), (width, loop.index))
-                    emit.store(at, emit.fma(A[p], E, emit.load(at)))
-            return context.get_dummy_value()
+    def body(emit, c, c_row, a, alpha, e, vectors):
+        builder = emit.builder
+        A = [emit.load_scalar(emit.ahead(a, 0, p)) for p in range(rows)]
+        A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
+        with cgutils.for_range(builder, vectors) as loop:
+            E = emit.load(emit.offset(e, (emit.width, loop.index)))
+            for p in range(rows):
+                at = emit.offset(c, (c_row, p), (emit.width, loop.index))
+                emit.store(at, emit.fma(A[p], E, emit.load(at)))
 
+    @intrinsic
+    def outer(typingctx, mem, c, c_row, a, alpha, e, vectors):
         i = types.int64
-        return types.void(mem, i, i, i, i, mem.dtype, i, i), codegen
+        return types.void(mem, i, i, i, mem.dtype, i, i), outlined(f"outer_{rows}", body)
 
     return outer
 
