@@ -25,7 +25,7 @@ class Divergence(NamedTuple):
     run: int
     presentation: int  # index into the chunk that was being run
     layer: int
-    radius: float = 0.0  # spectral radius of a fixed point that could not be reached; 0 where it is not about one
+    radius: float = 0.0  # spectral radius where a phase started that did not settle; 0 where it is not about that
 
 
 class Engine(Protocol):

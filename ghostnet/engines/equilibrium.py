@@ -8,6 +8,7 @@ from ghostnet.engines import Divergence, cpu, relaxation
 from ghostnet.errors import ConfigError
 from ghostnet.models import FREE, PHASES
 from ghostnet.network import Network
+from ghostnet.stability import spectral_radius
 
 SETTLE_TOL = {"float64": 1e-6, "float32": 1e-4}  # largest change of any s_k in the last sweep
 MAX_SWEEPS = 50
@@ -43,13 +44,21 @@ class Engine(cpu.Engine):
         if not self.settle_tol > 0 or max_sweeps < 1:
             raise ConfigError(f"settle_tol = {settle_tol}, max_sweeps = {max_sweeps}: expected positive numbers")
         super().__init__(network, dtype, threads)
+        self.constants = network.constants
         self.sweeps = np.zeros((network.runs, max_sweeps + 1), np.int64)
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
         ends = self._each(relaxation.present, self.settle_tol, self.max_sweeps, *inputs, histogram)
-        bad = [Divergence(run, done, layer, radius) for run, (done, layer, radius) in enumerate(ends) if layer]
-        return min(bad, key=lambda d: (d.presentation, d.run), default=None)
+        bad = [(done, run, layer, settled) for run, (done, layer, settled) in enumerate(ends) if layer]
+        if not bad:
+            return None
+        done, run, layer, settled = min(bad)
+        return Divergence(run, done, layer, 0.0 if settled else self._radius(run))
+
+    def _radius(self, run: int) -> float:
+        """The spectral radius at the start of the clamped phase that did not settle: there the run was left."""
+        return spectral_radius(*self.export(), self.experiment.beta, self.constants, run)
 
     def advance(self, phase: str, steps: int) -> None:
         histogram = self.sweeps.__getitem__

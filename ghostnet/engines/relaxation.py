@@ -60,15 +60,14 @@ def settle_free(mem, at, c):
 
 @jit
 def settle_clamped(mem, at, c, tol, max_sweeps, damping):
-    """End of the clamped phase, from the state as it is. Returns (sweeps, last change, its ratio to the one before)."""
-    change, ratio, sweeps = np.inf, 0.0, 0
+    """End of the clamped phase, from the state as it is. Returns how many sweeps it took and the change in the last."""
+    change, sweeps = np.inf, 0
     while sweeps < max_sweeps and not change <= tol:
-        before, change = change, 0.0
+        change = 0.0
         for b in range(c.batch):
             change = max(change, sweep(mem, at, c, b, damping))
-        ratio = change / before if before > 0.0 else 0.0
         sweeps += 1
-    return sweeps, change, ratio
+    return sweeps, change
 
 
 @jit
@@ -153,28 +152,26 @@ def copy(mem, target, source, count):
 
 @jit
 def settle_surely(mem, at, c, tol, max_sweeps, histogram):
-    """`settle_clamped`, and where plain sweeps don't settle, damped ones from the free state.
-
-    Returns (whether it settled, the ratio of successive changes of the plain sweeps: their spectral radius).
-    """
-    sweeps, change, radius = settle_clamped(mem, at, c, tol, max_sweeps, 0.0)
+    """`settle_clamped`; where plain sweeps don't settle, damped ones from the free state. Returns whether it did."""
+    sweeps, change = settle_clamped(mem, at, c, tol, max_sweeps, 0.0)
     histogram[min(sweeps, len(histogram) - 1)] += 1
     if change <= tol:
-        return True, radius
+        return True
     for damping in (0.5, 0.9):
         settle_free(mem, at, c)  # its ghosts cancel already: back to the free state
-        _, change, _ = settle_clamped(mem, at, c, tol, int(max_sweeps / (1.0 - damping) ** 2), damping)
+        _, change = settle_clamped(mem, at, c, tol, int(max_sweeps / (1.0 - damping) ** 2), damping)
         if change <= tol:
-            return True, radius
-    return False, radius
+            return True
+    settle_free(mem, at, c)
+    return False
 
 
 @entry
 def advance(mem, at, c, phase, tol, max_sweeps, histogram, lit, lit_count):
-    """Go to the end of one phase (0: free, 1: weakly clamped). Returns as `settle_surely`."""
+    """Go to the end of one phase (0: free, 1: weakly clamped). Returns whether it settled; if not, it is as it was."""
     if phase == 0:
         settle_free(mem, at, c)
-        return True, 0.0
+        return True
     return settle_surely(mem, at, c, tol, max_sweeps, histogram)
 
 
@@ -182,14 +179,14 @@ def advance(mem, at, c, phase, tol, max_sweeps, histogram, lit, lit_count):
 def present(mem, at, c, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
     """Presentations xs (presentations, batch, n_0), ys in turn.
 
-    Returns (how many went well, diverged layer or 0, spectral radius where the clamped phase did not settle or 0).
+    Returns (how many went well, diverged layer or 0, whether the clamped phase settled).
     """
     for p in range(xs.shape[0]):
         begin(mem, at, c, xs[p], ys[p], lit, lit_count)
         settle_free(mem, at, c)
-        settled, radius = settle_surely(mem, at, c, tol, max_sweeps, histogram)
+        settled = settle_surely(mem, at, c, tol, max_sweeps, histogram)
         layer = diverged_layer(mem, at, c)
         if layer or not settled:
-            return p, max(layer, 1), 0.0 if settled else radius
+            return p, max(layer, 1), settled
         finish(mem, at, c, lit, lit_count)
-    return xs.shape[0], 0, 0.0
+    return xs.shape[0], 0, True

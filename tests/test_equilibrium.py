@@ -1,0 +1,169 @@
+"""The equilibrium engine finds what long phases of the stepping engines settle to."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from small import distance, experiment, inputs, named, of, refusal, running, same_bits
+
+from ghostnet import ConfigError, DivergenceError, Network, Simulator, build
+from ghostnet.engines import create
+from ghostnet.equations import State, Weights, errors, feedforward, rates, transfer
+from ghostnet.stability import jacobian
+
+LONG = 4000
+SIZES = {1: (20, 37, 10), 2: (20, 30, 25, 6), 3: (20, 12, 70, 9, 6)}
+TIGHT = {"settle_tol": 1e-12}
+
+each_feedback = pytest.mark.parametrize("feedback", ("TF", "FA"))
+each_depth = pytest.mark.parametrize("depth", SIZES)
+
+
+def long_phases(depth: int, feedback: str, **changes):
+    return experiment("MB", SIZES[depth], feedback=feedback, dt=0.005, beta=0.1, batch=2, seeds=(0, 1), **changes)
+
+
+def engine_pair(network: Network):
+    return create("cpu", network, "float64", 1), create("equilibrium", network, "float64", 1, **TIGHT)
+
+
+@each_feedback
+@each_depth
+def test_the_free_phase_is_the_mlp_with_its_feedback_cancelled(depth, feedback):
+    e = long_phases(depth, feedback)
+    network = running(e)
+    x, y = inputs(e, 2)
+    engine = create("equilibrium", network, "float64", 1)
+    engine.begin(x, y)
+    engine.advance("free", 1)
+    weights, state = engine.export()
+    r, rho_g = rates(state, x, network.constants)
+    e_k = errors(weights, r, rho_g, y, 0.0)
+    for k, u_k in enumerate(feedforward(network.weights.W, x, e.transfer)[1:], start=1):
+        assert distance(state.s[k], u_k) < 1e-12
+        assert np.abs(e_k[k]).max() < 1e-12
+
+
+@each_feedback
+@each_depth
+def test_free_states_agree_with_long_stepping(depth, feedback):
+    e = long_phases(depth, feedback)
+    x, y = inputs(e, 2)
+    stepped, direct = engine_pair(running(e))
+    for engine in (stepped, direct):
+        engine.begin(x, y)
+        engine.advance("free", LONG)
+    for s, s_direct in zip(stepped.export()[1].s[1:], direct.export()[1].s[1:], strict=True):
+        assert distance(s_direct, s) < 1e-6
+
+
+@each_feedback
+@each_depth
+@pytest.mark.parametrize("rule", ("difference", "derivative"))
+def test_from_the_same_fast_weights_clamped_states_errors_and_update_agree(depth, feedback, rule):
+    e = long_phases(depth, feedback, rule=rule)
+    x, y = inputs(e, 2)
+    free, _ = engine_pair(running(e))
+    free.begin(x, y)
+    free.advance("free", LONG)
+    start = Network(e, *free.export())
+    stepped, direct = engine_pair(start)
+    found = []
+    for engine in (stepped, direct):
+        engine.begin(x, y)
+        engine.advance("clamped", LONG)
+        weights, state = engine.export()
+        e_k = errors(weights, *rates(state, x, start.constants), y, e.beta)
+        engine.finish()
+        update = [new - old for new, old in zip(engine.export()[0].W[1:], start.weights.W[1:], strict=True)]
+        found.append([*state.s[1:], *e_k[1:], *update])
+    assert max(distance(a, b) for a, b in zip(found[1], found[0], strict=True)) < 1e-6
+
+
+def test_float32_agrees_with_float64():
+    e = long_phases(2, "TF")
+    x, y = inputs(e, 20)
+    ends = []
+    for dtype in ("float32", "float64"):
+        simulator = Simulator(running(e), "equilibrium", dtype)
+        simulator.run(x, y)
+        ends.append(of(simulator.network))
+    assert max(distance(ends[0][name], ends[1][name]) for name in ends[0]) < 1e-3
+
+
+def test_pieces_are_presentations_and_threads_change_nothing():
+    e = long_phases(1, "TF")
+    x, y = inputs(e, 1, 2)
+    engines = [create("equilibrium", running(e), "float32", threads) for threads in (1, 2, 1)]
+    for engine in engines[:2]:
+        assert engine.present(x, y) is None
+    engines[2].begin(x[0], y[0])
+    for phase in ("free", "clamped"):
+        engines[2].advance(phase, 1)
+    engines[2].finish()
+    states = [named(engine.export()) for engine in engines]
+    assert same_bits(states[0], states[1]) and same_bits(states[0], states[2])
+
+
+def test_states_pass_between_engines():
+    e = long_phases(1, "TF", clamped_steps=LONG)
+    x, y = inputs(e, 2)
+    direct = create("equilibrium", running(e), "float64", 1, **TIGHT)
+    direct.begin(x, y)
+    for phase in ("free", "clamped"):
+        direct.advance(phase, 1)
+    before = direct.export()
+    stepped = create("cpu", Network(e, *before), "float64", 1)
+    stepped.begin(x, y)
+    stepped.advance("clamped", 100)
+    assert max(distance(a, b) for a, b in zip(stepped.export()[1].s[1:], before[1].s[1:], strict=True)) < 1e-9
+
+
+@pytest.mark.parametrize("model", ("MA", "MA-prime"))
+def test_models_whose_weights_move_during_phases_are_refused_with_the_reason(model):
+    text = refusal(ConfigError, Simulator, build(experiment(model)), "equilibrium")
+    assert "equilibrium" in text and model in text and "cpu" in text
+
+
+def test_a_fixed_point_that_is_not_stable_is_reported_with_its_spectral_radius():
+    e = experiment("MB", (20, 60, 60, 6), init=3.0, batch=1, transfer="tanh")
+    x, y = inputs(e, 20)
+    simulator = Simulator(build(e), "equilibrium", "float64", max_sweeps=20)
+    text = refusal(DivergenceError, simulator.run, x, y)
+    assert float(re.search(r"spectral radius ([0-9.]+)", text).group(1)) > 1
+
+
+def test_the_histogram_counts_every_clamped_phase():
+    e = long_phases(2, "FA")
+    x, y = inputs(e, 5, 2)
+    engine = create("equilibrium", running(e), "float32", 1)
+    engine.present(x, y)
+    assert engine.sweeps.sum(axis=1).tolist() == [5, 5]
+
+
+@each_feedback
+def test_the_jacobian_is_the_derivative_of_the_settled_currents(feedback):
+    e = long_phases(2, feedback)
+    network = running(e)
+    x, y = inputs(e, 2)
+    run, lane, at_rest = 1, 1, Simulator(network, "equilibrium", "float64")
+    at_rest.present(x, y)
+    w, z, c = *at_rest._engine.export(), network.constants
+    sizes = np.cumsum(e.sizes[1:])
+
+    def currents(stacked):
+        s = [None, *(part[None, None] for part in np.split(stacked, sizes[:-1]))]
+        own = Weights(*([None, *(v[run : run + 1] for v in group[1:])] for group in w))
+        own = own._replace(W_gp=[None, *(v[:, lane : lane + 1] for v in own.W_gp[1:])])
+        r = [x[run : run + 1, lane : lane + 1], *(transfer(s_k, e.transfer) for s_k in s[1:])]
+        g = [None, *(r[k] @ own.W_pg[k].mT for k in range(1, e.depth))]
+        e_k = errors(own, *rates(State(s, g), r[0], c), y[run : run + 1, lane : lane + 1], e.beta)
+        return np.concatenate([(r[k - 1] @ own.W[k].mT + e_k[k])[0, 0] for k in range(1, e.depth + 1)])
+
+    state = np.concatenate([s[run, lane] for s in z.s[1:]])
+    g = [None, *(transfer(z.s[k], e.transfer) @ w.W_pg[k].mT for k in range(1, e.depth))]
+    step = 1e-6 * np.eye(len(state))
+    measured = np.array([(currents(state + h) - currents(state - h)) / 2e-6 for h in step]).T
+    assert distance(jacobian(w, State(z.s, g), e.beta, c, run, lane), measured) < 1e-7
