@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
@@ -59,6 +60,15 @@ def _sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def publish_figure(figure, path: Path, **facts) -> None:
+    """Write a Matplotlib figure as `path`.png and .pdf, and how it was made, with `facts`, as `path`.json."""
+    for suffix in (".png", ".pdf"):
+        image = io.BytesIO()
+        figure.savefig(image, format=suffix[1:])
+        publish(path.with_suffix(suffix), image.getvalue())
+    publish(path.with_suffix(".json"), _json(provenance() | {"date": date.today().isoformat()} | facts))
 
 
 class RunDirectory:
@@ -113,10 +123,10 @@ def versions() -> dict[str, str]:
 def provenance() -> dict:
     """What was run, with which versions, on what kind of machine."""
     return {
-        "argv": sys.argv,
+        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": versions(),
         "commit": _commit(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
     }
 

@@ -4,7 +4,7 @@
     python sims/bench_engines.py --quick          a minute, fewer repetitions
     python sims/bench_engines.py jax threads      some parts: jax, threads, memory, width, limits
 
-Times on a shared machine drift, so both sides are pinned to one CPU and timed in turn, and ratios are taken pair by pair.
+Times on a shared machine drift: both sides are pinned to one CPU and timed in turn, ratios are taken pair by pair.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ def against_jax(quick: bool) -> None:
                 os.sched_setaffinity(0, allowed)
                 pairs.append((own, peer_seconds(preset, theirs, cpu, images)))
             own, peer = np.median(pairs, axis=0)
-            ratios = " ".join(f"{b / a:.2f}" for a, b in pairs)
-            print(
-                f"{preset:<40} {own * 1e3:9.3f} ms {peer * 1e3:9.3f} ms   {ratios}   median {np.median([b / a for a, b in pairs]):.2f}"
-            )
+            ratios = [b / a for a, b in pairs]
+            each = " ".join(f"{ratio:.2f}" for ratio in ratios)
+            median = np.median(ratios)
+            print(f"{preset:<40} {own * 1e3:9.3f} ms {peer * 1e3:9.3f} ms   {each}   median {median:.2f}", flush=True)
     finally:
         images.unlink()
     print()
@@ -147,25 +147,22 @@ def width(quick: bool) -> None:
 def limits(quick: bool) -> None:
     """Distance from the machine: operations and bytes of a step, counted on paper, over measured rates."""
     flops, bandwidth = matrix_rate(), copy_rate()
+    print(f"this core, float32: {flops / 1e9:.0f} GFLOP/s in a matrix product, {bandwidth / 1e9:.1f} GB/s copying")
     print(
-        f"this core, float32: {flops / 1e9:.0f} GFLOP/s in a matrix product, {bandwidth / 1e9:.1f} GB/s copying from memory"
-    )
-    print(
-        "one step, one example      operations   of them in σ   at the matrix rate     bytes      measured   distance"
+        "one step, one example   operations   of them in σ   at the matrix rate   bytes of weights   measured   ratio"
     )
     for preset, count in (("mb-500-tf", 1000), ("ma-500-tf", 4), ("mb-500-500-tf", 20)):
         e = gn.preset(preset)
         products, transfers, size = operations(e)
-        time_ = seconds_per_presentation(e, count, 3) / (e.free_steps + e.clamped_steps) / e.batch
+        seconds = seconds_per_presentation(e, count, 3) / (e.free_steps + e.clamped_steps) / e.batch
         ideal = (products + transfers) / flops
-        print(
-            f"{preset:<24} {products + transfers:12.0f} {transfers:14.0f} {ideal * 1e6:17.3f} µs {size:9.0f} {time_ * 1e6:10.3f} µs {time_ / ideal:9.1f} x"
-        )
+        counts = f"{products + transfers:12.0f} {transfers:14.0f} {ideal * 1e6:17.3f} µs {size:18.0f}"
+        print(f"{preset:<21} {counts} {seconds * 1e6:7.3f} µs {seconds / ideal:7.1f}", flush=True)
     print()
 
 
 def operations(e: gn.Experiment) -> tuple[float, float, float]:
-    """Of one Euler step and one example, mean over the phases: operations in products, in transfer functions, bytes of weights.
+    """Of one Euler step and one example, mean over phases: operations in products and in σ, bytes of weights.
 
     A multiply-add is two operations, a sigmoid 16 (and its derivative form none). Bytes are those of the matrices read
     and written, shared by the batch.
@@ -213,12 +210,12 @@ PARTS = {"jax": against_jax, "threads": threads, "memory": memory, "width": widt
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--quick", action="store_true")
     arguments = parser.parse_args()
     found = ", ".join(f"{name} {version}" for name, version in versions().items())
     print(f"{cpu_name()}, {available_cpus()} CPUs allowed; {found}\n", flush=True)
-    for part in arguments.parts:
+    for part in arguments.parts or PARTS:
         PARTS[part](arguments.quick)
 
 

@@ -4,7 +4,7 @@
     python sims/check_learning.py mb-500-tf       one row
     python sims/check_learning.py --quick         an epoch of the fast ones, a minute
 
-Prints the accuracy after the epochs that have a threshold, beside it, and the cancellation at the end of the free phase.
+Prints the accuracy after the epochs that have a threshold, beside it, and the error left at the end of the free phase.
 """
 
 from __future__ import annotations

@@ -1,20 +1,16 @@
 """Figure 4 of Mesnard et al. 2019 (arXiv:1911.08585): MB at work.
 
-Output rates of the ten output units over model time, for three presentations before training and after one and two epochs;
-the right class is blue, the weakly clamped phases are shaded. Below, the hidden error: ghost units cancel it in each free
-phase; what the nudge adds is the teaching signal.
+Output rates of the ten output units over model time, for three presentations before training and after one and two
+epochs; the right class is blue, the weakly clamped phases are shaded. Below, the hidden error: ghost units cancel it
+in each free phase; what the nudge adds is the teaching signal.
 
     python sims/figure4.py               mb-500-tf, half a minute; writes figures/figure4.png and .pdf
-    python sims/figure4.py --quick       after 1,000 and 2,000 examples instead of epochs
+    python sims/figure4.py --quick       after 1,000 and 2,000 examples instead of epochs; writes figures/figure4-quick.*
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
-from datetime import date
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -42,10 +38,8 @@ def trace(network: gn.Network, images: np.ndarray, labels: np.ndarray) -> dict[s
                 r, rho_g = rates(state, x, network.constants)
                 rows.append((phase, label, r[-1][0, 0], errors(weights, r, rho_g, y, phase * e.beta)[1][0, 0]))
         engine.finish()
-    columns = {
-        name: np.array(column) for name, column in zip(("phase", "label", "rates", "error"), zip(*rows), strict=True)
-    }
-    return columns | {"time": e.dt * np.arange(1, len(rows) + 1)}
+    phase, label, output, error = (np.array(column) for column in zip(*rows, strict=True))
+    return {"time": e.dt * np.arange(1, len(rows) + 1), "phase": phase, "label": label, "rates": output, "error": error}
 
 
 def main() -> None:
@@ -64,11 +58,7 @@ def main() -> None:
         top.set_title(f"after {epoch * examples} examples" if epoch else "before training")
         if epoch:
             top.set_ylabel(""), bottom.set_ylabel("")
-    for suffix in ("png", "pdf"):
-        figure.savefig(FIGURES / f"figure4.{suffix}")
-    made = {"command": " ".join(sys.argv), "seeds": experiment.seeds, "date": str(date.today())}
-    made |= {"versions": store.versions(), "machine": store.cpu_name(), "python": platform.python_version()}
-    (FIGURES / "figure4.json").write_text(json.dumps(made, indent=2) + "\n")
+    store.publish_figure(figure, FIGURES / ("figure4-quick" if arguments.quick else "figure4"), seeds=experiment.seeds)
 
 
 if __name__ == "__main__":
