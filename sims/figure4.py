@@ -5,7 +5,7 @@ epochs; the right class is blue, the weakly clamped phases are shaded. Below, th
 in each free phase; what the nudge adds is the teaching signal.
 
     python sims/figure4.py               mb-500-tf, half a minute; writes figures/figure4.png and .pdf
-    python sims/figure4.py --quick       after 1,000 and 2,000 examples instead of epochs; writes figures/figure4-quick.*
+    python sims/figure4.py --quick       after 1,000 and 2,000 examples instead of epochs; writes figure4-quick.*
 """
 
 from __future__ import annotations

@@ -11,17 +11,24 @@ from ghostnet.equations import Plastic, State, Weights, step
 from ghostnet.models import MODELS
 
 STILL = Plastic(W=False, W_pg=False, W_gp=False)
-OTHERS = tuple(engine for engine in ENGINES if engine != "reference")
-TYPED_ENGINES = (("reference", "float64"), *((engine, dtype) for engine in OTHERS for dtype in ("float64", "float32")))
+TYPED_ENGINES = tuple(
+    (engine, dtype)
+    for engine in ENGINES
+    for dtype in ("float64", "float32")
+    if (engine, dtype) != ("reference", "float32")
+)
+STEPPING = tuple(pair for pair in TYPED_ENGINES if pair[0] != "equilibrium")  # that one goes straight to a phase's end
+OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "reference"))
 
 
 def experiment(model: str = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
     """A few steps of a small network whose every plastic matrix moves visibly in one presentation."""
     hidden, row = len(sizes) - 2, MODELS[model]
+    eta, eta_ghost = 2.0 if row.W else 0.2, 20.0 if row.fast_gp else 3.0
     fields = dict(
         model=model, feedback="TF", sizes=sizes, ghosts=sizes[2:] if row.paired else (5, 3, 4)[:hidden],
         tau=0.01, dt=0.002, beta=0.5, free_steps=12, clamped_steps=8, init=0.4, batch=7, train_examples=100,
-        eta=(2.0 if row.W else 0.2,) * (hidden + 1), eta_ghost=(20.0 if row.fast_gp else 3.0,) * hidden,
+        eta=[eta * 0.9**k for k in range(hidden + 1)], eta_ghost=[eta_ghost * 0.9**k for k in range(hidden)],
         clip=2.0 if row.clips else None,
     )  # fmt: skip
     return Experiment(**(fields | changes))
@@ -85,3 +92,12 @@ def same_bits(a: dict, b: dict) -> bool:
 def order(steps, errors) -> float:
     """The exponent p of error ~ step^p, by regression of the logarithms."""
     return float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
+
+
+def refusal(error: type[Exception], function, *arguments, **options) -> str:
+    """The text of the error a call has to raise, held to be a single line."""
+    with pytest.raises(error) as caught:
+        function(*arguments, **options)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text

@@ -102,19 +102,33 @@ def flat_network(w, z):
     return [a[0] for a in (*z.s[1:], *z.g[1:], *w.W[1:], *w.W_pg[1:], *w.W_gp[1:])]
 
 
-@pytest.mark.parametrize("model", ["MA", "MB"])
-def test_euler_converges_with_order_one_to_the_solution_while_all_weights_learn(model):
+def learning(model):
+    """A network of which all weights learn at once, its start as one vector, and its right-hand side."""
     e = experiment(model, DEEP, batch=2)
-    network = running(e)
-    x, y = inputs(e, 1)
+    network, (x, y) = running(e), inputs(e, 1)
     start = flat_network(network.weights, network.state)
     slope = right_hand_side(x[0], y[0], e, [a.shape for a in start])
-    flat = np.concatenate([a.ravel() for a in start])
+    plastic = Plastic(W=True, W_pg=e.plasticity.paired, W_gp=True)
+    return network, x, y, plastic, np.concatenate([a.ravel() for a in start]), slope
+
+
+@pytest.mark.parametrize("model", ["MA", "MB"])
+def test_a_step_is_dt_times_the_right_hand_sides_at_the_current_state_and_weights(model):
+    network, x, y, plastic, flat, slope = learning(model)
+    e = network.experiment
+    stepped = euler(network.weights, network.state, x, y, e.beta, network.constants, plastic, 1)
+    moved = np.concatenate([a.ravel() for a in flat_network(*stepped)]) - flat
+    assert np.abs(moved / e.dt - slope(0, flat)).max() < 1e-11
+
+
+@pytest.mark.parametrize("model", ["MA", "MB"])
+def test_euler_converges_with_order_one_to_the_solution_while_all_weights_learn(model):
+    network, x, y, plastic, flat, slope = learning(model)
     exact = solve_ivp(slope, (0, SECONDS), flat, "DOP853", rtol=1e-11, atol=1e-12).y[:, -1]
-    plastic, off = Plastic(W=True, W_pg=e.plasticity.paired, W_gp=True), []
+    off = []
     for count in STEP_COUNTS:
         c = network.constants._replace(dt=SECONDS / count)
-        end = euler(network.weights, network.state, x, y, e.beta, c, plastic, count)
+        end = euler(network.weights, network.state, x, y, network.experiment.beta, c, plastic, count)
         off.append(distance(np.concatenate([a.ravel() for a in flat_network(*end)]), exact))
     assert order(STEP_COUNTS, off) == pytest.approx(-1, abs=0.1)
     assert off[-1] < 0.01 and distance(flat, exact) > 0.1

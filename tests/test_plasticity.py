@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small import STILL, TYPED_ENGINES, euler, experiment, inputs, of, running, simulator
+from small import STEPPING, STILL, TYPED_ENGINES, euler, experiment, inputs, of, running, simulator
 
 from ghostnet import build
 from ghostnet.engines import create
@@ -149,7 +149,7 @@ def test_a_step_never_moves_a_clipped_weight_by_more_than_clip_times_dt(clip, ac
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(("engine", "dtype"), TYPED_ENGINES)
+@pytest.mark.parametrize(("engine", "dtype"), STEPPING)
 def test_without_learning_rates_no_weight_moves(model, engine, dtype):
     e = experiment(model, SIZES, eta=(0.0,) * 3, eta_ghost=(0.0,) * 2)
     network = running(e)

@@ -1,4 +1,4 @@
-"""What a simulator promises: independent runs, the same bits however they are asked for, one line when it can't go on."""
+"""What a simulator promises: independent runs, the same bits however asked for, one line when it can't go on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from small import TYPED_ENGINES, experiment, inputs, of, running, same_bits, simulator
+from small import STEPPING, TYPED_ENGINES, experiment, inputs, of, refusal, running, same_bits, simulator
 
 from ghostnet import ConfigError, DivergenceError, Simulator, build
 from ghostnet.models import MODELS
@@ -16,15 +16,6 @@ SIZES = (20, 30, 25, 6)
 
 each_engine = pytest.mark.parametrize(("engine", "dtype"), TYPED_ENGINES)
 each_model = pytest.mark.parametrize("model", MODELS)
-
-
-def refusal(error, function, *arguments, **options) -> str:
-    """The text of the error a call has to raise, held to be a single line."""
-    with pytest.raises(error) as caught:
-        function(*arguments, **options)
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
 
 
 @each_engine
@@ -66,9 +57,11 @@ def test_many_presentations_are_single_ones_in_turn_with_the_state_carried_over(
     in_two.run(x[4:], y[4:])
     assert same_bits(of(at_once.network), of(singly.network)) and same_bits(of(at_once.network), of(in_two.network))
     assert [one.presentations for one in (at_once, singly, in_two)] == [6, 6, 6] == [at_once.network.presentations] * 3
-    at_rest = simulator(build(e), engine, dtype)
-    at_rest.run(x, y)
-    assert not np.array_equal(at_rest.network.state.s[1], at_once.network.state.s[1])
+    at_rest = build(e)
+    at_rest.weights.W_gp[1] *= 0.5  # the fast weights of MB are the state that even the equilibrium engine carries over
+    other = simulator(at_rest, engine, dtype)
+    other.run(x, y)
+    assert not same_bits(of(other.network), of(at_once.network))
 
 
 @each_engine
@@ -186,7 +179,7 @@ def test_an_input_that_is_no_number_is_divergence_of_that_run_presentation_and_l
     assert tested.presentations == 3
 
 
-@each_engine
+@pytest.mark.parametrize(("engine", "dtype"), STEPPING)
 @pytest.mark.parametrize(
     ("model", "changes"),
     [

@@ -1,0 +1,20 @@
+"""The data set that trainings in the tests learn from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from idx_files import write_parts
+
+
+@pytest.fixture(scope="session")
+def task(tmp_path_factory) -> str:
+    """A directory of IDX files: 100 training and 40 test images of 4 × 4 pixels, one noisy picture per class."""
+    draw = np.random.default_rng(0)
+    pictures = 200 * draw.integers(2, size=(4, 4, 4))
+    arrays = []
+    for count in (100, 40):
+        labels = np.arange(count, dtype=np.uint8) % 4
+        images = pictures[labels] + draw.integers(56, size=(count, 4, 4))
+        arrays += [images.astype(np.uint8), labels]
+    return str(write_parts(tmp_path_factory.mktemp("task"), arrays))
