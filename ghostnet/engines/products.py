@@ -5,7 +5,7 @@ from __future__ import annotations
 from ghostnet.engines import tiles
 from ghostnet.engines.compiled import jit
 from ghostnet.engines.simd import VECTOR_BYTES, splat, store
-from ghostnet.engines.tiles import COLUMNS, DOT_ROWS, ROWS, SWEEP
+from ghostnet.engines.tiles import COLUMNS, DOT_ROWS, ROWS
 
 
 @jit
@@ -37,53 +37,68 @@ def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, al
 
 @jit
 def dots(mem, c, c_row, rows, r, r_row, m, m_row, columns, width):
-    """C[p, j] = Σ_i R[p, i] M[j, i] for p < rows, j < columns, i < width."""
+    """C[p, j] = Σ_i R[p, i] M[j, i] for p < rows, j < columns, i < width. Fills up the last vector of a row of C."""
     vectors = width // (VECTOR_BYTES // mem.itemsize)
     p = 0
     while rows - p >= DOT_ROWS:
         C, R = c + p * c_row, r + p * r_row
-        for j in range(0, columns - SWEEP + 1, SWEEP):
-            tiles.dot_wide_rows(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
-        for j in range(columns - columns % SWEEP, columns):
-            tiles.dot_rows(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
+        for j in range(0, columns - 4, 5):
+            tiles.dot_rows_5(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
+        for j in range(columns - columns % 5, columns):
+            tiles.dot_rows_1(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
         p += DOT_ROWS
     while p < rows:
-        C, R = c + p * c_row, r + p * r_row
-        for j in range(0, columns - SWEEP + 1, SWEEP):
-            tiles.dot_wide(mem, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
-        for j in range(columns - columns % SWEEP, columns):
-            tiles.dot_one(mem, 0, 0, 0.0, C + j, R, m + j * m_row, m_row, vectors)
+        C, R, j = c + p * c_row, r + p * r_row, 0
+        while columns - j >= 10:
+            tiles.dot_10(mem, 0, 0, 0.0, C + j, j == 0, R, m + j * m_row, m_row, vectors)
+            j += 10
+        while columns - j >= 5:
+            tiles.dot_5(mem, 0, 0, 0.0, C + j, j == 0, R, m + j * m_row, m_row, vectors)
+            j += 5
+        while j < columns:
+            tiles.dot_1(mem, 0, 0, 0.0, C + j, 0, R, m + j * m_row, m_row, vectors)
+            j += 1
         p += 1
 
 
 @jit
 def expand(mem, e, a, count, m, m_row, width, alpha):
     """E += alpha Σ_q a_q M[q, :]: `multiply` for one row."""
-    vectors = width // (VECTOR_BYTES // mem.itemsize)
-    for q in range(0, count - SWEEP + 1, SWEEP):
-        tiles.expand_wide(mem, e, a + q, alpha, 0, 0, m + q * m_row, m_row, vectors)
-    for q in range(count - count % SWEEP, count):
-        tiles.expand_one(mem, e, a + q, alpha, 0, 0, m + q * m_row, m_row, vectors)
+    vectors, q = width // (VECTOR_BYTES // mem.itemsize), 0
+    while count - q >= 10:
+        tiles.expand_10(mem, e, a + q, alpha, 0, 0, 0, m + q * m_row, m_row, vectors)
+        q += 10
+    while count - q >= 5:
+        tiles.expand_5(mem, e, a + q, alpha, 0, 0, 0, m + q * m_row, m_row, vectors)
+        q += 5
+    while q < count:
+        tiles.expand_1(mem, e, a + q, alpha, 0, 0, 0, m + q * m_row, m_row, vectors)
+        q += 1
 
 
 @jit
 def expand_and_dots(mem, e, a, c, r, count, m, m_row, width):
     """E += Σ_q a_q M[q, :] and c_q = Σ_i M[q, i] R_i in one reading of M."""
-    vectors = width // (VECTOR_BYTES // mem.itemsize)
-    for q in range(0, count - SWEEP + 1, SWEEP):
-        tiles.both_wide(mem, e, a + q, 1.0, c + q, r, m + q * m_row, m_row, vectors)
-    for q in range(count - count % SWEEP, count):
-        tiles.both_one(mem, e, a + q, 1.0, c + q, r, m + q * m_row, m_row, vectors)
+    vectors, q = width // (VECTOR_BYTES // mem.itemsize), 0
+    while count - q >= 10:
+        tiles.both_10(mem, e, a + q, 1.0, c + q, q == 0, r, m + q * m_row, m_row, vectors)
+        q += 10
+    while count - q >= 5:
+        tiles.both_5(mem, e, a + q, 1.0, c + q, q == 0, r, m + q * m_row, m_row, vectors)
+        q += 5
+    while q < count:
+        tiles.both_1(mem, e, a + q, 1.0, c + q, 0, r, m + q * m_row, m_row, vectors)
+        q += 1
 
 
 @jit
 def outer(mem, c, c_row, rows, a, e, width, alpha):
     """C[p, :] += alpha a_p E."""
     vectors = width // (VECTOR_BYTES // mem.itemsize)
-    for p in range(0, rows - SWEEP + 1, SWEEP):
-        tiles.outer_wide(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
-    for p in range(rows - rows % SWEEP, rows):
-        tiles.outer_one(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
+    for p in range(0, rows - 4, 5):
+        tiles.outer_5(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
+    for p in range(rows - rows % 5, rows):
+        tiles.outer_1(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
 
 
 @jit

@@ -63,6 +63,14 @@ class Emit:
     def store(self, i, value):
         self.builder.store(value, self.builder.bitcast(self.pointer(i), self.type.as_pointer()), align=self.align)
 
+    def store_elements(self, i, scalars):
+        """Store scalars as whole vectors, the last filled up with zeros."""
+        for start in range(0, len(scalars), self.type.count):
+            value = ir.Constant(self.type, None)
+            for lane, scalar in enumerate(scalars[start : start + self.type.count]):
+                value = self.builder.insert_element(value, scalar, ir.IntType(32)(lane))
+            self.store(self.ahead(i, 0, start), value)
+
     def splat(self, scalar):
         one = self.builder.insert_element(ir.Constant(self.type, ir.Undefined), scalar, ir.IntType(32)(0))
         return self.builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), self.type.count), None))

@@ -18,7 +18,6 @@ ROWS = (
     6 if VECTOR_BYTES == 64 else 3
 )  # ROWS x COLUMNS accumulators, COLUMNS operands and a broadcast fill the registers
 DOT_ROWS = ROWS // 2 + 1
-SWEEP = 5  # rows read at once for a single example
 
 
 def _multiply_tile(rows: int, columns: int):
@@ -73,9 +72,13 @@ def _dot_tile(rows: int, columns: int):
 
 
 def _sweep(rows: int, expand: bool, dot: bool):
-    """An intrinsic reading `rows` rows of M once: E += alpha Σ_q a_q M[q, :] (expand), c_q = Σ_i M[q, i] R_i (dot)."""
+    """An intrinsic reading `rows` rows of M once: E += alpha Σ_q a_q M[q, :] (expand), c_q = Σ_i M[q, i] R_i (dot).
 
-    def body(emit, e, a, alpha, c, r, m, m_row, vectors):
+    With `whole` (0 or 1), the vectors of c are stored whole, zeros after the last row: what is read as a vector soon
+    must be written as one, or the processor waits for it to reach the cache.
+    """
+
+    def body(emit, e, a, alpha, c, whole, r, m, m_row, vectors):
         builder = emit.builder
         A = [emit.load_scalar(emit.ahead(a, 0, q)) for q in range(rows)] if expand else []
         A = [emit.splat(builder.fmul(alpha, scalar)) for scalar in A]
@@ -92,14 +95,20 @@ def _sweep(rows: int, expand: bool, dot: bool):
                 R = emit.load(emit.offset(r, (emit.width, loop.index)))
                 for q in range(rows):
                     builder.store(emit.fma(R, M[q], builder.load(sums[q])), sums[q])
-        for q, total in enumerate(sums):
-            builder.store(emit.total(builder.load(total)), emit.pointer(emit.ahead(c, 0, q)))
+        if dot:
+            totals = [emit.total(builder.load(total)) for total in sums]
+            with builder.if_else(builder.trunc(whole, ir.IntType(1))) as (then, otherwise):
+                with then:
+                    emit.store_elements(c, totals)
+                with otherwise:
+                    for q, total in enumerate(totals):
+                        builder.store(total, emit.pointer(emit.ahead(c, 0, q)))
 
     @intrinsic
-    def sweep(typingctx, mem, e, a, alpha, c, r, m, m_row, vectors):
+    def sweep(typingctx, mem, e, a, alpha, c, whole, r, m, m_row, vectors):
         i = types.int64
         name = f"sweep_{rows}" + "_expand" * expand + "_dot" * dot
-        return types.void(mem, i, i, mem.dtype, i, i, i, i, i), outlined(name, body)
+        return types.void(mem, i, i, mem.dtype, i, i, i, i, i, i), outlined(name, body)
 
     return sweep
 
@@ -127,8 +136,8 @@ def _outer(rows: int):
 
 multiply_wide_rows, multiply_wide = _multiply_tile(ROWS, COLUMNS), _multiply_tile(1, COLUMNS)
 multiply_rows, multiply_one = _multiply_tile(ROWS, 1), _multiply_tile(1, 1)
-dot_wide_rows, dot_rows = _dot_tile(DOT_ROWS, SWEEP), _dot_tile(DOT_ROWS, 1)
-dot_wide, dot_one = _sweep(SWEEP, False, True), _sweep(1, False, True)
-expand_wide, expand_one = _sweep(SWEEP, True, False), _sweep(1, True, False)
-both_wide, both_one = _sweep(SWEEP, True, True), _sweep(1, True, True)
-outer_wide, outer_one = _outer(SWEEP), _outer(1)
+dot_rows_5, dot_rows_1 = _dot_tile(DOT_ROWS, 5), _dot_tile(DOT_ROWS, 1)
+dot_10, dot_5, dot_1 = (_sweep(rows, False, True) for rows in (10, 5, 1))
+expand_10, expand_5, expand_1 = (_sweep(rows, True, False) for rows in (10, 5, 1))
+both_10, both_5, both_1 = (_sweep(rows, True, True) for rows in (10, 5, 1))
+outer_5, outer_1 = _outer(5), _outer(1)
