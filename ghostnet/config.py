@@ -163,6 +163,7 @@ def _check_choices(e: Experiment) -> None:
     require_known([e.feedback], FEEDBACKS, "feedback")
     require_known([e.rule], RULES, "rule")
     require_known([e.transfer], TRANSFERS, "transfer")
+    _require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
 
 
 def _check_numbers(e: Experiment) -> None:
@@ -203,7 +204,10 @@ def _check_shapes(e: Experiment) -> None:
             f"ghosts = {e.ghosts}: {e.model} pairs every ghost with a unit above; expected {e.sizes[2:]}",
         )
     if e.plasticity.clips:
-        _require(e.clip is not None and e.clip > 0, f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|")
+        _require(
+            e.clip is not None and 0 < e.clip < math.inf,
+            f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|",
+        )
     else:
         _require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
     _require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")

@@ -45,9 +45,14 @@ PRESETS = {name: Experiment(feedback=name[-2:].upper(), **fields) for name, fiel
 def preset(name: str, feedback: str | None = None, **changes) -> Experiment:
     """The paper's settings by name, ``preset("mb-500-tf")`` or ``preset("mb-500", feedback="TF")``, with changes.
 
+    After a full name, `feedback` is a change like any other: ``preset("mb-500-tf", feedback="FA")`` keeps TF's rates.
+
     Raises:
         ConfigError: unknown preset or field (with the nearest valid name), or an impossible value.
     """
-    full = f"{name}-{feedback.lower()}" if feedback else name
-    require_known([full], PRESETS, "preset")
-    return PRESETS[full].replace(**changes)
+    if feedback is not None and name in PRESETS:
+        changes["feedback"] = feedback
+    elif feedback is not None:
+        name = f"{name}-{feedback}".lower()
+    require_known([name], PRESETS, "preset")
+    return PRESETS[name].replace(**changes)

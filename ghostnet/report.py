@@ -62,7 +62,7 @@ def run_summary(path: Path) -> str:
         lines = [f"{path}: {status['status']}, epoch {status['epoch']}"]
         lines += [final_line(metrics)] if metrics else []
         lines += [f"engine {settings['engine']}, {settings['dtype']}, {settings['threads']} threads, {settings['cpu']}"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path}: no readable run directory ({error}); give one that `ghostnet train` made") from error
     experiment = config.from_mapping(config.read_toml(path / store.CONFIG))
     return "\n".join([*lines, "", experiment.to_toml().rstrip()])

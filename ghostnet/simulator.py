@@ -36,9 +36,12 @@ class Simulator:
         **options,
     ):
         dtype = dtype or ("float64" if engine == "reference" else "float32")
+        threads = available_cpus() if threads is None else threads
+        if threads < 1:
+            raise ConfigError(f"threads = {threads}: expected at least 1")
         self.experiment, self.presentations = network.experiment, network.presentations
+        self._engine = engines.create(engine, network, dtype, threads, **options)
         self.dtype = np.dtype(dtype)
-        self._engine = engines.create(engine, network, dtype, threads or available_cpus(), **options)
 
     def present(self, x: np.ndarray, y: np.ndarray) -> None:
         """One presentation: free phase, clamped phase, plasticity.
@@ -62,11 +65,16 @@ class Simulator:
 
         Raises:
             ConfigError: xs or ys does not fit the experiment.
-            DivergenceError: an activity became non-finite or exploded; `presentations` counts those before it.
+            DivergenceError: an activity became non-finite or exploded; the network is left as it was before that
+                presentation, and `presentations` counts those before it.
         """
         xs, ys = self._fit("x", xs, self.experiment.sizes[0]), self._fit("y", ys, self.experiment.sizes[-1])
         if len(xs) != len(ys):
             raise ConfigError(f"x has {len(xs)} presentations, y {len(ys)}: expected as many of each")
+        if self.experiment.plasticity.clips and np.any(np.isfinite(xs) & ((xs < 0) | (xs > 1))):
+            raise ConfigError(
+                f"x has values outside [0, 1]: the clip of {self.experiment.model} counts on them; scale x"
+            )
         divergence = self._engine.present(xs, ys)
         if divergence is None:
             self.presentations += len(xs)

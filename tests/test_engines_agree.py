@@ -96,11 +96,19 @@ def test_engines_agree_on_every_transfer_function(engine, dtype, model, rule, tr
 @each_feedback
 @pytest.mark.parametrize(
     ("sizes", "batch"),
-    [((3, 1, 1), 2), ((1, 2, 3, 2), 3), ((32, 64, 16), 16), ((33, 65, 129, 17), 5), ((784, 20, 10), 2), ((9, 4), 3)],
+    [
+        ((3, 1, 1), 2),
+        ((1, 2, 3, 2), 3),
+        ((32, 64, 16), 16),
+        ((33, 65, 129, 17), 5),
+        ((784, 20, 10), 2),
+        ((9, 4), 3),
+        ((20, 12, 4), 10),
+    ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else str(value),
 )
 def test_engines_agree_on_every_shape(engine, dtype, model, feedback, sizes, batch):
-    e = experiment(model, sizes, feedback=feedback, batch=batch, init=min(0.4, 4 / sizes[0]))
+    e = experiment(model, sizes, feedback=feedback, batch=batch, seeds=(3, 4), init=min(0.4, 4 / sizes[0]))
     assert_agrees(engine, dtype, e, *inputs(e, 2))
 
 
@@ -198,15 +206,14 @@ def test_a_look_between_two_pieces_shows_the_weights_and_activities_as_they_are(
 
 @pytest.mark.parametrize(("engine", "dtype"), TYPED_ENGINES)
 @each_model
-def test_after_a_divergence_nothing_more_is_run_in_any_run(engine, dtype, model):
+def test_a_divergence_leaves_every_run_as_it_was_before_that_presentation(engine, dtype, model):
     e = experiment(model, BY_DEPTH[2], seeds=(0, 1, 2))
     x, y = inputs(e, 4, 3)
     until = simulator(running(e), engine, dtype)
-    until.run(x[:3], y[:3])
+    until.run(x[:2], y[:2])
     x[2, 1, 3, 4] = np.nan
     tested = simulator(running(e), engine, dtype)
     with pytest.raises(DivergenceError, match="seed 1, presentation 2, layer 1"):
         tested.run(x, y)
     got, expected = of(tested.network), of(until.network)
-    for run in (0, 2):
-        assert same_bits(*({name: array[run] for name, array in arrays.items()} for arrays in (got, expected))), run
+    assert same_bits(got, expected)

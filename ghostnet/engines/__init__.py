@@ -29,12 +29,15 @@ class Divergence(NamedTuple):
 
 
 class Engine(Protocol):
-    """What every engine can do. Presentations after a divergence are not run, in any run of the ensemble."""
+    """What every engine can do."""
 
     def __init__(self, network: Network, dtype: str, threads: int): ...
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
-        """Run whole presentations: xs (presentations, runs, batch, n_0), ys (presentations, runs, batch, n_N)."""
+        """Run whole presentations: xs (presentations, runs, batch, n_0), ys (presentations, runs, batch, n_N).
+
+        Where one diverges in any run, every run is left as it was before that presentation.
+        """
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         """Show x (runs, batch, n_0) and y (runs, batch, n_N): the start of a presentation in pieces."""

@@ -28,16 +28,25 @@ class Engine:
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
         self.pool = ThreadPoolExecutor(min(threads, network.runs), thread_name_prefix="ghostnet")
 
-    def _each(self, kernel, *arguments) -> list:
+    def _each(self, kernel, *arguments, memory: np.ndarray | None = None) -> list:
         """kernel(memory, table, settings, *arguments, lit pixels) per run; callable arguments are given the run."""
+        memory = self.memory if memory is None else memory
 
         def one(i: int):
             own = (argument(i) if callable(argument) else argument for argument in arguments)
-            return kernel(self.memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
+            return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
 
-        return list(self.pool.map(one, range(len(self.memory))))
+        return list(self.pool.map(one, range(len(memory))))
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        before = self.memory.copy()
+        found = self._present(xs, ys)
+        if found:  # each run went on until its own end
+            self.memory[...] = before
+            self._present(xs[: found.presentation], ys[: found.presentation])
+        return found
+
+    def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         e = self.experiment
         ends = self._each(
             kernels.present, e.free_steps, e.clamped_steps, self._inputs(xs), self._inputs(ys)
@@ -55,7 +64,12 @@ class Engine:
         self._each(kernels.finish)
 
     def export(self) -> tuple[Weights, State]:
-        return layout.get(self.views)
+        if self.settings.once:
+            return layout.get(self.views)
+        memory = self.layout.allocate(len(self.memory))  # W_1 lacks the update put off until the presentation ends
+        memory[...] = self.memory
+        self._each(kernels.finish, memory=memory)
+        return layout.get(self.layout.views(memory))
 
     def _inputs(self, values: np.ndarray):
         """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type."""

@@ -47,7 +47,7 @@ class Engine(cpu.Engine):
         self.constants = network.constants
         self.sweeps = np.zeros((network.runs, max_sweeps + 1), np.int64)
 
-    def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+    def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
         ends = self._each(relaxation.present, self.settle_tol, self.max_sweeps, *inputs, histogram)
         bad = [(done, run, layer, settled) for run, (done, layer, settled) in enumerate(ends) if layer]

@@ -8,6 +8,7 @@ from ghostnet.engines.currents import all_rates, currents, output_error, relax
 from ghostnet.engines.plasticity import (
     drive_input,
     exceeds_clip,
+    gram_row,
     learn_above,
     learn_first,
     learn_ghosts,
@@ -55,7 +56,7 @@ def begin(mem, at, c, x, y, lit, lit_count):
     drive_input(mem, at, c, lit, lit_count)
     if not c.once:
         r_0, width = at[0, R], at[0, WIDTH]
-        dots(mem, at[0, GRAM], c.batch, c.batch, r_0, width, r_0, width, c.batch, width)
+        dots(mem, at[0, GRAM], gram_row(mem, c), c.batch, r_0, width, r_0, width, c.batch, width)
 
 
 @entry

@@ -182,6 +182,13 @@ def learn_input_clipped(mem, at, c, step):
 
 
 @jit
+def gram_row(mem, c):
+    """Row length of x x^T."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    return (c.batch + lanes - 1) // lanes * lanes
+
+
+@jit
 def learn_first(mem, at, c, lit, lit_count):
     """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`."""
     if exceeds_clip(mem, at, c):
@@ -198,7 +205,7 @@ def learn_first(mem, at, c, lit, lit_count):
         width,
         batch,
         at[0, GRAM],
-        batch,
+        gram_row(mem, c),
         1,
         batch,
         at[1, D],

@@ -44,11 +44,13 @@ class Engine:
         steps = (self.experiment.free_steps, self.experiment.clamped_steps)
         with np.errstate(all="ignore"):  # divergence is reported below
             for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
+                before = self.weights, self.state
                 self.begin(x, y)
                 for phase, count in zip(PHASES, steps, strict=True):
                     self.advance(phase, count)
                 self.finish()
                 if found := self._divergence(p):
+                    self.weights, self.state = before
                     return found
         return None
 
