@@ -1,11 +1,11 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError
+from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
 from ghostnet.simulator import Simulator
-from ghostnet.training import Training, train
+from ghostnet.training import Training, resume, train
 
 __all__ = [
     "PRESETS",
@@ -17,8 +17,10 @@ __all__ = [
     "GhostnetError",
     "Network",
     "Simulator",
+    "Stopped",
     "Training",
     "build",
     "preset",
+    "resume",
     "train",
 ]
