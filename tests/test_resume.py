@@ -156,3 +156,31 @@ def wait_for(path, seconds=60):
     while not path.exists():
         assert time.monotonic() < end, f"{path} has not come"
         time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs RLIMIT_FSIZE")
+def test_a_full_disk_is_one_line_and_exit_74_and_keeps_what_was_written(task, tmp_path):
+    import resource
+
+    (tmp_path / "e.toml").write_text(run_of(task, "MB").to_toml())
+    command = [
+        sys.executable,
+        "-m",
+        "ghostnet.cli",
+        "train",
+        "--config",
+        tmp_path / "e.toml",
+        "--out",
+        tmp_path / "run",
+    ]
+    done = subprocess.run(
+        [*command, "--quiet"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 74
+    (line,) = done.stderr.splitlines()
+    assert "epoch-0000.h5: can't be written" in line and "bytes needed" in line and "free" in line
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "failed"
+    assert len(table(tmp_path / "run")) == 1 and not list(tmp_path.rglob(".unfinished-*"))
