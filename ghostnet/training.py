@@ -21,7 +21,7 @@ from ghostnet.simulator import Simulator, available_cpus
 from ghostnet.store import RunDirectory
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
-_CHUNK_BYTES = 1 << 25
+_CHUNK_BYTES = 1 << 22  # of images: more would leave the cache
 _CHECKPOINT_SECONDS = 300.0  # between checkpoints within an epoch; there is one after every epoch
 
 
