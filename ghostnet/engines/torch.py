@@ -55,14 +55,15 @@ class Engine:
         self.device, self.precision, self.graph = device, "tf32" if fast_matmul else "ieee", None
         experiments = run_experiments(e, per_run or {})
         with self._settings():
-            self.ensemble = Ensemble(network, experiments, getattr(torch, dtype), device)
+            self.ensemble = Ensemble(network, experiments, torch.empty(0, dtype=getattr(torch, dtype), device=device))
             x, y = self.ensemble.x, self.ensemble.y
             self.chunk = max(1, CHUNK_BYTES // (x.nbytes + y.nbytes))  # presentations
             self.xs, self.ys = (a.new_zeros(self.chunk, *a.shape) for a in (x, y))
             self.position = torch.zeros(1, dtype=torch.int64, device=device)  # of the presentation in the chunk
             self.largest = x.new_zeros(e.depth, network.runs)
-            self.first_bad = torch.full((e.depth, network.runs), _NEVER, device=device)
-            self.before = torch.empty_like(self.ensemble.memory)
+            self.never = torch.full((e.depth, network.runs), _NEVER, device=device)
+            self.first_bad = self.never.clone()
+            self.before = torch.empty_like(self.ensemble.lasting.memory)
 
     @contextlib.contextmanager
     def _settings(self) -> Iterator[None]:
@@ -87,14 +88,14 @@ class Engine:
 
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         """A chunk. Each run goes on until its end; where one diverged, those before are presented again."""
-        self.before.copy_(self.ensemble.memory)
+        self.before.copy_(self.ensemble.lasting.memory)
         self._load(xs, ys)
         if self.device == "cuda" and self.graph is None:
             self._capture()
         self._replay(len(xs))
         found = self._divergence()
         if found:
-            self.ensemble.memory.copy_(self.before)
+            self.ensemble.lasting.memory.copy_(self.before)
             self._replay(found.presentation)
         return found
 
@@ -107,7 +108,7 @@ class Engine:
 
     def _replay(self, presentations: int) -> None:
         self.position.zero_()
-        self.first_bad.fill_(_NEVER)
+        self.first_bad.copy_(self.never)
         for _ in range(presentations):
             self.graph.replay() if self.graph else self._presentation()
 
@@ -118,10 +119,10 @@ class Engine:
         for phase, steps in zip(PHASES, (e.free_steps, e.clamped_steps), strict=True):
             self.ensemble.advance(phase, steps)
         self.ensemble.finish()
-        for s, largest in zip(self.ensemble.s[1:], self.largest, strict=True):
+        for s, largest in zip(self.ensemble.lasting.z.units[1:], self.largest, strict=True):
             torch.linalg.vector_norm(s, float("inf"), dim=(1, 2), out=largest)
-        bad_here = torch.where(self.largest <= EXPLODED, _NEVER, self.position)  # not <=: also where it is no number
-        torch.minimum(self.first_bad, bad_here, out=self.first_bad)
+        fine = self.largest <= EXPLODED  # false where it is no number
+        torch.minimum(self.first_bad, torch.where(fine, self.never, self.position), out=self.first_bad)
         self.position.add_(1)
 
     def _show(self) -> None:
@@ -136,7 +137,7 @@ class Engine:
         with torch.cuda.stream(side):
             self._presentation()
         torch.cuda.current_stream().wait_stream(side)
-        self.ensemble.memory.copy_(self.before)
+        self.ensemble.lasting.memory.copy_(self.before)
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):
             self._presentation()
