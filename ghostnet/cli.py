@@ -67,7 +67,11 @@ def _train_parser(commands) -> None:
         "--engine",
         choices=ENGINES,
         default="cpu",
-        help="cpu: compiled; equilibrium: MB without stepping; reference: NumPy, slow",
+        help="cpu: compiled; equilibrium: MB without stepping; reference: NumPy, slow; torch: all runs at once",
+    )
+    parser.add_argument("--device", metavar="NAME", help="of the torch engine: cpu (the default) or cuda")
+    parser.add_argument(
+        "--fast-matmul", action="store_true", default=None, help="torch engine: multiply in TF32 on a GPU"
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
@@ -92,6 +96,7 @@ def _train(arguments: argparse.Namespace) -> None:
     experiment = _experiment(arguments)
     name = arguments.preset or experiment.model.lower()
     out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    options = {name: value for name in ("device", "fast_matmul") if (value := getattr(arguments, name)) is not None}
     result = train(
         experiment,
         out,
@@ -99,6 +104,7 @@ def _train(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         threads=arguments.threads,
         progress=not arguments.quiet,
+        **options,
     )
     print(report.final_line(result.metrics), f"({out})", sep="   ")
 
