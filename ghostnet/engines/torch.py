@@ -24,7 +24,7 @@ from ghostnet.network import Network
 
 DEVICES = ("cpu", "cuda")
 PER_RUN = ("beta", "dt", "eta", "eta_ghost")
-CHUNK_BYTES = 1 << 24  # of presentations on the device at a time
+CHUNK_BYTES = 1 << 23  # of presentations on the device at a time
 _NEVER = torch.iinfo(torch.int64).max
 
 
