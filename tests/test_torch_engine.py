@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 import torch
 from small import distance, experiment, inputs, named, of, refusal, running, same_bits
 
-from ghostnet import ConfigError, DivergenceError, Network, Simulator, build
+from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
+from ghostnet.cli import main
 from ghostnet.engines import create
 from ghostnet.engines import torch as torch_engine
 from ghostnet.models import MODELS
@@ -206,3 +208,22 @@ def test_a_divergence_on_a_gpu_leaves_every_run_as_it_was_before():
     x[4, 1, 0, 0] = np.nan
     assert tested.present(x, y)[:3] == (1, 4, 1)
     assert same_bits(named(until.export()), named(tested.export()))
+
+
+def test_a_training_keeps_its_options_in_its_provenance(task, tmp_path):
+    e = experiment("MB", (16, 12, 4), seeds=(0, 1), data=task, epochs=1, free_steps=5, clamped_steps=5)
+    per_run = {"beta": np.array([0.5, 0.3])}
+    own = train(e, tmp_path / "run", engine="torch", device="cpu", per_run=per_run, progress=False)
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert (provenance["device"], provenance["per_run"], provenance["gpu"]) == ("cpu", {"beta": [0.5, 0.3]}, None)
+    common = train(e, engine="torch", progress=False)
+    same = [np.array_equal(a, b) for a, b in zip(own.network.weights.W[1], common.network.weights.W[1], strict=True)]
+    assert same == [True, False]
+
+
+def test_the_command_line_gives_the_engine_its_options(task, tmp_path, capsys):
+    command = f"train mb-100-tf --sizes 16 12 4 --data {task} --train-examples 40 --epochs 1 --out {tmp_path / 'run'}"
+    command += " --quiet --engine torch --device cpu --fast-matmul"
+    assert main(command.split()) == 0
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert (provenance["engine"], provenance["device"], provenance["fast_matmul"]) == ("torch", "cpu", True)
