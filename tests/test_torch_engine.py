@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from small import distance, experiment, inputs, named, of, refusal, running, sam
 
 from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
 from ghostnet.cli import main
+from ghostnet.config import RULES, TRANSFERS
 from ghostnet.engines import create
 from ghostnet.engines import torch as torch_engine
 from ghostnet.models import MODELS
@@ -227,3 +230,47 @@ def test_the_command_line_gives_the_engine_its_options(task, tmp_path, capsys):
     assert main(command.split()) == 0
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert (provenance["engine"], provenance["device"], provenance["fast_matmul"]) == ("torch", "cpu", True)
+
+
+@each_model
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("transfer", TRANSFERS)
+def test_nothing_in_a_presentation_waits_for_a_number_from_the_device(monkeypatch, model, rule, transfer):
+    """A CUDA graph allows no such thing; on the meta device there are no numbers, so asking for one is an error."""
+    monkeypatch.setattr(torch_engine, "_require_device", lambda device: None)
+    e = experiment(model, SIZES, rule=rule, transfer=transfer, seeds=(0, 1))
+    own = {"dt": [0.001, 0.002], "eta": [e.eta, e.eta[::-1]]}
+    for per_run in ({}, own):
+        engine = torch_engine.Engine(running(e), device="meta", per_run=per_run)
+        with engine._settings():
+            engine._presentation()
+        with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+            engine._divergence()
+
+
+@each_model
+def test_recording_a_presentation_leaves_no_trace(monkeypatch, model):
+    """Capture, with stand-ins for CUDA: what is recorded is not carried out, and replaying is presenting."""
+    e = experiment(model, SIZES)
+    plain, tested = (create("torch", running(e), "float64", 1) for _ in range(2))
+
+    @contextlib.contextmanager
+    def record(graph):
+        held = tested.ensemble.lasting.memory, tested.position, tested.first_bad
+        before = [tensor.clone() for tensor in held]
+        yield
+        for tensor, copy in zip(held, before, strict=True):
+            tensor.copy_(copy)
+
+    idle = SimpleNamespace(wait_stream=lambda other: None)
+    for name, stand_in in (
+        ("Stream", lambda: idle), ("current_stream", lambda: idle), ("stream", contextlib.nullcontext),
+        ("CUDAGraph", lambda: SimpleNamespace(replay=tested._presentation)), ("graph", record),
+    ):  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    with tested._settings():
+        tested.before.copy_(tested.ensemble.lasting.memory)
+        tested._capture()
+    x, y = (a[:, None] for a in inputs(e, 3))
+    assert plain.present(x, y) is None and tested.present(x, y) is None
+    assert same_bits(named(plain.export()), named(tested.export()))
