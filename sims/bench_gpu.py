@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import time
 from datetime import date
 from pathlib import Path
@@ -273,6 +274,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write OUT.txt and OUT.json")
     arguments = parser.parse_args()
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        parser.error(f"--device cuda: torch {torch.__version__} finds no CUDA GPU; leave it out to run on the CPU")
     torch.set_num_threads(1)
     start = time.perf_counter()
     if device == "cuda":
@@ -282,6 +285,7 @@ def main() -> None:
             f"device: {store.cpu_name()}, one thread, torch {torch.__version__}. No GPU was used, so nothing below is a"
         )
         say(f"GPU's figure. Where there is a GPU, run: {COMMAND}")
+    say(f"load of the machine before the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     say()
     found = {"agreement": agreement(device), "against_eager": against_eager(device), **table(device)}
     say(f"\n{time.perf_counter() - start:.0f} s")
