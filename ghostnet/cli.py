@@ -18,6 +18,8 @@ from ghostnet.training import resume, train
 _DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
 and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""
 
+_ENGINE_OPTIONS = ("device", "fast_matmul", "settle_tol", "max_sweeps")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -73,6 +75,8 @@ def _train_parser(commands) -> None:
     parser.add_argument(
         "--fast-matmul", action="store_true", default=None, help="torch engine: multiply in TF32 on a GPU"
     )
+    parser.add_argument("--settle-tol", type=float, metavar="FLOAT", help="equilibrium engine: largest change at rest")
+    parser.add_argument("--max-sweeps", type=int, metavar="INT", help="equilibrium engine: before damped sweeps")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
@@ -96,7 +100,7 @@ def _train(arguments: argparse.Namespace) -> None:
     experiment = _experiment(arguments)
     name = arguments.preset or experiment.model.lower()
     out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    options = {name: value for name in ("device", "fast_matmul") if (value := getattr(arguments, name)) is not None}
+    options = {name: value for name in _ENGINE_OPTIONS if (value := getattr(arguments, name)) is not None}
     result = train(
         experiment,
         out,
