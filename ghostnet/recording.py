@@ -1,0 +1,169 @@
+"""Recording: presentations go through an engine, rows into a buffer, and full buffers to whoever keeps them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ghostnet.engines import Divergence, Engine
+from ghostnet.models import PHASES
+from ghostnet.recorder import Recorder, Selection
+
+SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
+
+Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
+
+
+class Segment:
+    """Rows in memory: a block of activities and what each row belongs to, allocated once and filled again and again.
+
+    Attributes:
+        block: (recorded runs, capacity, columns). step, phase, presentation, epoch: (capacity,).
+        example, label: dataset index and class, (capacity, recorded runs, recorded examples).
+        rows: how many are filled. snapshots: (step, matrices as listed in the selection).
+    """
+
+    def __init__(self, selection: Selection, dtype: np.dtype, capacity: int | None = None):
+        lanes = (len(selection.runs), len(selection.examples))
+        row_bytes = lanes[0] * selection.columns * dtype.itemsize + 8 * lanes[0] * lanes[1] + 17
+        self.capacity = capacity or max(1, SEGMENT_BYTES // row_bytes)
+        self.selection, self.dtype = selection, dtype
+        self.block = np.empty((lanes[0], self.capacity, selection.columns), dtype)
+        self.step, self.phase = np.empty(self.capacity, np.int64), np.empty(self.capacity, np.int8)
+        self.presentation, self.epoch = (np.empty(self.capacity, np.int32) for _ in range(2))
+        self.example, self.label = (np.empty((self.capacity, *lanes), np.int32) for _ in range(2))
+        self.clear()
+
+    def clear(self) -> None:
+        self.rows, self.snapshots, self.snapshot_bytes, self.opened = 0, [], 0, time.monotonic()
+
+    @property
+    def full(self) -> bool:
+        late = time.monotonic() - self.opened > SEGMENT_SECONDS
+        return self.rows == self.capacity or self.snapshot_bytes >= SEGMENT_BYTES or late
+
+
+class Recording:
+    """What a Simulator shows its presentations to, so that those declared are recorded.
+
+    Args:
+        keep: called with the Segment whenever it is full and at the end; it is used again afterwards.
+        shown: what is shown, for the record; without it, epoch 0 and dataset index -1.
+        capacity: rows of a segment; by default what fits into SEGMENT_BYTES.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        experiment,
+        dtype,
+        keep: Callable[[Segment], None],
+        shown: Shown | None = None,
+        capacity: int | None = None,
+    ):
+        e = self.experiment = experiment
+        self.recorder, self.keep, self.shown = recorder, keep, shown
+        self.selection = recorder.select(e)
+        self.segment = Segment(self.selection, np.dtype(dtype), capacity)
+        self.row_steps = recorder.row_steps(e)
+        self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
+        self.length = e.free_steps + e.clamped_steps
+        self.weights_at = set(recorder.weights_at or (self.length,)) if self.selection.matrices else set()
+
+    def present(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        """As `Engine.present`; `first` counts the presentations before these."""
+        wanted = [self.recorder.wants(self.experiment, first + i) for i in range(len(xs))]
+        for recorded, group in itertools.groupby(range(len(xs)), wanted.__getitem__):
+            part = list(group)
+            some_x, some_y = xs[part[0] : part[-1] + 1], ys[part[0] : part[-1] + 1]
+            if recorded:
+                found = self._record(engine, some_x, some_y, first + part[0])
+            else:
+                found = engine.present(some_x, some_y)
+            if found:
+                return found._replace(presentation=found.presentation + part[0])
+        return None
+
+    def close(self) -> None:
+        """Hand over what is left."""
+        if self.segment.rows or self.segment.snapshots:
+            self.keep(self.segment)
+        self.segment.clear()
+
+    def _record(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        saved, done = engine.save(), 0
+        while done < len(xs):
+            whole = (self.segment.capacity - self.segment.rows) // len(self.ends)
+            if whole and not self.weights_at and hasattr(engine, "record_presentations"):
+                part = slice(done, done + whole)
+                found = self._whole(engine, xs[part], ys[part], first + done)
+            else:
+                part = slice(done, done + 1)
+                found = self._pieces(engine, xs[done], ys[done], first + done)
+            if found:
+                engine.restore(saved)
+                engine.present(xs[: done + found.presentation], ys[: done + found.presentation])
+                return found._replace(presentation=done + found.presentation)
+            done = min(part.stop, len(xs))
+            self._seal()
+        return None
+
+    def _seal(self) -> None:
+        if self.segment.full:
+            self.close()
+
+    def _whole(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        """Presentations that fit into the segment, at one stroke."""
+        start, count = self.segment.rows, len(xs) * len(self.ends)
+        block = self.segment.block[:, start : start + count]
+        found = engine.record_presentations(xs, ys, self.row_steps, self.selection, block)
+        for p in range(found.presentation if found else len(xs)):
+            self._note(self.ends, first + p, ys[p])
+        return found
+
+    def _pieces(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int) -> Divergence | None:
+        """One presentation, stopped wherever the segment is full or matrices are wanted."""
+        engine.begin(x, y)
+        position, free = 0, self.experiment.free_steps
+        for stop in sorted({free, self.length, *self.weights_at}):
+            phase = PHASES[stop > free]
+            ends = self.ends[(self.ends > position) & (self.ends <= stop)]
+            while len(ends):
+                self._seal()
+                some = ends[: self.segment.capacity - self.segment.rows]
+                steps = np.diff(some, prepend=position).tolist()
+                block = self.segment.block[:, self.segment.rows : self.segment.rows + len(some)]
+                engine.record(phase, steps, self.selection, block)
+                self._note(some, presentation, y)
+                position, ends = int(some[-1]), ends[len(some) :]
+            engine.advance(phase, stop - position)
+            position = stop
+            if stop in self.weights_at and stop < self.length:
+                self._snapshot(engine, presentation * self.length + stop)
+        engine.finish()
+        if self.length in self.weights_at:
+            self._snapshot(engine, (presentation + 1) * self.length)
+        return engine.divergence()
+
+    def _note(self, ends: np.ndarray, presentation: int, y: np.ndarray) -> None:
+        """Say what the next len(ends) rows belong to; y (runs, batch, classes)."""
+        s, lanes = self.segment, np.ix_(self.selection.runs, self.selection.examples)
+        rows = slice(s.rows, s.rows + len(ends))
+        s.step[rows], s.phase[rows] = presentation * self.length + ends, ends > self.experiment.free_steps
+        epoch, examples = self.shown(presentation) if self.shown else (0, np.full(y.shape[:2], -1))
+        s.presentation[rows], s.epoch[rows] = presentation, epoch
+        s.example[rows], s.label[rows] = examples[lanes], y[lanes].argmax(-1)
+        s.rows += len(ends)
+
+    def _snapshot(self, engine: Engine, step: int) -> None:
+        weights, places = engine.export()[0]._asdict(), (self.selection.runs, self.selection.examples)
+        matrices = []
+        for v in self.selection.matrices:
+            whole = weights[v.symbol][v.k]
+            index = np.ix_(*(places[:1] if whole.ndim == 3 else places), *v.units)
+            matrices.append(whole[index].astype(self.segment.dtype))
+        self.segment.snapshots.append((step, matrices))
+        self.segment.snapshot_bytes += sum(matrix.nbytes for matrix in matrices)
