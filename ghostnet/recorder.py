@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from ghostnet.errors import ConfigError
 from ghostnet.models import PHASES
 
 ACTIVITIES = ("s", "r", "g", "e", "drive")
+Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
 MATRICES = ("W", "B", "W_pg", "W_gp")
 
 

@@ -10,11 +10,9 @@ import numpy as np
 
 from ghostnet.engines import Divergence, Engine
 from ghostnet.models import PHASES
-from ghostnet.recorder import Recorder, Selection
+from ghostnet.recorder import Recorder, Selection, Shown
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
-
-Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
 
 
 class Segment:
@@ -76,6 +74,22 @@ class Recording:
     def present(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
         """As `Engine.present`; `first` counts the presentations before these."""
         wanted = [self.recorder.wants(self.experiment, first + i) for i in range(len(xs))]
+        if not any(wanted):
+            return engine.present(xs, ys)
+        saved = engine.save()
+        try:
+            found = self._present(engine, xs, ys, first, wanted)
+        except BaseException:
+            engine.restore(saved)
+            raise
+        if found:
+            engine.restore(saved)
+            engine.present(xs[: found.presentation], ys[: found.presentation])
+        return found
+
+    def _present(
+        self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int, wanted: list[bool]
+    ) -> Divergence | None:
         for recorded, group in itertools.groupby(range(len(xs)), wanted.__getitem__):
             part = list(group)
             some_x, some_y = xs[part[0] : part[-1] + 1], ys[part[0] : part[-1] + 1]
@@ -94,7 +108,7 @@ class Recording:
         self.segment.clear()
 
     def _record(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
-        saved, done = engine.save(), 0
+        done = 0
         while done < len(xs):
             whole = (self.segment.capacity - self.segment.rows) // len(self.ends)
             if whole and not self.weights_at and hasattr(engine, "record_presentations"):
@@ -104,8 +118,6 @@ class Recording:
                 part = slice(done, done + 1)
                 found = self._pieces(engine, xs[done], ys[done], first + done)
             if found:
-                engine.restore(saved)
-                engine.present(xs[: done + found.presentation], ys[: done + found.presentation])
                 return found._replace(presentation=done + found.presentation)
             done = min(part.stop, len(xs))
             self._seal()
@@ -120,43 +132,50 @@ class Recording:
         start, count = self.segment.rows, len(xs) * len(self.ends)
         block = self.segment.block[:, start : start + count]
         found = engine.record_presentations(xs, ys, self.row_steps, self.selection, block)
-        for p in range(found.presentation if found else len(xs)):
-            self._note(self.ends, first + p, ys[p])
+        self._note(self.ends, first, ys[: found.presentation] if found else ys)
         return found
 
     def _pieces(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int) -> Divergence | None:
         """One presentation, stopped wherever the segment is full or matrices are wanted."""
-        engine.begin(x, y)
-        position, free = 0, self.experiment.free_steps
-        for stop in sorted({free, self.length, *self.weights_at}):
-            phase = PHASES[stop > free]
-            ends = self.ends[(self.ends > position) & (self.ends <= stop)]
-            while len(ends):
-                self._seal()
-                some = ends[: self.segment.capacity - self.segment.rows]
-                steps = np.diff(some, prepend=position).tolist()
-                block = self.segment.block[:, self.segment.rows : self.segment.rows + len(some)]
-                engine.record(phase, steps, self.selection, block)
-                self._note(some, presentation, y)
-                position, ends = int(some[-1]), ends[len(some) :]
-            engine.advance(phase, stop - position)
-            position = stop
-            if stop in self.weights_at and stop < self.length:
-                self._snapshot(engine, presentation * self.length + stop)
+        self.replay(engine, x, y, presentation, range(self.length))
         engine.finish()
         if self.length in self.weights_at:
             self._snapshot(engine, (presentation + 1) * self.length)
         return engine.divergence()
 
-    def _note(self, ends: np.ndarray, presentation: int, y: np.ndarray) -> None:
-        """Say what the next len(ends) rows belong to; y (runs, batch, classes)."""
-        s, lanes = self.segment, np.ix_(self.selection.runs, self.selection.examples)
-        rows = slice(s.rows, s.rows + len(ends))
-        s.step[rows], s.phase[rows] = presentation * self.length + ends, ends > self.experiment.free_steps
-        epoch, examples = self.shown(presentation) if self.shown else (0, np.full(y.shape[:2], -1))
-        s.presentation[rows], s.epoch[rows] = presentation, epoch
-        s.example[rows], s.label[rows] = examples[lanes], y[lanes].argmax(-1)
-        s.rows += len(ends)
+    def replay(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int, steps: range) -> None:
+        """The steps of a presentation up to the end of `steps`, recording these; what is done once is left out."""
+        engine.begin(x, y)
+        position, free = 0, self.experiment.free_steps
+        for stop in sorted({free, self.length, steps.start, steps.stop, *self.weights_at}):
+            phase = PHASES[stop > free]
+            ends = self.ends[(self.ends > max(position, steps.start)) & (self.ends <= stop)]
+            while len(ends) and stop <= steps.stop:
+                self._seal()
+                some = ends[: self.segment.capacity - self.segment.rows]
+                block = self.segment.block[:, self.segment.rows : self.segment.rows + len(some)]
+                engine.record(phase, np.diff(some, prepend=position).tolist(), self.selection, block)
+                self._note(some, presentation, y[None])
+                position, ends = int(some[-1]), ends[len(some) :]
+            if stop <= steps.stop:
+                engine.advance(phase, stop - position)
+                position = stop
+            if stop in self.weights_at and stop < self.length:
+                self._snapshot(engine, presentation * self.length + stop)
+
+    def _note(self, ends: np.ndarray, first: int, ys: np.ndarray) -> None:
+        """Say what the next rows belong to: `ends` of every one of ys (presentations, runs, batch, classes)."""
+        s, lanes, count = self.segment, np.ix_(self.selection.runs, self.selection.examples), len(ys)
+        rows = slice(s.rows, s.rows + count * len(ends))
+        numbers = np.arange(first, first + count)
+        shown = [self.shown(n) if self.shown else (0, np.full(ys.shape[1:3], -1)) for n in numbers.tolist()]
+        s.step[rows] = np.add.outer(numbers * self.length, ends).ravel()
+        s.phase[rows] = np.tile(ends > self.experiment.free_steps, count)
+        s.presentation[rows] = np.repeat(numbers, len(ends))
+        s.epoch[rows] = np.repeat([epoch for epoch, _ in shown], len(ends))
+        s.example[rows] = np.repeat([examples[lanes] for _, examples in shown], len(ends), axis=0)
+        s.label[rows] = np.repeat(ys.argmax(-1)[:, *lanes], len(ends), axis=0)
+        s.rows = rows.stop
 
     def _snapshot(self, engine: Engine, step: int) -> None:
         weights, places = engine.export()[0]._asdict(), (self.selection.runs, self.selection.examples)

@@ -13,12 +13,12 @@ from ghostnet import engines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.network import Network
-from ghostnet.recorder import Recorder
+from ghostnet.recorder import Recorder, Shown
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ghostnet.recording import Recording, Shown
+    from ghostnet.recording import Recording
 
 
 class Simulator:
@@ -140,6 +140,8 @@ class Simulator:
 
     @contextlib.contextmanager
     def _recorded(self, recording: Recording) -> Iterator[None]:
+        if self.settings["engine"] == "equilibrium":
+            raise ConfigError("engine = equilibrium: it has no time course to record; take the cpu engine")
         if self._recording:
             raise ConfigError("recording: this simulator is being recorded already; declare all in one Recorder")
         self._recording = recording

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.evaluation import evaluate
 from ghostnet.network import Network, Stream, build, generator
 from ghostnet.progress import Progress
+from ghostnet.recorder import Recorder, Shown
 from ghostnet.simulator import Simulator, available_cpus
 from ghostnet.store import RunDirectory
 
@@ -42,12 +45,14 @@ def train(
     dtype: str | None = None,
     threads: int | None = None,
     progress: bool = True,
+    record: Recorder | None = None,
 ) -> Training:
     """Train every seed of an experiment, side by side.
 
     Args:
         out: a new run directory; None keeps everything in memory.
         engine, dtype, threads: see `Simulator`.
+        record: what to record as traces in the run directory.
 
     Raises:
         ConfigError: the experiment does not fit the data, or `out` is in use.
@@ -61,8 +66,10 @@ def train(
     directory = RunDirectory(out, experiment, settings) if out is not None else None
     bar = Progress(experiment.epochs * (experiment.train_examples // experiment.batch), progress)
     rows: list[dict] = []
-    state, epoch, seconds = "failed", 0, 0.0
+    state, epoch, seconds, recording = "failed", 0, 0.0, contextlib.ExitStack()
     try:
+        if record:
+            recording.enter_context(_recording(simulator, record, directory))
         for epoch in range(experiment.epochs + 1):
             if epoch:
                 seconds += _epoch(simulator, dataset, epoch, bar)
@@ -74,12 +81,14 @@ def train(
         state = "complete"
     except DivergenceError as error:
         state = "diverged"
-        raise DivergenceError(f"epoch {epoch}: {error}") from error
+        where = _flight_record(simulator, dataset, error, directory) if directory else ""
+        raise DivergenceError(f"epoch {epoch}: {error}{where}") from error
     except KeyboardInterrupt:
         state = "stopped"
         raise
     finally:
         bar.close()
+        recording.close()
         if directory:
             directory.status(state, epoch=epoch)
     return Training(simulator.network, rows)
@@ -117,6 +126,33 @@ def _epoch(simulator: Simulator, dataset: data.Dataset, epoch: int, bar: Progres
         bar.describe(f"epoch {epoch}/{e.epochs}")
         bar.advance(len(chunk))
     return time.perf_counter() - start
+
+
+def _shown(e: Experiment) -> Shown:
+    """The epoch and the examples of a presentation."""
+    of_epoch, count = functools.lru_cache(1)(functools.partial(presentation_order, e)), e.train_examples // e.batch
+    return lambda presentation: (epoch := presentation // count + 1, of_epoch(epoch)[presentation % count])
+
+
+def _recording(simulator: Simulator, record: Recorder, directory: RunDirectory | None):
+    """What is presented is recorded to traces/presentation-N.h5, N counting the presentations before."""
+    if directory is None:
+        raise ConfigError("record: expected `out` too, a run directory for the traces")
+    path = directory.path / "traces"
+    path.mkdir(exist_ok=True)
+    name = f"presentation-{simulator.presentations}.h5"
+    return simulator.recording(record, path / name, _shown(simulator.experiment))
+
+
+def _flight_record(simulator: Simulator, dataset: data.Dataset, error: DivergenceError, directory: RunDirectory) -> str:
+    """Write traces/diverged.h5; returns where, for the error's text."""
+    from ghostnet import flight  # brings xarray and h5py
+
+    shown = _shown(simulator.experiment)
+    _, chosen = shown(simulator.presentations)
+    x = data.scale(dataset.train_images[chosen], simulator.dtype)
+    y = data.one_hot(dataset.train_labels[chosen], dataset.classes, simulator.dtype)
+    return flight.write(simulator, x, y, error, directory.path / "traces" / "diverged.h5", shown)
 
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:

@@ -27,6 +27,7 @@ class Engine:
         self.settings = settings(network)
         self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
+        self._selected: tuple = (None, ())
         self.pool = ThreadPoolExecutor(min(threads, network.runs), thread_name_prefix="ghostnet")
 
     def _each(self, kernel, *arguments, memory: np.ndarray | None = None) -> list:
@@ -70,19 +71,25 @@ class Engine:
         self.memory[...] = saved
 
     def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
-        parts, blocks = recording.pieces(selection, self.layout.table), self._blocks(selection, block)
+        parts, blocks = self._parts(selection), self._blocks(selection, block)
         self._each(recording.record, PHASES.index(phase), np.array(steps, np.int64), *parts, blocks)
 
     def record_presentations(
         self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
     ) -> Divergence | None:
         """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
-        parts, blocks = recording.pieces(selection, self.layout.table), self._blocks(selection, block)
+        parts, blocks = self._parts(selection), self._blocks(selection, block)
         counts, inputs = (np.array(n, np.int64) for n in steps), (self._inputs(xs), self._inputs(ys))
         return _first(self._each(recording.record_presentations, *counts, *inputs, *parts, blocks))
 
     def divergence(self, presentation: int = 0) -> Divergence | None:
         return _first([(presentation, layer) for layer in self._each(recording.diverged)])
+
+    def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
+        """`recording.pieces`, kept until another selection is asked for: finding them takes as long as a presentation."""
+        if self._selected[0] is not selection:
+            self._selected = selection, recording.pieces(selection, self.layout.table)
+        return self._selected[1]
 
     def _blocks(self, selection: Selection, block: np.ndarray):
         """The rows of block (recorded runs, rows, columns) by run; other runs fill a block that is given up."""

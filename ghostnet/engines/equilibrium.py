@@ -63,8 +63,3 @@ class Engine(cpu.Engine):
     def advance(self, phase: str, steps: int) -> None:
         histogram = self.sweeps.__getitem__
         self._each(relaxation.advance, PHASES.index(phase), self.settle_tol, self.max_sweeps, histogram)
-
-    def record(self, phase: str, *_) -> None:
-        raise ConfigError("engine = equilibrium: it has no time course to record; take the cpu engine")
-
-    record_presentations = record

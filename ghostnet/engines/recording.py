@@ -7,6 +7,9 @@ and g right after its step and the rest while the next step starts; after the la
 from __future__ import annotations
 
 import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from ghostnet.engines import slots
 from ghostnet.engines.compiled import entry, jit
@@ -32,13 +35,24 @@ def pieces(selection: Selection, table: np.ndarray) -> tuple[np.ndarray, np.ndar
     return tuple(np.array(part, np.int64).reshape(-1, 3) for part in parts)
 
 
+@intrinsic
+def copy_elements(context, row, target, mem, source, count):
+    """row[target : target + count] = mem[source : source + count], the fastest way there is (memcpy)."""
+
+    def generate(context, builder, signature, values):
+        row_type, _, mem_type, *_ = signature.args
+        to = builder.gep(context.make_array(row_type)(context, builder, values[0]).data, [values[1]])
+        at = builder.gep(context.make_array(mem_type)(context, builder, values[2]).data, [values[3]])
+        cgutils.raw_memcpy(builder, to, at, values[4], mem_type.dtype.bitwidth // 8)
+
+    return types.void(row, types.intp, mem, types.intp, types.intp), generate
+
+
 @jit
 def copy(mem, row, parts):
     """Copy the pieces into a row."""
     for p in range(parts.shape[0]):
-        source, target = parts[p, 0], parts[p, 1]
-        for i in range(parts[p, 2]):
-            row[target + i] = mem[source + i]
+        copy_elements(row, parts[p, 1], mem, parts[p, 0], parts[p, 2])
 
 
 @jit
