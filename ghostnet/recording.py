@@ -50,6 +50,7 @@ class Recording:
     Args:
         keep: called with the Segment whenever it is full and at the end; it is used again afterwards.
         shown: what is shown, for the record; without it, epoch 0 and dataset index -1.
+        learn: if not, each presentation starts from the same network and leaves it as it was.
         capacity: rows of a segment; by default what fits into SEGMENT_BYTES.
     """
 
@@ -60,10 +61,11 @@ class Recording:
         dtype,
         keep: Callable[[Segment], None],
         shown: Shown | None = None,
+        learn: bool = True,
         capacity: int | None = None,
     ):
         e = self.experiment = experiment
-        self.recorder, self.keep, self.shown = recorder, keep, shown
+        self.recorder, self.keep, self.shown, self.learn = recorder, keep, shown, learn
         self.selection = recorder.select(e)
         self.segment = Segment(self.selection, np.dtype(dtype), capacity)
         self.row_steps = recorder.row_steps(e)
@@ -78,6 +80,8 @@ class Recording:
             return engine.present(xs, ys)
         saved = engine.save()
         try:
+            if not self.learn:
+                return self._from_the_same(engine, saved, xs, ys, first)
             found = self._present(engine, xs, ys, first, wanted)
         except BaseException:
             engine.restore(saved)
@@ -86,6 +90,14 @@ class Recording:
             engine.restore(saved)
             engine.present(xs[: found.presentation], ys[: found.presentation])
         return found
+
+    def _from_the_same(self, engine: Engine, saved, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        for p in range(len(xs)):
+            found = self._record(engine, xs[p : p + 1], ys[p : p + 1], first + p)
+            engine.restore(saved)
+            if found:
+                return found._replace(presentation=p)
+        return None
 
     def _present(
         self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int, wanted: list[bool]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from ghostnet.recording import Recording
+    from ghostnet.traces import TraceFiles
 
 
 class Simulator:
@@ -97,12 +98,15 @@ class Simulator:
         raise _divergence_error(self.experiment, divergence, self.presentations)
 
     @contextlib.contextmanager
-    def recording(self, recorder: Recorder, path: str | os.PathLike, shown: Shown | None = None) -> Iterator[None]:
+    def recording(
+        self, recorder: Recorder, path: str | os.PathLike, shown: Shown | None = None, learn: bool = True
+    ) -> Iterator[TraceFiles]:
         """Record to trace files what is presented in the body of `with`: see `Recorder` and `open_trace`.
 
         Args:
             path: the first file; a long record continues beside it, `t.h5`, `t-0002.h5`, …
             shown: presentation -> (epoch, dataset indices (runs, batch)), for the record.
+            learn: if not, each presentation starts from the network as it is now and leaves no trace in it.
 
         Raises:
             ConfigError: the recorder does not fit. FileError: a file can't be written.
@@ -111,8 +115,8 @@ class Simulator:
         from ghostnet.traces import TraceFiles
 
         files = TraceFiles(path, self.experiment, self.settings)
-        with self._recorded(Recording(recorder, self.experiment, self.dtype, files.keep, shown)):
-            yield
+        with self._recorded(Recording(recorder, self.experiment, self.dtype, files.keep, shown, learn)):
+            yield files
 
     def record(
         self, x: np.ndarray, y: np.ndarray, variables=("s", "e"), units=None, every: int = 1, learn: bool = True, **more
@@ -121,7 +125,7 @@ class Simulator:
 
         Args:
             x, y: as for `present`. variables, units, every, more: see `Recorder`.
-            learn: whether this network sees the presentation; otherwise a copy of it does, and is given up.
+            learn: if not, the network is afterwards as it was before: what the presentation changed is given up.
 
         Returns:
             Rows along `time` (model time in s), variables such as s_1 (time, run, example, unit_1).
@@ -129,13 +133,13 @@ class Simulator:
         from ghostnet import traces
         from ghostnet.recording import Recording
 
-        simulator = self if learn else self.copy()
         recorder = Recorder(variables, units, every, **more)
         rows = sum(map(len, recorder.row_steps(self.experiment)))
         parts: list[dict] = []
         keep = lambda segment: parts.append(traces.contents(segment))  # noqa: E731
-        with simulator._recorded(Recording(recorder, self.experiment, self.dtype, keep, capacity=rows)):
-            simulator.present(x, y)
+        recording = Recording(recorder, self.experiment, self.dtype, keep, None, learn, capacity=rows)
+        with self._recorded(recording):
+            self.present(x, y)
         return traces.dataset(parts, {"config_toml": self.experiment.to_toml()})
 
     @contextlib.contextmanager
@@ -144,16 +148,13 @@ class Simulator:
             raise ConfigError("engine = equilibrium: it has no time course to record; take the cpu engine")
         if self._recording:
             raise ConfigError("recording: this simulator is being recorded already; declare all in one Recorder")
-        self._recording = recording
+        self._recording, before = recording, self.presentations
         try:
             yield
         finally:
             self._recording = None
+            self.presentations = self.presentations if recording.learn else before
             recording.close()
-
-    def copy(self) -> Simulator:
-        """Another simulator of the same kind, with the network as it is now."""
-        return Simulator(self.network, **self.settings)
 
     @property
     def network(self) -> Network:

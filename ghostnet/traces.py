@@ -240,9 +240,11 @@ def _wanted(path: Path, file: h5py.File, variables: Iterable[str] | None) -> lis
 def _get(data: h5py.Dataset) -> Array:
     if data.shape == () and data.dtype.kind not in "iuf":
         return (), np.asarray(data.asstr()[()]), {}
-    scale = data.is_scale
-    axes = (data.name[1:],) if scale else tuple(dimension[0].name[1:] for dimension in data.dims)
-    return axes, data[()], _plain(data.attrs)
+    return _get_axes(data), data[()], _plain(data.attrs)
+
+
+def _get_axes(data: h5py.Dataset) -> tuple[str, ...]:
+    return (data.name[1:],) if data.is_scale else tuple(dimension[0].name[1:] for dimension in data.dims)
 
 
 def _plain(attributes: h5py.AttributeManager) -> dict:
@@ -254,3 +256,44 @@ def _plain(attributes: h5py.AttributeManager) -> dict:
             value = attributes[name]
             found[name] = value.item() if isinstance(value, np.generic) else value
     return found
+
+
+def summary(path: str | os.PathLike) -> str:
+    """What is in a trace file, as a short table: axes, variables, phases, classes, settings.
+
+    Raises:
+        FileError: as `open_trace`.
+    """
+    path = Path(path)
+    with hdf5.open_strictly(path) as file:
+        _wanted(path, file, None)
+        time, phase, label = (file[name][()] for name in ("time", "phase", "label"))
+        about = json.loads(file["provenance_json"].asstr()[()])
+        settings = file["config_toml"].asstr()[()].rstrip()
+        shown = sorted(set(file["presentation"][()].tolist()))
+        arrays = {n: thing for n, thing in file.items() if isinstance(thing, h5py.Dataset) and n not in _TEXTS}
+        axes = {name: len(thing) for name, thing in arrays.items() if thing.is_scale}
+        rows = [(name, _axes_of(thing), str(thing.dtype), _text(thing, "long_name")) for name, thing in arrays.items()]
+        segment = file.attrs.get("segment", 1)
+    span = f"{time[0]:g} to {time[-1]:g} s" if len(time) else "no rows"
+    steps = ", ".join(f"{(phase == i).sum()} rows {name}" for i, name in enumerate(("free", "weakly clamped")))
+    lines = [f"{path}: ghostnet trace, segment {segment}, {path.stat().st_size / 1e6:.1f} MB", ""]
+    lines += ["axes      " + ", ".join(f"{name} {count}" for name, count in axes.items())]
+    lines += [f"time      {span}; {steps}", f"shown     {len(shown)} presentations{_span(shown)}"]
+    lines += ["classes   " + ", ".join(map(str, np.unique(label).tolist()))]
+    lines += [f"made by   {about.get('engine')}, {about.get('dtype')}: {' '.join(about.get('argv', []))}", ""]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    return "\n".join([*lines, "", settings])
+
+
+def _span(numbers: list[int]) -> str:
+    return f", {numbers[0]} to {numbers[-1]}" if numbers else ""
+
+
+def _axes_of(data: h5py.Dataset) -> str:
+    return " × ".join(_get_axes(data))
+
+
+def _text(data: h5py.Dataset, name: str) -> str:
+    return str(_plain(data.attrs).get(name, ""))

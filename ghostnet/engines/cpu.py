@@ -86,7 +86,7 @@ class Engine:
         return _first([(presentation, layer) for layer in self._each(recording.diverged)])
 
     def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
-        """`recording.pieces`, kept until another selection is asked for: finding them takes as long as a presentation."""
+        """`recording.pieces`, kept: finding them takes as long as a presentation."""
         if self._selected[0] is not selection:
             self._selected = selection, recording.pieces(selection, self.layout.table)
         return self._selected[1]
