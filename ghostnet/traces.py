@@ -200,12 +200,11 @@ def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) 
     Raises:
         FileError: a file can't be read, is damaged or refused (see `hdf5.open_strictly`), or is no trace.
     """
-    first, path = None, Path(path)
-    parts: list[dict[str, Array]] = []
-    while not parts or _continuation(path, len(parts) + 1).exists():
-        attributes, part = read_segment(_continuation(path, len(parts) + 1), variables)
-        first = first or attributes
-        if attributes.get("record") != first.get("record") or attributes.get("segment", 1) != len(parts) + 1:
+    first, part = read_segment(path, variables)
+    parts = [part]
+    while (following := _continuation(Path(path), len(parts) + 1)).exists():
+        attributes, part = read_segment(following, variables)
+        if attributes.get("record") != first.get("record"):
             break  # left over from another record
         parts.append(part)
     texts = {name: str(parts[0][name][1]) for name in _TEXTS if name in parts[0]}
@@ -218,10 +217,10 @@ def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) 
         raise FileError(f"{path}: its parts do not fit together ({error}); take a backup or record it anew") from error
 
 
-def read_segment(path: Path, variables: Iterable[str] | None = None) -> tuple[dict, dict[str, Array]]:
+def read_segment(path: str | os.PathLike, variables: Iterable[str] | None = None) -> tuple[dict, dict[str, Array]]:
     """The attributes and arrays of one trace file."""
     with hdf5.open_strictly(path) as file:
-        wanted = _wanted(path, file, variables)
+        wanted = _wanted(Path(path), file, variables)
         return _plain(file.attrs), {name: _get(file[name]) for name in wanted}
 
 
