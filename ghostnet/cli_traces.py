@@ -135,6 +135,6 @@ def describe(path: Path) -> str:
     Raises:
         FileError: it can't be read, or is no trace.
     """
-    from ghostnet import traces
+    from ghostnet.trace_summary import summary
 
-    return traces.summary(path)
+    return summary(path)

@@ -53,7 +53,10 @@ def figure4(trace: xr.Dataset, top: plt.Axes, bottom: plt.Axes, run: int = 0, ex
     Raises:
         ConfigError: r or s of all output units, or e_1, was not recorded.
     """
-    e = from_mapping(tomllib.loads(trace.attrs["config_toml"]))
+    try:
+        e = from_mapping(tomllib.loads(trace.attrs["config_toml"]))
+    except (KeyError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"config_toml: the trace has no readable configuration ({error}); take --variable") from error
     one, rate, activity = _lane(trace, run, example), f"r_{e.depth}", f"s_{e.depth}"
     if "e_1" not in one or one.sizes.get(f"unit_{e.depth}") != e.sizes[-1] or not {rate, activity} & set(one):
         raise ConfigError(f"variables: Figure 4 needs e_1 and all of {rate} or {activity}; record them")

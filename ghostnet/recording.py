@@ -66,6 +66,7 @@ class Recording:
     ):
         e = self.experiment = experiment
         self.recorder, self.keep, self.shown, self.learn = recorder, keep, shown, learn
+        self.sealed = 0
         self.selection = recorder.select(e)
         self.segment = Segment(self.selection, np.dtype(dtype), capacity)
         self.row_steps = recorder.row_steps(e)
@@ -78,21 +79,24 @@ class Recording:
         wanted = [self.recorder.wants(self.experiment, first + i) for i in range(len(xs))]
         if not any(wanted):
             return engine.present(xs, ys)
-        saved = engine.save()
+        saved, mark = engine.save(), self._mark()
         try:
             if not self.learn:
-                return self._from_the_same(engine, saved, xs, ys, first)
+                return self._from_the_same(engine, saved, xs, ys, first, wanted)
             found = self._present(engine, xs, ys, first, wanted)
         except BaseException:
             engine.restore(saved)
+            self._return_to(mark)
             raise
         if found:
             engine.restore(saved)
             engine.present(xs[: found.presentation], ys[: found.presentation])
         return found
 
-    def _from_the_same(self, engine: Engine, saved, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
-        for p in range(len(xs)):
+    def _from_the_same(
+        self, engine: Engine, saved: object, xs: np.ndarray, ys: np.ndarray, first: int, wanted: list[bool]
+    ) -> Divergence | None:
+        for p in np.flatnonzero(wanted).tolist():
             found = self._record(engine, xs[p : p + 1], ys[p : p + 1], first + p)
             engine.restore(saved)
             if found:
@@ -117,7 +121,17 @@ class Recording:
         """Hand over what is left."""
         if self.segment.rows or self.segment.snapshots:
             self.keep(self.segment)
+            self.sealed += 1
         self.segment.clear()
+
+    def _mark(self) -> tuple[int, int, int]:
+        return self.sealed, self.segment.rows, len(self.segment.snapshots)
+
+    def _return_to(self, mark: tuple[int, int, int]) -> None:
+        """Forget what came after the mark, as far as it has not been handed over."""
+        _, rows, snapshots = mark if mark[0] == self.sealed else (0, 0, 0)
+        self.segment.rows = rows
+        del self.segment.snapshots[snapshots:]
 
     def _record(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
         done = 0
@@ -149,11 +163,15 @@ class Recording:
 
     def _pieces(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int) -> Divergence | None:
         """One presentation, stopped wherever the segment is full or matrices are wanted."""
+        mark = self._mark()
         self.replay(engine, x, y, presentation, range(self.length))
         engine.finish()
         if self.length in self.weights_at:
             self._snapshot(engine, (presentation + 1) * self.length)
-        return engine.divergence()
+        found = engine.divergence()
+        if found:
+            self._return_to(mark)
+        return found
 
     def replay(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int, steps: range) -> None:
         """The steps of a presentation up to the end of `steps`, recording these; what is done once is left out."""

@@ -36,7 +36,7 @@ _ABOUT = {
     "W_gp": "lateral weights of layer {k}, ghost to pyramidal",
 }
 _COORDINATES = ("step", "phase", "presentation", "epoch", "example_index", "label")
-_TEXTS = ("config_toml", "provenance_json")
+TEXTS = ("config_toml", "provenance_json")
 _STORED = dict(compression="gzip", compression_opts=1, shuffle=True, fletcher32=True)
 _CHUNK_BYTES = 1 << 20
 _HIDDEN = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_NCProperties")
@@ -112,7 +112,7 @@ class TraceFiles:
     def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict | None = None):
         self.path, self.paths = Path(path), []
         provenance = store.provenance() | (settings or {})
-        self.texts = dict(zip(_TEXTS, (experiment.to_toml(), json.dumps(provenance, ensure_ascii=False)), strict=True))
+        self.texts = dict(zip(TEXTS, (experiment.to_toml(), json.dumps(provenance, ensure_ascii=False)), strict=True))
         self.record = uuid.uuid4().hex
         self.output = f"_{experiment.depth}"
 
@@ -207,46 +207,47 @@ def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) 
         if attributes.get("record") != first.get("record"):
             break  # left over from another record
         parts.append(part)
-    texts = {name: str(parts[0][name][1]) for name in _TEXTS if name in parts[0]}
+    texts = {name: str(parts[0][name][1]) for name in TEXTS if name in parts[0]}
     for part in parts:
         for name in texts:
             part.pop(name, None)
     try:
         return dataset(parts, texts | first)
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path}: its parts do not fit together ({error}); take a backup or record it anew") from error
 
 
 def read_segment(path: str | os.PathLike, variables: Iterable[str] | None = None) -> tuple[dict, dict[str, Array]]:
     """The attributes and arrays of one trace file."""
     with hdf5.open_strictly(path) as file:
-        wanted = _wanted(Path(path), file, variables)
-        return _plain(file.attrs), {name: _get(file[name]) for name in wanted}
+        return plain(file.attrs), {name: _get(file[name]) for name in wanted(Path(path), file, variables)}
 
 
-def _wanted(path: Path, file: h5py.File, variables: Iterable[str] | None) -> list[str]:
+def wanted(path: Path, file: h5py.File, variables: Iterable[str] | None = None) -> list[str]:
+    """The datasets that make up these variables of a trace, or all; FileError if it has them not, or is no trace."""
     names = [name for name, thing in file.items() if isinstance(thing, h5py.Dataset)]
-    if not {"time", "step", "phase", "presentation", "label", *_TEXTS} <= set(names):
+    if not {"time", "step", "phase", "presentation", "label", *TEXTS} <= set(names):
         raise FileError(f"{path}: not a trace; give a file that `ghostnet record` wrote")
     if variables is None:
         return names
     for name in variables:
         if name not in names:
             raise FileError(f"{path}: no variable {name!r}; it has {', '.join(sorted(names))}")
-    return [n for n in names if n in (*variables, *_COORDINATES, *_TEXTS) or file[n].is_scale]
+    return [n for n in names if n in (*variables, *_COORDINATES, *TEXTS) or file[n].is_scale]
 
 
 def _get(data: h5py.Dataset) -> Array:
     if data.shape == () and data.dtype.kind not in "iuf":
         return (), np.asarray(data.asstr()[()]), {}
-    return _get_axes(data), data[()], _plain(data.attrs)
+    return axes_of(data), data[()], plain(data.attrs)
 
 
-def _get_axes(data: h5py.Dataset) -> tuple[str, ...]:
+def axes_of(data: h5py.Dataset) -> tuple[str, ...]:
+    """The names of a dataset's axes, from its dimension scales."""
     return (data.name[1:],) if data.is_scale else tuple(dimension[0].name[1:] for dimension in data.dims)
 
 
-def _plain(attributes: h5py.AttributeManager) -> dict:
+def plain(attributes: h5py.AttributeManager) -> dict:
     """Attributes that are strings or numbers; references and what belongs to HDF5 itself are not looked at."""
     found = {}
     for name in attributes:
@@ -255,44 +256,3 @@ def _plain(attributes: h5py.AttributeManager) -> dict:
             value = attributes[name]
             found[name] = value.item() if isinstance(value, np.generic) else value
     return found
-
-
-def summary(path: str | os.PathLike) -> str:
-    """What is in a trace file, as a short table: axes, variables, phases, classes, settings.
-
-    Raises:
-        FileError: as `open_trace`.
-    """
-    path = Path(path)
-    with hdf5.open_strictly(path) as file:
-        _wanted(path, file, None)
-        time, phase, label = (file[name][()] for name in ("time", "phase", "label"))
-        about = json.loads(file["provenance_json"].asstr()[()])
-        settings = file["config_toml"].asstr()[()].rstrip()
-        shown = sorted(set(file["presentation"][()].tolist()))
-        arrays = {n: thing for n, thing in file.items() if isinstance(thing, h5py.Dataset) and n not in _TEXTS}
-        axes = {name: len(thing) for name, thing in arrays.items() if thing.is_scale}
-        rows = [(name, _axes_of(thing), str(thing.dtype), _text(thing, "long_name")) for name, thing in arrays.items()]
-        segment = file.attrs.get("segment", 1)
-    span = f"{time[0]:g} to {time[-1]:g} s" if len(time) else "no rows"
-    steps = ", ".join(f"{(phase == i).sum()} rows {name}" for i, name in enumerate(("free", "weakly clamped")))
-    lines = [f"{path}: ghostnet trace, segment {segment}, {path.stat().st_size / 1e6:.1f} MB", ""]
-    lines += ["axes      " + ", ".join(f"{name} {count}" for name, count in axes.items())]
-    lines += [f"time      {span}; {steps}", f"shown     {len(shown)} presentations{_span(shown)}"]
-    lines += ["classes   " + ", ".join(map(str, np.unique(label).tolist()))]
-    lines += [f"made by   {about.get('engine')}, {about.get('dtype')}: {' '.join(about.get('argv', []))}", ""]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    lines += ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]) for row in rows]
-    return "\n".join([*lines, "", settings])
-
-
-def _span(numbers: list[int]) -> str:
-    return f", {numbers[0]} to {numbers[-1]}" if numbers else ""
-
-
-def _axes_of(data: h5py.Dataset) -> str:
-    return " × ".join(_get_axes(data))
-
-
-def _text(data: h5py.Dataset, name: str) -> str:
-    return str(_plain(data.attrs).get(name, ""))

@@ -18,7 +18,7 @@ from test_cli import run
 
 from ghostnet import ConfigError, FileError, Recorder, Simulator, open_trace, plots, recording
 from ghostnet.config import from_mapping
-from ghostnet.traces import summary
+from ghostnet.trace_summary import summary
 
 ROOT = Path(__file__).parents[1]
 SIZES = (20, 30, 25, 6)
