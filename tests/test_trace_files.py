@@ -16,7 +16,7 @@ import xarray as xr
 from small import experiment, inputs, refusal, running
 from test_cli import run
 
-from ghostnet import ConfigError, FileError, Recorder, Simulator, open_trace, plots, recording
+from ghostnet import ConfigError, FileError, Recorder, Simulator, hdf5, open_trace, plots, recording
 from ghostnet.config import from_mapping
 from ghostnet.trace_summary import summary
 
@@ -194,8 +194,7 @@ def test_record_info_and_plot_from_the_command_line(capsys, tmp_path):
 def test_a_mistake_is_one_line_and_an_exit_code(capsys, tmp_path, trace, arguments, code, text):
     paths = {name: tmp_path / name for name in ("text", "missing", "other")} | {"trace": trace}
     paths["text"].write_text("no trace\n")
-    with h5py.File(paths["other"], "w") as file:
-        file["a"] = np.arange(3)
+    paths["other"].write_bytes(hdf5.image(lambda file: file.create_dataset("a", data=np.arange(3))))
     before = set(tmp_path.iterdir())
     got, out, err = run(capsys, *(argument.format(**paths) for argument in arguments))
     assert (got, out) == (code, "") and text in err.splitlines()[-1] and set(tmp_path.iterdir()) == before
