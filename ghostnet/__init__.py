@@ -4,6 +4,7 @@ from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
+from ghostnet.recorder import Recorder
 from ghostnet.simulator import Simulator
 from ghostnet.training import Training, resume, train
 
@@ -16,11 +17,21 @@ __all__ = [
     "FileError",
     "GhostnetError",
     "Network",
+    "Recorder",
     "Simulator",
     "Stopped",
     "Training",
     "build",
+    "open_trace",
     "preset",
     "resume",
     "train",
 ]
+
+
+def __getattr__(name: str):
+    if name == "open_trace":  # brings xarray and h5py, which most commands do without
+        from ghostnet.traces import open_trace
+
+        return open_trace
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import config, doctor, presets, report
+from ghostnet import cli_traces, config, doctor, presets, report
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import resume, train
@@ -45,11 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--threads", type=int, metavar="N", help="at most (default: the CPUs allowed)")
     again.add_argument("--quiet", action="store_true", help="show no progress")
     again.set_defaults(command=_resume)
+    cli_traces.add_parsers(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()))
-    info = commands.add_parser("info", help="show what a run directory holds")
-    info.add_argument("run", type=Path, help="a run directory")
-    info.set_defaults(command=lambda arguments: print(report.run_summary(arguments.run)))
+    info = commands.add_parser("info", help="show what a run directory or a trace file holds")
+    info.add_argument("path", type=Path, help="a run directory or a trace file")
+    info.set_defaults(command=_info)
     check = commands.add_parser("doctor", help="show versions, threads, BLAS, caches and GPU of this installation")
     check.set_defaults(command=lambda arguments: print(doctor.report()))
     return parser
@@ -92,6 +93,11 @@ def _train_parser(commands) -> None:
         text = spec.metadata["help"]
         settings.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, **many)
     parser.set_defaults(command=_train)
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    describe = cli_traces.describe if arguments.path.is_file() else report.run_summary
+    print(describe(arguments.path))
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -44,15 +44,17 @@ def image(write: Callable[[h5py.File], None]) -> bytes:
 
 
 @contextlib.contextmanager
-def open_strictly(path: str | os.PathLike, sealed: bool = False) -> Iterator[h5py.File]:
+def open_strictly(path: str | os.PathLike, sealed: bool = True) -> Iterator[h5py.File]:
     """An HDF5 file from anywhere, for reading: `with open_strictly(path) as file`.
 
     Refused are links other than plain ones, external and virtual storage, filters that need plug-ins, types other than
-    integers, floats and scalar strings, and more declared bytes than the file can hold. A seal is verified where there
-    is one. What fails while the file is read in the body of `with` becomes a FileError too.
+    integers, floats and scalar strings, and more declared bytes than the file can hold. What fails while
+    the file is read in the body of `with` becomes a FileError too.
 
     Args:
-        sealed: whether to refuse a file without a seal.
+        sealed: refuse a file without a seal, so that the HDF5 library sees nothing that was damaged later: it is not
+            proof against that (a damaged file without a seal has ended the process; 80 of 2,000 were read wrongly).
+            If not, a seal is verified only where there is one.
 
     Raises:
         FileError: it can't be read, is damaged, or is refused.
@@ -93,7 +95,9 @@ def _unsealed(path: Path, content: bytes, sealed: bool) -> bytes:
     if position is None:
         raise _refusal(path, "damaged: its superblock has no known version")
     length = int.from_bytes(content[position : position + 8], "little")
-    if length == len(content) and not sealed:
+    if length == len(content):
+        if sealed:
+            raise _refusal(path, "it has no seal of ghostnet; open a file of other origin with xarray or h5py")
         return content
     body, seal = content[:-_SEAL_BYTES], content[-_SEAL_BYTES:]
     if length != len(body) or seal != _MARK + hashlib.sha256(body).digest():

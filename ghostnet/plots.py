@@ -1,23 +1,25 @@
-"""Pictures, from arrays only: every function takes the axes it draws into and returns them."""
+"""Pictures, from arrays and traces only: every function takes the axes it draws into and returns them."""
 
 from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-FREE_SHADE, CLAMPED_SHADE = "#ffffff", "#e3e8ee"
-RIGHT, OTHER, ERROR = "#0072b2", "#b5b5b5", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in print
+from ghostnet.config import from_mapping, require_known
+from ghostnet.equations import transfer
+from ghostnet.errors import ConfigError
 
-STYLE = {
-    "figure.constrained_layout.use": True,
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.2,
-    "savefig.dpi": 200,
-}
+if TYPE_CHECKING:
+    import xarray as xr
+
+STYLE = Path(__file__).with_name("ghostnet.mplstyle")  # for plt.style.use and plt.style.context
+CLAMPED_SHADE = "#e3e8ee"
+RIGHT, OTHER, ERROR = "#0072b2", "#b5b5b5", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in print
+_LEGEND_LINES = 12
 
 
 def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes:
@@ -31,8 +33,8 @@ def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes
 def output_rates(time: np.ndarray, phase: np.ndarray, rates: np.ndarray, label: np.ndarray, ax: plt.Axes) -> plt.Axes:
     """Figure 4, top: output rates (steps, n_N) over time, that of the right class `label` (steps,) highlighted."""
     shade_clamped(time, phase, ax)
-    ax.plot(time, rates, color=OTHER, linewidth=0.8)
-    ax.plot(time, np.take_along_axis(rates, label[:, None], 1)[:, 0], color=RIGHT)
+    ax.plot(time, rates, color=OTHER, linewidth=0.8, linestyle="-")
+    ax.plot(time, np.take_along_axis(rates, label[:, None], 1)[:, 0], color=RIGHT, linestyle="-")
     ax.set(ylabel="output rates", ylim=(-0.02, 1.02), xlim=(time[0], time[-1]))
     return ax
 
@@ -40,6 +42,59 @@ def output_rates(time: np.ndarray, phase: np.ndarray, rates: np.ndarray, label: 
 def hidden_error(time: np.ndarray, phase: np.ndarray, error: np.ndarray, ax: plt.Axes) -> plt.Axes:
     """Figure 4, bottom: the norm of the hidden error (steps, n_k) over model time, logarithmic."""
     shade_clamped(time, phase, ax)
-    ax.semilogy(time, np.linalg.norm(error, axis=1), color=ERROR)
+    ax.semilogy(time, np.linalg.norm(error, axis=1), color=ERROR, linestyle="-")
     ax.set(ylabel="‖hidden error e$_1$‖", xlabel="model time (s)", xlim=(time[0], time[-1]))
     return ax
+
+
+def figure4(trace: xr.Dataset, top: plt.Axes, bottom: plt.Axes, run: int = 0, example: int = 0) -> None:
+    """The paper's Figure 4 from a trace, for one run and one place in the batch (both among those recorded).
+
+    Raises:
+        ConfigError: r or s of all output units, or e_1, was not recorded.
+    """
+    try:
+        e = from_mapping(tomllib.loads(trace.attrs["config_toml"]))
+    except (KeyError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"config_toml: the trace has no readable configuration ({error}); take --variable") from error
+    one, rate, activity = _lane(trace, run, example), f"r_{e.depth}", f"s_{e.depth}"
+    if "e_1" not in one or one.sizes.get(f"unit_{e.depth}") != e.sizes[-1] or not {rate, activity} & set(one):
+        raise ConfigError(f"variables: Figure 4 needs e_1 and all of {rate} or {activity}; record them")
+    values = one[rate].to_numpy() if rate in one else transfer(one[activity].to_numpy(), e.transfer)
+    time, phase, label = (one[name].to_numpy() for name in ("time", "phase", "label"))
+    output_rates(time, phase, values, label, top)
+    hidden_error(time, phase, one["e_1"].to_numpy(), bottom)
+
+
+def variable(
+    trace: xr.Dataset, name: str, ax: plt.Axes, units: slice = slice(None), run: int = 0, example: int = 0
+) -> plt.Axes:
+    """An activity over model time, a line for each unit; units, run, example: places among those recorded.
+
+    Raises:
+        ConfigError: it, or such a place, was not recorded.
+    """
+    known = [n for n, values in trace.data_vars.items() if values.dims[:3] == ("time", "run", "example")]
+    require_known([name], known, "variable")
+    one = _lane(trace, run, example)
+    time, array = one["time"].to_numpy(), one[name][:, units]
+    axis, count = array.dims[1], array.shape[1]
+    if not count:
+        raise ConfigError(f"units = {units.start}:{units.stop}: {name} has {one[name].shape[1]} recorded units")
+    shade_clamped(time, one["phase"].to_numpy(), ax)
+    for unit, values in zip(array[axis].to_numpy(), array.to_numpy().T, strict=True):
+        ax.plot(time, values, label=f"{unit}", linewidth=1.2 if count <= _LEGEND_LINES else 0.6)
+    if count <= _LEGEND_LINES:
+        ax.legend(title=axis.replace("_", " "), ncols=2, fontsize="small")
+    ax.set(ylabel=name, xlabel="model time (s)", xlim=(time[0], time[-1]))
+    return ax
+
+
+def _lane(trace: xr.Dataset, run: int, example: int) -> xr.Dataset:
+    """One run and place in the batch of a trace."""
+    for axis, place in (("run", run), ("example", example)):
+        if not 0 <= place < trace.sizes[axis]:
+            raise ConfigError(f"{axis} = {place}: the trace has {trace.sizes[axis]}; count from 0")
+    if not trace.sizes["time"]:
+        raise ConfigError("the trace has no rows; nothing to plot")
+    return trace.isel(run=run, example=example)

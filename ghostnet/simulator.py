@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +13,13 @@ from ghostnet import engines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.network import Network
+from ghostnet.recorder import Recorder, Shown
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from ghostnet.recording import Recording
+    from ghostnet.traces import TraceFiles
 
 
 class Simulator:
@@ -42,7 +52,9 @@ class Simulator:
         if threads < 1:
             raise ConfigError(f"threads = {threads}: expected at least 1")
         self.experiment, self.presentations = network.experiment, network.presentations
+        self.settings = {"engine": engine, "dtype": dtype, "threads": threads, **options}
         self._engine = engines.create(engine, network, dtype, threads, **options)
+        self._recording: Recording | None = None
         self.dtype = np.dtype(dtype)
 
     def present(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -77,12 +89,74 @@ class Simulator:
             raise ConfigError(
                 f"x has values outside [0, 1]: the clip of {self.experiment.model} counts on them; scale x"
             )
-        divergence = self._engine.present(xs, ys)
+        if self._recording:
+            divergence = self._recording.present(self._engine, xs, ys, self.presentations)
+        else:
+            divergence = self._engine.present(xs, ys)
         if divergence is None:
             self.presentations += len(xs)
             return
         self.presentations += divergence.presentation
         raise _divergence_error(self.experiment, divergence, self.presentations)
+
+    @contextlib.contextmanager
+    def recording(
+        self, recorder: Recorder, path: str | os.PathLike, shown: Shown | None = None, learn: bool = True
+    ) -> Iterator[TraceFiles]:
+        """Record to trace files what is presented in the body of `with`: see `Recorder` and `open_trace`.
+
+        Args:
+            path: the first file; a long record continues beside it, `t.h5`, `t-0002.h5`, …
+            shown: presentation -> (epoch, dataset indices (runs, batch)), for the record.
+            learn: if not, each presentation starts from the network as it is now and leaves no trace in it.
+
+        Raises:
+            ConfigError: the recorder does not fit. FileError: a file can't be written.
+        """
+        from ghostnet.recording import Recording
+        from ghostnet.traces import TraceFiles
+
+        files = TraceFiles(path, self.experiment, self.settings)
+        with self._recorded(Recording(recorder, self.experiment, self.dtype, files.keep, shown, learn)):
+            yield files
+
+    def record(
+        self, x: np.ndarray, y: np.ndarray, variables=("s", "e"), units=None, every: int = 1, learn: bool = True, **more
+    ) -> xr.Dataset:
+        """`present`, recorded.
+
+        Args:
+            x, y: as for `present`. variables, units, every, more: see `Recorder`.
+            learn: if not, the network is afterwards as it was before: what the presentation changed is given up.
+
+        Returns:
+            Rows along `time` (model time in s), variables such as s_1 (time, run, example, unit_1).
+        """
+        from ghostnet import traces
+        from ghostnet.recording import Recording
+
+        recorder = Recorder(variables, units, every, **more)
+        rows = sum(map(len, recorder.row_steps(self.experiment)))
+        parts: list[dict] = []
+        keep = lambda segment: parts.append(traces.contents(segment))  # noqa: E731
+        recording = Recording(recorder, self.experiment, self.dtype, keep, None, learn, capacity=rows)
+        with self._recorded(recording):
+            self.present(x, y)
+        return traces.dataset(parts, {"config_toml": self.experiment.to_toml()})
+
+    @contextlib.contextmanager
+    def _recorded(self, recording: Recording) -> Iterator[None]:
+        if self.settings["engine"] == "equilibrium":
+            raise ConfigError("engine = equilibrium: it has no time course to record; take the cpu engine")
+        if self._recording:
+            raise ConfigError("recording: this simulator is being recorded already; declare all in one Recorder")
+        self._recording, before = recording, self.presentations
+        try:
+            yield
+        finally:
+            self._recording = None
+            self.presentations = self.presentations if recording.learn else before
+            recording.close()
 
     @property
     def network(self) -> Network:

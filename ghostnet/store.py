@@ -66,12 +66,23 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def publish_picture(figure, path: Path) -> None:
+    """Write a Matplotlib figure as `path`, in the format that its suffix names.
+
+    Raises:
+        ConfigError: there is no such format. FileError: it can't be written.
+    """
+    image, known = io.BytesIO(), figure.canvas.get_supported_filetypes()
+    if path.suffix[1:] not in known:
+        raise ConfigError(f"out = {path}: no such picture format; expected one of {', '.join(sorted(known))}")
+    figure.savefig(image, format=path.suffix[1:])
+    publish(path, image.getvalue())
+
+
 def publish_figure(figure, path: Path, **facts) -> None:
     """Write a Matplotlib figure as `path`.png and .pdf, and how it was made, with `facts`, as `path`.json."""
     for suffix in (".png", ".pdf"):
-        image = io.BytesIO()
-        figure.savefig(image, format=suffix[1:])
-        publish(path.with_suffix(suffix), image.getvalue())
+        publish_picture(figure, path.with_suffix(suffix))
     publish(path.with_suffix(".json"), _json(provenance() | {"date": date.today().isoformat()} | facts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -9,14 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ghostnet import checkpoint, data
+from ghostnet import checkpoint, data, run_traces
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import evaluate
 from ghostnet.interruption import Interruption
-from ghostnet.network import Network, Stream, build, generator
+from ghostnet.network import Network, build
+from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
+from ghostnet.recorder import Recorder
 from ghostnet.simulator import Simulator, available_cpus
 from ghostnet.store import RunDirectory
 
@@ -45,6 +48,7 @@ def train(
     dtype: str | None = None,
     threads: int | None = None,
     progress: bool = True,
+    record: Recorder | None = None,
     **options,
 ) -> Training:
     """Train every seed of an experiment, side by side.
@@ -52,6 +56,7 @@ def train(
     Args:
         out: a new run directory; None keeps everything in memory.
         engine, dtype, threads, options: see `Simulator`.
+        record: what to record as traces in the run directory.
 
     Raises:
         ConfigError: the experiment does not fit the data, or `out` is in use.
@@ -59,15 +64,20 @@ def train(
         DivergenceError: an activity became non-finite or exploded; the metrics until then are kept.
         Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on from there.
     """
+    if record and out is None:
+        raise ConfigError("record: expected `out` too, a run directory for the traces")
     threads = threads or available_cpus()
     dataset = _fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads, "options": options}
     directory = RunDirectory(out, experiment, settings) if out is not None else None
-    return _Run(simulator, dataset, threads, directory, progress).until_the_end(Checkpoint(simulator.network))
+    run = _Run(simulator, dataset, threads, directory, progress, record)
+    return run.until_the_end(Checkpoint(simulator.network))
 
 
-def resume(out: str | os.PathLike, *, threads: int | None = None, progress: bool = True) -> Training:
+def resume(
+    out: str | os.PathLike, *, threads: int | None = None, progress: bool = True, record: Recorder | None = None
+) -> Training:
     """Go on with a run that was stopped or killed, from its newest readable checkpoint.
 
     On the same machine with the same versions, all that follows is what it would have been without the interruption,
@@ -87,16 +97,23 @@ def resume(out: str | os.PathLike, *, threads: int | None = None, progress: bool
     except KeyError as error:
         raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
     simulator = Simulator(start.network, engine, dtype, threads, **options)
-    return _Run(simulator, _fitting_data(e), threads, directory, progress).until_the_end(start)
+    return _Run(simulator, _fitting_data(e), threads, directory, progress, record).until_the_end(start)
 
 
 class _Run:
     """One run on its way: `position` says how far it is."""
 
     def __init__(
-        self, simulator: Simulator, dataset: data.Dataset, threads: int, directory: RunDirectory | None, progress: bool
+        self,
+        simulator: Simulator,
+        dataset: data.Dataset,
+        threads: int,
+        directory: RunDirectory | None,
+        progress: bool,
+        record: Recorder | None,
     ):
         self.simulator, self.dataset, self.threads, self.directory = simulator, dataset, threads, directory
+        self.record = record
         e = self.experiment = simulator.experiment
         total = e.epochs * (e.train_examples // e.batch)
         self.bar = Progress(total, simulator.presentations, progress)
@@ -107,7 +124,7 @@ class _Run:
         """From `start` to the last epoch; the directory says how it ended."""
         self.position, self.saved, state = start, time.monotonic(), "failed"
         try:
-            with self.interruption:
+            with self.interruption, self._recording():
                 for epoch in range(start.epoch + 1, self.experiment.epochs + 1):
                     if epoch:
                         self._present(epoch)
@@ -115,7 +132,7 @@ class _Run:
             state = "complete"
         except DivergenceError as error:
             state = "diverged"
-            raise DivergenceError(f"epoch {self.position.epoch + 1}: {error}") from error
+            raise DivergenceError(f"epoch {self.position.epoch + 1}: {error}{self._flight_record(error)}") from error
         except Stopped as error:
             state = "stopped"
             raise Stopped(f"{error}; go on with: ghostnet resume {self.directory.path}") from None
@@ -128,6 +145,16 @@ class _Run:
                 self._status(state)
                 self.directory.close()
         return Training(self.simulator.network, self.position.metrics)
+
+    def _recording(self) -> contextlib.AbstractContextManager:
+        if self.record is None:
+            return contextlib.nullcontext()
+        return run_traces.recording(self.simulator, self.record, self.directory.path)
+
+    def _flight_record(self, error: DivergenceError) -> str:
+        if self.directory is None:
+            return ""
+        return run_traces.flight_record(self.simulator, self.dataset, error, self.directory.path)
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch's presentations."""
@@ -183,13 +210,6 @@ def _fitting_data(e: Experiment) -> data.Dataset:
     if e.train_examples > len(dataset.train_images):
         raise ConfigError(f"train_examples = {e.train_examples}: {e.data} has {len(dataset.train_images)}")
     return dataset
-
-
-def presentation_order(e: Experiment, epoch: int) -> np.ndarray:
-    """Indices of the examples shown in an epoch, (presentations, runs, batch); a last partial batch is left out."""
-    count = e.train_examples // e.batch
-    orders = [generator(seed, Stream.ORDER, epoch).permutation(e.train_examples) for seed in e.seeds]
-    return np.stack([order[: count * e.batch].reshape(count, e.batch) for order in orders], axis=1)
 
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:

@@ -15,6 +15,7 @@ from ghostnet.config import require_known
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
 from ghostnet.network import Network
+from ghostnet.recorder import Selection
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 
@@ -52,6 +53,18 @@ class Engine(Protocol):
 
     def export(self) -> tuple[Weights, State]:
         """Copies of the weights and activities as they are, float64."""
+
+    def save(self) -> object:
+        """All that presentations change, exactly."""
+
+    def restore(self, saved: object) -> None:
+        """Put back what `save` gave."""
+
+    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+        """`advance`, recorded: block (recorded runs, rows, columns) takes a row after every steps[row] steps."""
+
+    def divergence(self, presentation: int = 0) -> Divergence | None:
+        """Where the activities are not finite, or have exploded."""
 
 
 def create(name: str, network: Network, dtype: str, threads: int, **options) -> Engine:

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ghostnet.engines import Divergence, kernels, layout, slots
+from ghostnet.engines import Divergence, kernels, layout, recording, slots
 from ghostnet.equations import State, Weights
 from ghostnet.models import PHASES
 from ghostnet.network import Network
+from ghostnet.recorder import Selection
 
 _TRANSFER = {"sigmoid": slots.SIGMOID, "tanh": slots.TANH, "hard-sigmoid": slots.HARD_SIGMOID}
 
@@ -26,6 +27,7 @@ class Engine:
         self.settings = settings(network)
         self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
+        self._selected: tuple = (None, ())
         self.pool = ThreadPoolExecutor(min(threads, network.runs), thread_name_prefix="ghostnet")
 
     def _each(self, kernel, *arguments, memory: np.ndarray | None = None) -> list:
@@ -41,10 +43,10 @@ class Engine:
         return list(in_turn(one, range(len(memory))))
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
-        before = self.memory.copy()
+        before = self.save()
         found = self._present(xs, ys)
         if found:  # each run went on until its own end
-            self.memory[...] = before
+            self.restore(before)
             self._present(xs[: found.presentation], ys[: found.presentation])
         return found
 
@@ -53,8 +55,7 @@ class Engine:
         ends = self._each(
             kernels.present, e.free_steps, e.clamped_steps, self._inputs(xs), self._inputs(ys)
         )  # fmt: skip
-        bad = [Divergence(run, done, layer) for run, (done, layer) in enumerate(ends) if layer]
-        return min(bad, key=lambda d: (d.presentation, d.run), default=None)
+        return _first(ends)
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         self._each(kernels.begin, self._inputs(x), self._inputs(y))
@@ -64,6 +65,38 @@ class Engine:
 
     def finish(self) -> None:
         self._each(kernels.finish)
+
+    def save(self) -> np.ndarray:
+        return self.memory.copy()
+
+    def restore(self, saved: np.ndarray) -> None:
+        self.memory[...] = saved
+
+    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+        parts, blocks = self._parts(selection), self._blocks(selection, block)
+        self._each(recording.record, PHASES.index(phase), np.array(steps, np.int64), *parts, blocks)
+
+    def record_presentations(
+        self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
+    ) -> Divergence | None:
+        """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
+        parts, blocks = self._parts(selection), self._blocks(selection, block)
+        counts, inputs = (np.array(n, np.int64) for n in steps), (self._inputs(xs), self._inputs(ys))
+        return _first(self._each(recording.record_presentations, *counts, *inputs, *parts, blocks))
+
+    def divergence(self, presentation: int = 0) -> Divergence | None:
+        return _first([(presentation, layer) for layer in self._each(recording.diverged)])
+
+    def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
+        """`recording.pieces`, kept: finding them takes as long as a presentation."""
+        if self._selected[0] is not selection:
+            self._selected = selection, recording.pieces(selection, self.layout.table)
+        return self._selected[1]
+
+    def _blocks(self, selection: Selection, block: np.ndarray):
+        """The rows of block (recorded runs, rows, columns) by run; other runs fill a block that is given up."""
+        by_run = dict(zip(selection.runs.tolist(), block, strict=True))
+        return lambda run: by_run[run] if run in by_run else np.empty(block.shape[1:], block.dtype)
 
     def export(self) -> tuple[Weights, State]:
         if self.settings.once:
@@ -77,6 +110,12 @@ class Engine:
         """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type."""
         by_run = np.ascontiguousarray(np.moveaxis(values, -3, 0), self.memory.dtype)
         return by_run.__getitem__
+
+
+def _first(ends: list[tuple[int, int]]) -> Divergence | None:
+    """The earliest divergence, from (presentations done, diverged layer or 0) of every run."""
+    bad = [Divergence(run, done, layer) for run, (done, layer) in enumerate(ends) if layer]
+    return min(bad, key=lambda d: (d.presentation, d.run), default=None)
 
 
 def settings(network: Network) -> slots.Settings:

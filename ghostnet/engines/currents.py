@@ -95,7 +95,6 @@ def fits_one_sweep(at, c, k):
 def currents(mem, at, c, W_gp_plastic):
     """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
     for k > 1, and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
-    mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
     for k in range(1, at.shape[0] - 1):
         if fits_one_sweep(at, c, k):
             one_sweep(mem, at, c, k, W_gp_plastic)
@@ -107,7 +106,7 @@ def currents(mem, at, c, W_gp_plastic):
 
 @jit
 def one_sweep(mem, at, c, k, W_gp_plastic):
-    """`currents` of layer k for a batch of one, with (5) or (15); forth in one step and back in the next."""
+    """`currents` of layer k for a batch of one, with (5) or (15); forth in one step and back in the next, as TURN says."""
     lanes = VECTOR_BYTES // mem.itemsize
     vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_ghost[k]
     e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]

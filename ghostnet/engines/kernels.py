@@ -28,6 +28,7 @@ def step(mem, at, c, beta, plastic, lit, lit_count):
     all_rates(mem, at, c)
     output_error(mem, at, c, beta)
     currents(mem, at, c, plastic[2])
+    mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
     learn_ghosts(mem, at, c, plastic[1], plastic[2])
     if plastic[0]:
         signals(mem, at, c)

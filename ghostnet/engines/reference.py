@@ -6,14 +6,15 @@ import copy
 
 import numpy as np
 
-from ghostnet.engines import EXPLODED, Divergence
+from ghostnet.engines import Divergence
+from ghostnet.engines.recordable import Recordable
 from ghostnet.equations import Plastic, State, Weights, step, update_once
 from ghostnet.errors import ConfigError
 from ghostnet.models import CLAMPED, PHASES
 from ghostnet.network import Network
 
 
-class Engine:
+class Engine(Recordable):
     """See `ghostnet.engines.Engine`."""
 
     def __init__(self, network: Network, dtype: str = "float64", threads: int = 1):
@@ -44,22 +45,21 @@ class Engine:
         steps = (self.experiment.free_steps, self.experiment.clamped_steps)
         with np.errstate(all="ignore"):  # divergence is reported below
             for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
-                before = self.weights, self.state
+                before = self.save()
                 self.begin(x, y)
                 for phase, count in zip(PHASES, steps, strict=True):
                     self.advance(phase, count)
                 self.finish()
-                if found := self._divergence(p):
-                    self.weights, self.state = before
+                if found := self.divergence(p):
+                    self.restore(before)
                     return found
         return None
 
-    def _divergence(self, presentation: int) -> Divergence | None:
-        for k, s in enumerate(self.state.s[1:], start=1):
-            bad = ~(np.abs(s) <= EXPLODED)
-            if bad.any():
-                return Divergence(int(np.argwhere(bad)[0][0]), presentation, k)
-        return None
+    def save(self) -> tuple[Weights, State]:
+        return self.weights, self.state  # steps make new arrays
+
+    def restore(self, saved: tuple[Weights, State]) -> None:
+        self.weights, self.state = saved
 
     def export(self) -> tuple[Weights, State]:
         return copy.deepcopy(self.weights), copy.deepcopy(self.state)

@@ -17,6 +17,7 @@ import torch
 from ghostnet.config import Experiment, require_known
 from ghostnet.engines import EXPLODED, Divergence
 from ghostnet.engines.ensemble import Ensemble
+from ghostnet.engines.recordable import Recordable
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
 from ghostnet.models import PHASES
@@ -28,7 +29,7 @@ CHUNK_BYTES = 1 << 23  # of presentations on the device at a time
 _NEVER = torch.iinfo(torch.int64).max
 
 
-class Engine:
+class Engine(Recordable):
     """See `ghostnet.engines.Engine`.
 
     Args:
@@ -51,7 +52,8 @@ class Engine:
         per_run: Mapping[str, np.ndarray] | None = None,
     ):
         _require_device(device)
-        e = self.experiment = network.experiment
+        e, self.constants = network.experiment, network.constants
+        self.experiment = e
         self.device, self.precision, self.graph = device, "tf32" if fast_matmul else "ieee", None
         experiments = run_experiments(e, per_run or {})
         with self._settings():
@@ -151,6 +153,25 @@ class Engine:
         run = int((first_bad == presentation).any(0).argmax())
         layer = 1 + int((first_bad[:, run] == presentation).argmax())
         return Divergence(run, presentation, layer)
+
+    def save(self) -> torch.Tensor:
+        return self.ensemble.lasting.memory.clone()
+
+    def restore(self, saved: torch.Tensor) -> None:
+        with self._settings():
+            self.ensemble.lasting.memory.copy_(saved)
+
+    @property
+    def x(self) -> np.ndarray:
+        return self.ensemble.x.cpu().numpy()
+
+    @property
+    def y(self) -> np.ndarray:
+        return self.ensemble.y.cpu().numpy()
+
+    @property
+    def beta(self) -> np.ndarray:
+        return self.ensemble.beta.cpu().numpy()
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         with self._settings():

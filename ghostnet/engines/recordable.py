@@ -1,0 +1,47 @@
+"""Recording on any engine: step, export, and compute the rest with the page of equations. Slow and general."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ghostnet.engines import EXPLODED, Divergence
+from ghostnet.equations import errors, rates
+from ghostnet.models import CLAMPED
+from ghostnet.recorder import Selection
+
+
+class Recordable:
+    """What an engine inherits to be recorded: it has `experiment`, `constants`, and what `begin` shows as x, y."""
+
+    @property
+    def beta(self):
+        """Nudging strength of the clamped phase, a number or (runs, 1, 1)."""
+        return self.experiment.beta
+
+    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+        """Euler steps of one phase; block (recorded runs, rows, columns) takes a row after every steps[row] of them."""
+        for row, count in enumerate(steps):
+            self.advance(phase, count)
+            values = self._values(phase)
+            taken = [
+                values[v.symbol][v.k][np.ix_(selection.runs, selection.examples, v.units[0])]
+                for v in selection.variables
+            ]
+            block[:, row] = np.concatenate([part.reshape(len(part), -1) for part in taken], axis=1) if taken else 0
+
+    def _values(self, phase: str) -> dict[str, list]:
+        """Everything that can be recorded, by symbol and layer, (runs, batch, units)."""
+        w, z = self.export()
+        x, y = (np.asarray(a, np.float64) for a in (self.x, self.y))
+        r, rho_g = rates(z, x, self.constants)
+        e = errors(w, r, rho_g, y, self.beta if phase == CLAMPED else 0.0)
+        drive = [None, *(below @ W.mT for below, W in zip(r, w.W[1:], strict=False))]
+        return {"s": z.s, "r": r, "g": z.g, "e": e, "drive": drive}
+
+    def divergence(self, presentation: int = 0) -> Divergence | None:
+        """Where the activities are not finite, or have exploded."""
+        for k, s in enumerate(self.export()[1].s[1:], start=1):
+            bad = ~(np.abs(s) <= EXPLODED)
+            if bad.any():
+                return Divergence(int(np.argwhere(bad)[0][0]), presentation, k)
+        return None

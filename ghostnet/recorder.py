@@ -1,0 +1,169 @@
+"""What to record: declared by variables, units, examples, runs and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ghostnet.config import Experiment, require_known
+from ghostnet.errors import ConfigError
+from ghostnet.models import PHASES
+
+ACTIVITIES = ("s", "r", "g", "e", "drive")
+Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
+MATRICES = ("W", "B", "W_pg", "W_gp")
+
+
+class Variable(NamedTuple):
+    """One symbol of one layer. axes: the names of its own axes. units: for each of them, the units recorded."""
+
+    symbol: str
+    k: int
+    axes: tuple[str, ...]
+    units: tuple[np.ndarray, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.symbol}_{self.k}"
+
+
+class Selection(NamedTuple):
+    """A Recorder applied to an experiment: nothing but names and index arrays.
+
+    variables: activities, in the order of their columns. matrices: weights. runs, examples: places on those axes.
+    """
+
+    experiment: Experiment
+    variables: tuple[Variable, ...]
+    matrices: tuple[Variable, ...]
+    runs: np.ndarray
+    examples: np.ndarray
+
+    @property
+    def columns(self) -> int:
+        """Numbers that one run has in one row."""
+        return len(self.examples) * sum(len(v.units[0]) for v in self.variables)
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """What to record of every presentation that is recorded.
+
+    A row holds the network after an Euler step: s_k and g_k as they are then, and r_k, e_k and the drive W_k r_{k-1}
+    that follow from them and from the weights as they are then, with the β of the phase that the step belongs to. Its
+    time is that of the step's end. Matrices are recorded at steps of their own; at the last step of a presentation they
+    are those that it leaves, updates made once included.
+
+    Args:
+        variables: of "s", "r", "g", "e", "drive" for all layers, or with a layer, such as "e_1".
+        units: of every layer, as a slice or a sequence; or by axis, such as {"unit_1": slice(8), "ghost_1": [0]}, and
+            all of the others. All by default.
+        every: steps between rows, counted from the start of each phase; the last step of a phase has always a row.
+        runs, examples: places on the axes of runs and of the batch; all by default.
+        weights: of "W", "B", "W_pg", "W_gp", or with a layer.
+        weights_at: steps of a presentation (1 is the first) at which they are recorded; by default the last.
+        presentations: which ones, counted from the network's first (0).
+        from_epoch: no presentation before this epoch (1 is the first).
+
+    Raises:
+        ConfigError: on construction or from `select`, where a name, place or number is impossible.
+    """
+
+    variables: Sequence[str] = ("s", "e")
+    units: slice | Sequence[int] | Mapping[str, slice | Sequence[int]] | None = None
+    every: int = 1
+    runs: slice | Sequence[int] | None = None
+    examples: slice | Sequence[int] | None = None
+    weights: Sequence[str] = ()
+    weights_at: Sequence[int] | None = None
+    presentations: slice | None = None
+    from_epoch: int = 1
+
+    def __post_init__(self):
+        if self.every < 1 or self.from_epoch < 1:
+            raise ConfigError(f"every = {self.every}, from_epoch = {self.from_epoch}: expected at least 1")
+        if not len(self.variables) + len(self.weights):
+            raise ConfigError("variables: expected at least one, such as s or e_1")
+        s = self.presentations or slice(None)
+        if min(s.start or 0, s.stop or 0, (s.step or 1) - 1) < 0:
+            raise ConfigError(f"presentations = {s}: expected numbers from the network's first presentation on")
+
+    def select(self, e: Experiment) -> Selection:
+        """The places of an experiment that this declares."""
+        if isinstance(self.units, Mapping):
+            require_known(self.units, _axes(e), "axis of units")
+        last = e.free_steps + e.clamped_steps
+        for step in self.weights_at or ():
+            if not 1 <= step <= last:
+                raise ConfigError(f"weights_at = {step}: expected steps from 1 to {last}")
+        return Selection(
+            e,
+            self._variables(e, self.variables, ACTIVITIES),
+            self._variables(e, self.weights, MATRICES),
+            places("runs", self.runs, len(e.seeds)),
+            places("examples", self.examples, e.batch),
+        )
+
+    def wants(self, e: Experiment, presentation: int) -> bool:
+        """Whether this presentation, counted from the network's first, is recorded."""
+        s, first = self.presentations or slice(None), (self.from_epoch - 1) * (e.train_examples // e.batch)
+        start = s.start or 0
+        inside = presentation >= max(start, first) and (s.stop is None or presentation < s.stop)
+        return inside and (presentation - start) % (s.step or 1) == 0
+
+    def row_steps(self, e: Experiment) -> list[list[int]]:
+        """For each phase, the Euler steps that every row stands for."""
+        counts = (e.free_steps, e.clamped_steps)
+        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in counts]
+
+    def _variables(self, e: Experiment, names: Sequence[str], symbols: tuple[str, ...]) -> tuple[Variable, ...]:
+        if isinstance(names, str):
+            names = (names,)
+        valid = {f"{symbol}_{k}": (symbol, k) for symbol in symbols for k in _layers(e, symbol)}
+        require_known(names, [*symbols, *valid], "variable")
+        wanted = [n for name in names for n in valid if n == name or valid[n][0] == name]
+        return tuple(self._variable(e, *valid[name]) for name in dict.fromkeys(wanted))
+
+    def _variable(self, e: Experiment, symbol: str, k: int) -> Variable:
+        axes, counts = _own_axes(symbol, k), _axes(e)
+        units = self.units if isinstance(self.units, Mapping) else {a: self.units for a in axes if a != "unit_0"}
+        return Variable(symbol, k, axes, tuple(places(f"units of {a}", units.get(a), counts[a]) for a in axes))
+
+
+def _layers(e: Experiment, symbol: str) -> range:
+    """The layers that have such a symbol: ghosts and what belongs to them, and B, only the hidden ones."""
+    return range(1, e.depth + (symbol in ("s", "r", "e", "drive", "W")))
+
+
+def _own_axes(symbol: str, k: int) -> tuple[str, ...]:
+    return {
+        "g": (f"ghost_{k}",),
+        "W": (f"unit_{k}", f"unit_{k - 1}"),
+        "B": (f"unit_{k}", f"unit_{k + 1}"),
+        "W_pg": (f"ghost_{k}", f"unit_{k}"),
+        "W_gp": (f"unit_{k}", f"ghost_{k}"),
+    }.get(symbol, (f"unit_{k}",))
+
+
+def _axes(e: Experiment) -> dict[str, int]:
+    """How many units every axis has."""
+    return {f"unit_{k}": n for k, n in enumerate(e.sizes)} | {f"ghost_{k}": m for k, m in enumerate(e.ghosts, start=1)}
+
+
+def places(what: str, wanted, count: int) -> np.ndarray:
+    """A slice or sequence of places among `count` as an int64 array; None: all."""
+    if wanted is None or isinstance(wanted, slice):
+        found = np.arange(count)[wanted or slice(None)]
+    else:
+        found = np.asarray(wanted, np.int64).ravel()
+    if not len(found) or found.min() < 0 or found.max() >= count or len(set(found.tolist())) < len(found):
+        raise ConfigError(f"{what} = {wanted}: expected different places from 0 to {count - 1}")
+    return found
+
+
+def phase_of(step: int, e: Experiment) -> str:
+    """The phase that a step of a presentation (1 is the first) belongs to."""
+    return PHASES[step > e.free_steps]

@@ -1,0 +1,218 @@
+"""Recording: presentations go through an engine, rows into a buffer, and full buffers to whoever keeps them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from ghostnet.engines import Divergence, Engine
+from ghostnet.models import PHASES
+from ghostnet.recorder import Recorder, Selection, Shown
+
+SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
+
+
+class Segment:
+    """Rows in memory: a block of activities and what each row belongs to, allocated once and filled again and again.
+
+    Attributes:
+        block: (recorded runs, capacity, columns). step, phase, presentation, epoch: (capacity,).
+        example, label: dataset index and class, (capacity, recorded runs, recorded examples).
+        rows: how many are filled. snapshots: (step, matrices as listed in the selection).
+    """
+
+    def __init__(self, selection: Selection, dtype: np.dtype, capacity: int | None = None):
+        lanes = (len(selection.runs), len(selection.examples))
+        row_bytes = lanes[0] * selection.columns * dtype.itemsize + 8 * lanes[0] * lanes[1] + 17
+        self.capacity = capacity or max(1, SEGMENT_BYTES // row_bytes)
+        self.selection, self.dtype = selection, dtype
+        self.block = np.empty((lanes[0], self.capacity, selection.columns), dtype)
+        self.step, self.phase = np.empty(self.capacity, np.int64), np.empty(self.capacity, np.int8)
+        self.presentation, self.epoch = (np.empty(self.capacity, np.int32) for _ in range(2))
+        self.example, self.label = (np.empty((self.capacity, *lanes), np.int32) for _ in range(2))
+        self.clear()
+
+    def clear(self) -> None:
+        self.rows, self.snapshots, self.snapshot_bytes, self.opened = 0, [], 0, time.monotonic()
+
+    @property
+    def full(self) -> bool:
+        late = time.monotonic() - self.opened > SEGMENT_SECONDS
+        return self.rows == self.capacity or self.snapshot_bytes >= SEGMENT_BYTES or late
+
+
+class Recording:
+    """What a Simulator shows its presentations to, so that those declared are recorded.
+
+    Args:
+        keep: called with the Segment whenever it is full and at the end; it is used again afterwards.
+        shown: what is shown, for the record; without it, epoch 0 and dataset index -1.
+        learn: if not, each presentation starts from the same network and leaves it as it was.
+        capacity: rows of a segment; by default what fits into SEGMENT_BYTES.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        experiment,
+        dtype,
+        keep: Callable[[Segment], None],
+        shown: Shown | None = None,
+        learn: bool = True,
+        capacity: int | None = None,
+    ):
+        e = self.experiment = experiment
+        self.recorder, self.keep, self.shown, self.learn = recorder, keep, shown, learn
+        self.sealed = 0
+        self.selection = recorder.select(e)
+        self.segment = Segment(self.selection, np.dtype(dtype), capacity)
+        self.row_steps = recorder.row_steps(e)
+        self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
+        self.length = e.free_steps + e.clamped_steps
+        self.weights_at = set(recorder.weights_at or (self.length,)) if self.selection.matrices else set()
+
+    def present(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        """As `Engine.present`; `first` counts the presentations before these."""
+        wanted = [self.recorder.wants(self.experiment, first + i) for i in range(len(xs))]
+        if not any(wanted):
+            return engine.present(xs, ys)
+        saved, mark = engine.save(), self._mark()
+        try:
+            if not self.learn:
+                return self._from_the_same(engine, saved, xs, ys, first, wanted)
+            found = self._present(engine, xs, ys, first, wanted)
+        except BaseException:
+            engine.restore(saved)
+            self._return_to(mark)
+            raise
+        if found:
+            engine.restore(saved)
+            engine.present(xs[: found.presentation], ys[: found.presentation])
+        return found
+
+    def _from_the_same(
+        self, engine: Engine, saved: object, xs: np.ndarray, ys: np.ndarray, first: int, wanted: list[bool]
+    ) -> Divergence | None:
+        for p in np.flatnonzero(wanted).tolist():
+            found = self._record(engine, xs[p : p + 1], ys[p : p + 1], first + p)
+            engine.restore(saved)
+            if found:
+                return found._replace(presentation=p)
+        return None
+
+    def _present(
+        self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int, wanted: list[bool]
+    ) -> Divergence | None:
+        for recorded, group in itertools.groupby(range(len(xs)), wanted.__getitem__):
+            part = list(group)
+            some_x, some_y = xs[part[0] : part[-1] + 1], ys[part[0] : part[-1] + 1]
+            if recorded:
+                found = self._record(engine, some_x, some_y, first + part[0])
+            else:
+                found = engine.present(some_x, some_y)
+            if found:
+                return found._replace(presentation=found.presentation + part[0])
+        return None
+
+    def close(self) -> None:
+        """Hand over what is left."""
+        if self.segment.rows or self.segment.snapshots:
+            self.keep(self.segment)
+            self.sealed += 1
+        self.segment.clear()
+
+    def _mark(self) -> tuple[int, int, int]:
+        return self.sealed, self.segment.rows, len(self.segment.snapshots)
+
+    def _return_to(self, mark: tuple[int, int, int]) -> None:
+        """Forget what came after the mark, as far as it has not been handed over."""
+        _, rows, snapshots = mark if mark[0] == self.sealed else (0, 0, 0)
+        self.segment.rows = rows
+        del self.segment.snapshots[snapshots:]
+
+    def _record(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        done = 0
+        while done < len(xs):
+            whole = (self.segment.capacity - self.segment.rows) // len(self.ends)
+            if whole and not self.weights_at and hasattr(engine, "record_presentations"):
+                part = slice(done, done + whole)
+                found = self._whole(engine, xs[part], ys[part], first + done)
+            else:
+                part = slice(done, done + 1)
+                found = self._pieces(engine, xs[done], ys[done], first + done)
+            if found:
+                return found._replace(presentation=done + found.presentation)
+            done = min(part.stop, len(xs))
+            self._seal()
+        return None
+
+    def _seal(self) -> None:
+        if self.segment.full:
+            self.close()
+
+    def _whole(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+        """Presentations that fit into the segment, at one stroke."""
+        start, count = self.segment.rows, len(xs) * len(self.ends)
+        block = self.segment.block[:, start : start + count]
+        found = engine.record_presentations(xs, ys, self.row_steps, self.selection, block)
+        self._note(self.ends, first, ys[: found.presentation] if found else ys)
+        return found
+
+    def _pieces(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int) -> Divergence | None:
+        """One presentation, stopped wherever the segment is full or matrices are wanted."""
+        mark = self._mark()
+        self.replay(engine, x, y, presentation, range(self.length))
+        engine.finish()
+        if self.length in self.weights_at:
+            self._snapshot(engine, (presentation + 1) * self.length)
+        found = engine.divergence()
+        if found:
+            self._return_to(mark)
+        return found
+
+    def replay(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int, steps: range) -> None:
+        """The steps of a presentation up to the end of `steps`, recording these; what is done once is left out."""
+        engine.begin(x, y)
+        position, free = 0, self.experiment.free_steps
+        for stop in sorted({free, self.length, steps.start, steps.stop, *self.weights_at}):
+            phase = PHASES[stop > free]
+            ends = self.ends[(self.ends > max(position, steps.start)) & (self.ends <= stop)]
+            while len(ends) and stop <= steps.stop:
+                self._seal()
+                some = ends[: self.segment.capacity - self.segment.rows]
+                block = self.segment.block[:, self.segment.rows : self.segment.rows + len(some)]
+                engine.record(phase, np.diff(some, prepend=position).tolist(), self.selection, block)
+                self._note(some, presentation, y[None])
+                position, ends = int(some[-1]), ends[len(some) :]
+            if stop <= steps.stop:
+                engine.advance(phase, stop - position)
+                position = stop
+            if stop in self.weights_at and stop < self.length:
+                self._snapshot(engine, presentation * self.length + stop)
+
+    def _note(self, ends: np.ndarray, first: int, ys: np.ndarray) -> None:
+        """Say what the next rows belong to: `ends` of every one of ys (presentations, runs, batch, classes)."""
+        s, lanes, count = self.segment, np.ix_(self.selection.runs, self.selection.examples), len(ys)
+        rows = slice(s.rows, s.rows + count * len(ends))
+        numbers = np.arange(first, first + count)
+        shown = [self.shown(n) if self.shown else (0, np.full(ys.shape[1:3], -1)) for n in numbers.tolist()]
+        s.step[rows] = np.add.outer(numbers * self.length, ends).ravel()
+        s.phase[rows] = np.tile(ends > self.experiment.free_steps, count)
+        s.presentation[rows] = np.repeat(numbers, len(ends))
+        s.epoch[rows] = np.repeat([epoch for epoch, _ in shown], len(ends))
+        s.example[rows] = np.repeat([examples[lanes] for _, examples in shown], len(ends), axis=0)
+        s.label[rows] = np.repeat(ys.argmax(-1)[:, *lanes], len(ends), axis=0)
+        s.rows = rows.stop
+
+    def _snapshot(self, engine: Engine, step: int) -> None:
+        weights, places = engine.export()[0]._asdict(), (self.selection.runs, self.selection.examples)
+        matrices = []
+        for v in self.selection.matrices:
+            whole = weights[v.symbol][v.k]
+            index = np.ix_(*(places[:1] if whole.ndim == 3 else places), *v.units)
+            matrices.append(whole[index].astype(self.segment.dtype))
+        self.segment.snapshots.append((step, matrices))
+        self.segment.snapshot_bytes += sum(matrix.nbytes for matrix in matrices)

@@ -1,0 +1,202 @@
+"""HDF5 from anywhere: what may be read, what is refused, and that damage is never taken for data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from small import experiment, inputs, refusal, running
+
+from ghostnet import FileError, Recorder, Simulator, hdf5, open_trace
+
+ROOT = Path(__file__).parents[1]
+SECRET = np.arange(100.0) + 0.123456789
+
+
+@pytest.fixture
+def secret(tmp_path) -> Path:
+    """A file that nobody asked to be read."""
+    path = tmp_path / "secret.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = SECRET
+    (tmp_path / "secret.raw").write_bytes(SECRET.tobytes())
+    return path
+
+
+def _external_link(file, secret):
+    file["x"] = h5py.ExternalLink(str(secret), "/data")
+
+
+def _soft_link(file, secret):
+    file["a"] = np.arange(3)
+    file["x"] = h5py.SoftLink("/a")
+
+
+def _dangling_link(file, secret):
+    file["x"] = h5py.SoftLink("/nowhere")
+
+
+def _external_storage(file, secret):
+    file.create_dataset("x", (100,), "f8", external=[(str(secret.with_suffix(".raw")), 0, 800)])
+
+
+def _virtual_storage(file, secret):
+    layout = h5py.VirtualLayout((100,), "f8")
+    layout[:] = h5py.VirtualSource(str(secret), "data", (100,))
+    file.create_virtual_dataset("x", layout)
+
+
+def _four_terabytes(file, secret):
+    file.create_dataset("x", (1 << 39,), "f8", chunks=(1 << 16,), compression=1)
+
+
+def _many_halves(file, secret):
+    for i in range(40):
+        file.create_dataset(f"x{i}", (1 << 26,), "u1", chunks=(1 << 16,), compression=1)
+
+
+def _huge_chunk(file, secret):
+    file.create_dataset("x", (4,), "f8", chunks=(1 << 28,), maxshape=(None,))
+
+
+def _objects(file, secret):
+    file.create_dataset("x", (3,), h5py.vlen_dtype(np.int32))
+
+
+def _references(file, secret):
+    file.create_dataset("x", (3,), h5py.ref_dtype)
+
+
+def _compound(file, secret):
+    file.create_dataset("x", (3,), [("a", "i4"), ("b", "f8")])
+
+
+def _texts(file, secret):
+    file.create_dataset("x", (3,), h5py.string_dtype())
+
+
+def _ring(file, secret):
+    group = file.create_group("g")
+    group["self"] = group
+
+
+def _other_filter(file, secret):
+    file.create_dataset("x", (100,), "i4", chunks=(10,), compression="lzf")
+
+
+CRAFTED = [
+    _external_link, _soft_link, _dangling_link, _external_storage, _virtual_storage, _four_terabytes, _many_halves,
+    _huge_chunk, _objects, _references, _compound, _texts, _ring, _other_filter,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("craft", CRAFTED, ids=lambda craft: craft.__name__.strip("_"))
+def test_a_crafted_file_is_refused_and_nothing_else_is_read(tmp_path, secret, craft, sealed):
+    path = tmp_path / "crafted.h5"
+    if sealed:
+        path.write_bytes(hdf5.image(lambda file: craft(file, secret)))
+    else:
+        with h5py.File(path, "w") as file:
+            craft(file, secret)
+
+    def read():
+        with hdf5.open_strictly(path, sealed=sealed) as file:
+            return {name: file[name][()] for name in file}
+
+    text = refusal(FileError, read)
+    assert text.startswith(f"{path}: refused: ") and "0.123" not in text
+    refusal(FileError, open_trace, path)
+
+
+def test_what_was_written_is_read_and_other_readers_pass_over_the_seal(tmp_path):
+    path = tmp_path / "a.h5"
+
+    def write(file):
+        file.create_dataset("a", data=np.arange(1000), compression=1, shuffle=True, fletcher32=True)
+        file["group/text"] = "ρ(s)"
+
+    path.write_bytes(hdf5.image(write))
+    for opened in (hdf5.open_strictly(path), h5py.File(path)):
+        with opened as file:
+            assert np.array_equal(file["a"], np.arange(1000)) and file["group/text"].asstr()[()] == "ρ(s)"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
+
+
+@pytest.mark.parametrize("version", ["earliest", "v108", "v110", "v114", "latest"])
+def test_a_plain_file_of_another_writer_is_read_where_no_seal_is_asked_for(tmp_path, version):
+    path = tmp_path / "plain.h5"
+    with h5py.File(path, "w", libver=version) as file:
+        file["a"] = SECRET
+    with hdf5.open_strictly(path, sealed=False) as file:
+        assert np.array_equal(file["a"], SECRET)
+    assert "no seal" in refusal(FileError, open_trace, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"", "not an HDF5"), (b"text", "not an HDF5"), (b"\x89HDF\r\n\x1a\n", "damaged"), (None, "Is a directory")],
+)
+def test_what_is_no_hdf5_file_is_refused(tmp_path, content, text):
+    path = tmp_path
+    if content is not None:
+        path = tmp_path / "t.h5"
+        path.write_bytes(content)
+    assert text in refusal(FileError, open_trace, path)
+
+
+def test_what_fails_while_it_is_read_is_a_file_error(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(hdf5.image(lambda file: file.create_dataset("a", data=np.arange(10))))
+    with pytest.raises(FileError, match="damaged, or not"), hdf5.open_strictly(path) as file:
+        file["b"]
+
+
+MUTATED = """
+import sys, zlib, numpy as np
+from pathlib import Path
+from ghostnet import FileError, open_trace
+whole, count = Path(sys.argv[1]).read_bytes(), int(sys.argv[2])
+path, draw = Path(sys.argv[3]), np.random.default_rng(0)
+expected, outcomes = open_trace(sys.argv[1]), {"refused": 0, "correct": 0}
+for i in range(count):
+    content = bytearray(whole)
+    kind = i % 4
+    if kind == 0:  # some bytes anywhere
+        for at in draw.integers(len(content), size=draw.integers(1, 9)):
+            content[at] ^= int(draw.integers(1, 256))
+    elif kind == 1:  # metadata: the front
+        for at in draw.integers(min(4096, len(content)), size=4):
+            content[at] ^= int(draw.integers(1, 256))
+    elif kind == 2:  # cut off
+        del content[int(draw.integers(len(content))):]
+    else:  # a block of zeros, or moved
+        at, size = int(draw.integers(len(content))), int(draw.integers(1, 2000))
+        content[at : at + size] = bytes(len(content[at : at + size])) if i % 8 < 4 else b""
+    path.write_bytes(bytes(content))
+    try:
+        got = open_trace(path)
+    except FileError as error:
+        assert len(str(error).splitlines()) == 1, error
+        outcomes["refused"] += 1
+    else:
+        assert got.identical(expected), i
+        outcomes["correct"] += 1
+print(outcomes["refused"], outcomes["correct"])
+"""
+
+
+def test_a_mutated_file_is_refused_or_read_correctly(tmp_path):
+    e = experiment("MB", (20, 30, 25, 6))
+    simulator = Simulator(running(e), "reference")
+    with simulator.recording(Recorder(("s", "e"), every=5, examples=[0]), tmp_path / "t.h5"):
+        simulator.run(*inputs(e, 2))
+    command = [sys.executable, "-c", MUTATED, tmp_path / "t.h5", "200", tmp_path / "m.h5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    refused, correct = map(int, done.stdout.split())
+    assert refused + correct == 200 and refused > 180
