@@ -2,6 +2,7 @@
 
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError
+from ghostnet.gradients import gradcheck
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
 from ghostnet.simulator import Simulator
@@ -19,6 +20,7 @@ __all__ = [
     "Simulator",
     "Training",
     "build",
+    "gradcheck",
     "preset",
     "train",
 ]

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import config, doctor, presets, report
+from ghostnet import cli_gradcheck, config, doctor, presets, report
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import train
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="show what a run directory holds")
     info.add_argument("run", type=Path, help="a run directory")
     info.set_defaults(command=lambda arguments: print(report.run_summary(arguments.run)))
+    cli_gradcheck.add_parser(commands)
     check = commands.add_parser("doctor", help="show versions, threads, BLAS, caches and GPU of this installation")
     check.set_defaults(command=lambda arguments: print(doctor.report()))
     return parser
@@ -66,6 +67,9 @@ def _train_parser(commands) -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
+    )
+    parser.add_argument(
+        "--gradcheck-every", type=int, default=0, metavar="N", help="add gradient figures to metrics.csv every N epochs"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
@@ -93,6 +97,7 @@ def _train(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         threads=arguments.threads,
         progress=not arguments.quiet,
+        gradcheck_every=arguments.gradcheck_every,
     )
     print(report.final_line(result.metrics), f"({out})", sep="   ")
 

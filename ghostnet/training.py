@@ -13,6 +13,7 @@ from ghostnet import data
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.evaluation import evaluate
+from ghostnet.gradient_monitor import gradient_columns, warn_unsettled
 from ghostnet.network import Network, Stream, build, generator
 from ghostnet.progress import Progress
 from ghostnet.simulator import Simulator, available_cpus
@@ -42,18 +43,23 @@ def train(
     dtype: str | None = None,
     threads: int | None = None,
     progress: bool = True,
+    gradcheck_every: int = 0,
 ) -> Training:
     """Train every seed of an experiment, side by side.
 
     Args:
         out: a new run directory; None keeps everything in memory.
         engine, dtype, threads: see `Simulator`.
+        gradcheck_every: add the columns of `gradient_monitor.gradient_columns` to the metrics, with figures at every
+            so many epochs; 0: no such columns.
 
     Raises:
         ConfigError: the experiment does not fit the data, or `out` is in use.
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: an activity became non-finite or exploded; the metrics until then are kept.
     """
+    if gradcheck_every < 0:
+        raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
     threads = threads or available_cpus()
     dataset = _fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads)
@@ -61,12 +67,13 @@ def train(
     directory = RunDirectory(out, experiment, settings) if out is not None else None
     bar = Progress(experiment.epochs * (experiment.train_examples // experiment.batch), progress)
     rows: list[dict] = []
-    state, epoch, seconds = "failed", 0, 0.0
+    state, epoch, seconds, warned = "failed", 0, 0.0, False
     try:
         for epoch in range(experiment.epochs + 1):
             if epoch:
                 seconds += _epoch(simulator, dataset, epoch, bar)
-            rows += _evaluation(simulator, dataset, epoch, seconds, threads)
+            rows += _evaluation(simulator, dataset, epoch, seconds, threads, gradcheck_every)
+            warned = warned or (engine != "equilibrium" and warn_unsettled(simulator.network, dataset, simulator.dtype))
             bar.line(_summary(rows[-len(experiment.seeds) :]))
             if directory:
                 directory.metrics(rows)
@@ -131,9 +138,14 @@ def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
         size = int(np.clip(speed * _CHUNK_SECONDS, 1, min(most, 4 * size)))
 
 
-def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float, threads: int) -> list[dict]:
-    e = simulator.experiment
-    weights, count = simulator.network.weights, e.train_examples
+def _evaluation(
+    simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float, threads: int, gradcheck_every: int
+) -> list[dict]:
+    e, network = simulator.experiment, simulator.network
+    weights, count = network.weights, e.train_examples
+    gradients = [{}] * network.runs
+    if gradcheck_every:
+        gradients = gradient_columns(network, dataset, epoch, gradcheck_every, simulator.dtype)
     parts = {
         "train": (dataset.train_images[:count], dataset.train_labels[:count]),
         "test": (dataset.test_images, dataset.test_labels),
@@ -144,6 +156,7 @@ def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds
         | {f"{name}_accuracy": round(float(score.accuracy[run]), 6) for name, score in scores.items()}
         | {f"{name}_mse": float(f"{score.mse[run]:.6g}") for name, score in scores.items()}
         | {"seconds": round(seconds, 3)}
+        | gradients[run]
         for run, seed in enumerate(e.seeds)
     ]
 
