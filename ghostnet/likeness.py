@@ -97,7 +97,7 @@ class Shares(NamedTuple):
 
 
 def shares(variants: list[np.ndarray], target: np.ndarray) -> Shares:
-    """From Δ as it is, then with one cause after another removed, each (pairs, …); the last part is left unexplained."""
+    """From Δ as it is, then with one cause after another removed, each (pairs, …); the last part is unexplained."""
     chain = [a.reshape(len(a), -1) for a in (*variants, target)]
     error = chain[0] - chain[-1]
     parts = [a - b for a, b in pairwise(chain)]
