@@ -23,14 +23,14 @@ def causes(report: GradientReport, ax: plt.Axes, run: int = 0) -> plt.Axes:
     """A bar of signed parts per layer, negative ones below zero, and the relative error they add up to as a dot."""
     layers = [*range(1, report.experiment.depth + 1), "all"]
     above, below = np.zeros(len(layers)), np.zeros(len(layers))
+    total = 100 * np.array([report.find(layer, run=run)["relative_error"] for layer in layers])
     for cause, colour in COLOURS.items():
         part = 100 * np.array([report.parts(layer, run=run)[cause][0] for layer in layers])
-        if np.abs(part).max() < 1e-3 * max(1e-3, np.abs(above).max()):
+        if np.abs(part).max() < 5e-3 * total.max():
             continue  # nothing to be seen; its name would only take room
         bottom = np.where(part >= 0, above, below)
         ax.bar(range(len(layers)), part, 0.6, bottom=bottom, color=colour, label=cause)
         above, below = above + np.maximum(part, 0), below + np.minimum(part, 0)
-    total = [100 * report.find(layer, run=run)["relative_error"] for layer in layers]
     ax.plot(range(len(layers)), total, "ko", markersize=4, label="relative error")
     ax.axhline(0, color="k", linewidth=0.6)
     ax.set_xticks(range(len(layers)), [f"W$_{k}$" if k != "all" else "all" for k in layers])
@@ -54,7 +54,7 @@ def report_figure(report: GradientReport, run: int = 0) -> plt.Figure:
     """Causes per layer beside the approach within the clamped phase."""
     with plt.rc_context(plots.STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.8))
-        if report.causes:
+        if run not in report.no_causes:
             causes(report, left, run)
         approach(report, right, run)
         figure.suptitle(report.verdict(run).split(", mostly")[0], fontsize=9)

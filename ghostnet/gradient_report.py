@@ -38,7 +38,7 @@ class GradientReport:
         alignment: FA only: layer k, cosine and angle between B_k and W_{k+1}^T.
         settling: phase, slowest, stable_dt, steps; see `ghostnet.settling.Settling`.
         courses: per run, how far e_k / β is from its target at every step of the clamped phase, (steps + 1, N).
-        no_causes: why the causes could not be told apart; empty where they could.
+        no_causes: {run: why its causes could not be told apart}; empty where they could.
         autograd_difference: largest relative difference between our backward pass and torch's; None: not asked for.
     """
 
@@ -50,7 +50,7 @@ class GradientReport:
     alignment: list[dict] = field(default_factory=list)
     settling: list[dict] = field(default_factory=list)
     courses: list[np.ndarray] = field(default_factory=list)
-    no_causes: str = ""
+    no_causes: dict[int, str] = field(default_factory=dict)
     autograd_difference: float | None = None
 
     def find(
@@ -79,12 +79,18 @@ class GradientReport:
         text = f"the update of all layers is {total['relative_error']:.1%} ({total['angle']:.1f}°) off backprop"
         parts = self.parts(run=run)
         if not parts:
-            return f"{text}{f'; {self.no_causes}' if self.no_causes else ''}."
+            return f"{text}{f'; {self.no_causes[run]}' if run in self.no_causes else ''}."
         cause = max(parts, key=lambda name: parts[name][0])
-        return f"{text}, mostly from {_BLAME[cause]} ({parts[cause][0]:.1%}): {self._remedy(cause)}."
+        blame = _BLAME[cause]
+        if cause == "free phase" and not self.experiment.plasticity.fast_gp:
+            blame = "feedback that the ghosts leave uncancelled in the free phase"
+        return f"{text}, mostly from {blame} ({parts[cause][0]:.1%}): {self._remedy(cause, run)}."
 
-    def _remedy(self, cause: str) -> str:
+    def _remedy(self, cause: str, run: int) -> str:
         e = self.experiment
+        for row in self.settling:
+            if row["run"] == run and cause == f"{row['phase']} phase" and not row["stable_dt"] > e.dt:
+                return f"it does not settle at dt = {e.dt:g}, take a smaller dt or init"
         fast = e.plasticity.fast_gp
         learning_ghosts = "the ghosts have yet to learn their partners: train on, or raise eta_ghost"
         return {
@@ -131,8 +137,8 @@ class GradientReport:
         return "\n".join(lines)
 
     def _causes_text(self, run: int) -> str:
-        if not self.causes:
-            return f"causes: not told apart: {self.no_causes}" if self.no_causes else ""
+        if run in self.no_causes or not self.causes:
+            return f"causes: not told apart: {self.no_causes[run]}" if run in self.no_causes else ""
         layers = self._layers()
         by_layer = {layer: self.parts(layer, run=run) for layer in layers}
         lines = ["causes of the summed update's relative error: signed part, which add up, and (size)"]

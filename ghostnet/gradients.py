@@ -131,10 +131,10 @@ def _check_run(report, who: dict, network: Network, x, y, causes: bool, dtype: s
         _residuals(tally, shown, x[some], y[some], e.beta)
         if some[0] == 0 and causes:
             _dynamics(report, who, net, shown, x[some], y[some], back)
-        if causes and not report.no_causes:
-            _divide(report, tally, net, shown, x[some], y[some], back)
+        if causes and who["run"] not in report.no_causes:
+            _divide(report, who, tally, net, shown, x[some], y[some], back)
     _figures(report, who, tally, e)
-    if causes and not report.no_causes:
+    if causes and who["run"] not in report.no_causes:
         _causes(report, who, tally, e)
     if e.feedback == "FA":
         _alignment(report, who, network)
@@ -173,11 +173,11 @@ def _dynamics(report, who: dict, net: Network, shown, x, y, back: Learned) -> No
     report.courses.append(followed)
 
 
-def _divide(report, tally: _Tally, net: Network, shown, x, y, back: Learned) -> None:
+def _divide(report, who: dict, tally: _Tally, net: Network, shown, x, y, back: Learned) -> None:
     try:
         variants = removals(net, shown, x, y)
     except DivergenceError as error:
-        report.no_causes = str(error)
+        report.no_causes[who["run"]] = str(error)
         return
     for name, variant in zip(CAUSES, variants, strict=True):
         tally.add(name, variant, x)

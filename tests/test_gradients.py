@@ -317,6 +317,14 @@ def test_a_network_that_diverges_is_one_line_that_names_the_phase():
     assert "free phase" in text and "seed 0" in text
 
 
+def test_where_there_is_no_stable_fixed_point_the_report_says_so_and_keeps_its_figures():
+    e = experiment("MB", (20, 60, 60, 6), init=3.0, transfer="tanh", free_steps=100, seeds=(0, 1))
+    report = gn.gradcheck(build(e), *examples(e, 2))
+    assert "no fixed point" in report.no_causes[1] and "no fixed point" in report.verdict(1)
+    assert "not told apart" in report.text(1) and "not stable" in report.text(1)
+    assert report.find(run=1)["relative_error"] > 1 and not report.parts(run=1)
+
+
 def test_the_command_prints_and_writes_what_was_found(capsys, task, tmp_path, monkeypatch):
     network = build(tiny(task, feedback="FA"))
     monkeypatch.setattr("ghostnet.cli_gradcheck._network", lambda name: network)
