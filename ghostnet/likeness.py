@@ -44,11 +44,9 @@ def moments(ghost: np.ndarray, target: np.ndarray, copies: np.ndarray | int = 1)
     def inner(a, b):
         return np.einsum("ij,ij->i", a, b)
 
-    counted = target != 0
-    agree = (np.sign(ghost) == np.sign(target)) & counted
     return Moments(
         inner(ghost, ghost), inner(ghost, target), inner(target, target), inner(ghost - target, ghost - target),
-        agree.sum(1) * copies, counted.sum(1) * copies,
+        np.count_nonzero(ghost * target > 0, 1) * copies, np.count_nonzero(target, 1) * copies,
     )  # fmt: skip
 
 
