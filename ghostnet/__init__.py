@@ -1,12 +1,12 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError
+from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
 from ghostnet.simulator import Simulator
-from ghostnet.training import Training, train
+from ghostnet.training import Training, resume, train
 
 __all__ = [
     "PRESETS",
@@ -18,9 +18,11 @@ __all__ = [
     "GhostnetError",
     "Network",
     "Simulator",
+    "Stopped",
     "Training",
     "build",
     "gradcheck",
     "preset",
+    "resume",
     "train",
 ]

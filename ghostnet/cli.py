@@ -1,4 +1,5 @@
-"""The command line: parse, call, print. Exit codes: 0 done, 2 bad arguments or settings, 3 diverged, 74 I/O error."""
+"""The command line: parse, call, print. Exit codes: 0 done, 2 bad arguments or settings, 3 diverged, 74 I/O error,
+75 stopped by a signal and resumable."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 from ghostnet import cli_gradcheck, config, doctor, presets, report
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
-from ghostnet.training import train
+from ghostnet.training import resume, train
 
 _DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
 and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""
@@ -37,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ghostnet", description=_DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _train_parser(commands)
+    again = commands.add_parser("resume", help="go on with a run that was stopped or killed")
+    again.add_argument("run", type=Path, help="its run directory")
+    again.add_argument("--threads", type=int, metavar="N", help="at most (default: the CPUs allowed)")
+    again.add_argument("--quiet", action="store_true", help="show no progress")
+    again.set_defaults(command=_resume)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()))
     info = commands.add_parser("info", help="show what a run directory holds")
@@ -100,6 +106,11 @@ def _train(arguments: argparse.Namespace) -> None:
         gradcheck_every=arguments.gradcheck_every,
     )
     print(report.final_line(result.metrics), f"({out})", sep="   ")
+
+
+def _resume(arguments: argparse.Namespace) -> None:
+    result = resume(arguments.run, threads=arguments.threads, progress=not arguments.quiet)
+    print(report.final_line(result.metrics), f"({arguments.run})", sep="   ")
 
 
 def _experiment(arguments: argparse.Namespace) -> config.Experiment:

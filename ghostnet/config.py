@@ -98,6 +98,18 @@ def from_mapping(values: dict) -> Experiment:
     return Experiment(**values)
 
 
+def from_toml(text: str) -> Experiment:
+    """The Experiment that `to_toml` wrote.
+
+    Raises:
+        ConfigError: it is not TOML, and whatever Experiment refuses.
+    """
+    try:
+        return from_mapping(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"not TOML ({error})") from error
+
+
 def read_toml(path: str | Path) -> dict:
     """The fields given in a TOML file, unchecked.
 

@@ -21,6 +21,12 @@ class DivergenceError(GhostnetError):
     exit_code = 3
 
 
+class Stopped(GhostnetError):
+    """A signal asked to stop, and nothing is lost: says how to go on."""
+
+    exit_code = 75
+
+
 class DataError(GhostnetError):
     """A data set that can't be read: names the file and the reason."""
 

@@ -11,6 +11,7 @@ from ghostnet.network import Network
 from ghostnet.presented import alone, drift, present
 from ghostnet.progress import log
 from ghostnet.settling import settling
+from ghostnet.simulator import Simulator
 
 EXAMPLES = 100  # the first of the training set, always the same
 _LOOKED_AT = 4  # examples for the warning
@@ -59,8 +60,14 @@ def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndar
     )
 
 
-def warn_unsettled(network: Network, dataset: data.Dataset, dtype) -> bool:
-    """Log one line where a phase of the first run ends far from equilibrium; returns whether it did."""
+def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
+    """Log one line where a phase of the first run ends far from equilibrium; returns whether it did.
+
+    The equilibrium engine has no phases to end too early.
+    """
+    if simulator.engine == "equilibrium":
+        return False
+    network, dtype = simulator.network, simulator.dtype
     x, y = _first(network, dataset, _LOOKED_AT)
     net = alone(network, 0, np.arange(len(x)))
     e = net.experiment

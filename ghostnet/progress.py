@@ -16,19 +16,16 @@ class Progress:
     """A bar over `total` presentations, with one lasting line per epoch.
 
     Args:
+        done: how many there were before.
         shown: False keeps silent.
     """
 
-    def __init__(self, total: int, shown: bool = True):
-        self._bar = tqdm(total=total, unit=" presentations", disable=not (shown and sys.stderr.isatty()), leave=False)
-        self._logs, self._start, self._done, self._total = (
-            shown and self._bar.disable,
-            time.monotonic(),
-            0,
-            total,
-        )
-        self._last = self._start
-        self._what = ""
+    def __init__(self, total: int, done: int = 0, shown: bool = True):
+        hidden = not (shown and sys.stderr.isatty())
+        self._bar = tqdm(total=total, initial=done, unit=" presentations", disable=hidden, leave=False)
+        self._logs, self._what = shown and hidden, ""
+        self._start = self._last = time.monotonic()
+        self._done, self._left = 0, total - done
 
     def describe(self, what: str) -> None:
         """Say what is going on now."""
@@ -43,7 +40,7 @@ class Progress:
         if self._logs and now - self._last >= _EVERY:
             self._last = now
             rate = self._done / (now - self._start)
-            left = (self._total - self._done) / rate
+            left = (self._left - self._done) / rate
             log.info("%s, %.1f presentations/s, %.0f min left", self._what, rate, left / 60)
 
     def line(self, text: str) -> None:

@@ -41,7 +41,7 @@ class Simulator:
             raise ConfigError(f"threads = {threads}: expected at least 1")
         self.experiment, self.presentations = network.experiment, network.presentations
         self._engine = engines.create(engine, network, dtype, threads, **options)
-        self.dtype = np.dtype(dtype)
+        self.engine, self.dtype = engine, np.dtype(dtype)
 
     def present(self, x: np.ndarray, y: np.ndarray) -> None:
         """One presentation: free phase, clamped phase, plasticity.

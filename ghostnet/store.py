@@ -17,10 +17,14 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from ghostnet import config
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, FileError
 
-CONFIG, PROVENANCE, STATUS, METRICS = "config.toml", "provenance.json", "status.json", "metrics.csv"
+CONFIG, PROVENANCE, STATUS, METRICS, LOCK = "config.toml", "provenance.json", "status.json", "metrics.csv", ".lock"
+_TEMPORARY = ".unfinished-"  # begins the names of files being written
 
 
 def publish(path: Path, content: bytes) -> None:
@@ -31,7 +35,7 @@ def publish(path: Path, content: bytes) -> None:
     """
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name}.", dir=path.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
@@ -72,25 +76,62 @@ def publish_figure(figure, path: Path, **facts) -> None:
 
 
 class RunDirectory:
-    """A new directory for one training run. Layout: the section "Run directories" of the README."""
+    """The directory of one training run, held by one process at a time. Layout: "Run directories" in the README.
+
+    Attributes:
+        path, experiment: as given or found.
+        settings: how it is run: engine, dtype, threads, and options of the engine.
+    """
 
     def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict):
-        """Make the directory and write what is known before training.
+        """Make a new directory and write what is known before training.
 
         Raises:
             ConfigError: it exists and is not empty, or is a file.
             FileError: it can't be made or written.
         """
-        self.path = Path(path)
+        self.path, self.experiment, self.settings = Path(path), experiment, settings
         try:
             if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
                 raise ConfigError(f"out = {path}: exists and is not empty; give a new directory or remove it")
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"{path}: can't be made ({error.strerror}); give a directory you may write to") from error
+        self._lock()
         publish(self.path / CONFIG, experiment.to_toml().encode())
         publish(self.path / PROVENANCE, _json(provenance() | settings))
         self.status("running", epoch=0)
+
+    @classmethod
+    def existing(cls, path: str | os.PathLike) -> RunDirectory:
+        """A directory that a run has left, whatever ended it. What a killed process was just writing is removed.
+
+        Raises:
+            FileError: it is no run directory, or can't be read or written.
+            ConfigError: another process is at work on it.
+        """
+        self = cls.__new__(cls)
+        self.path = Path(path)
+        self.experiment = config.from_mapping(config.read_toml(self.path / CONFIG))
+        self.settings = read_json(self.path / PROVENANCE)
+        self._lock()
+        for litter in self.path.rglob(f"{_TEMPORARY}*"):
+            litter.unlink(missing_ok=True)
+        return self
+
+    def _lock(self) -> None:
+        """Hold the directory until this process ends, however it ends."""
+        self._held = FileLock(self.path / LOCK)
+        try:
+            self._held.acquire(timeout=0)
+        except Timeout:
+            raise ConfigError(f"{self.path}: another process is at work on it; wait until it ends or stop it") from None
+        except OSError as error:
+            raise FileError(f"{self.path}: can't be locked ({error.strerror}); make it writable") from error
+
+    def close(self) -> None:
+        """Let others in."""
+        self._held.release()
 
     def status(self, state: str, **details) -> None:
         """Replace status.json. `state`: running, complete, diverged, stopped or failed."""
@@ -98,12 +139,45 @@ class RunDirectory:
 
     def metrics(self, rows: Iterable[dict]) -> None:
         """Replace metrics.csv by these rows, which share their keys."""
-        rows = list(rows)
-        text = io.StringIO(newline="")
+        publish(self.path / METRICS, csv_text(rows).encode())
+
+
+def csv_text(rows: Iterable[dict]) -> str:
+    """Rows that share their keys as CSV; empty for none."""
+    rows, text = list(rows), io.StringIO(newline="")
+    if rows:
         writer = csv.DictWriter(text, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        publish(self.path / METRICS, text.getvalue().encode())
+    return text.getvalue()
+
+
+def csv_rows(text: str) -> list[dict]:
+    """The rows of `csv_text` again: whole numbers as int, others as float, what is empty as None."""
+
+    def number(value: str) -> int | float | None:
+        if not value:
+            return None
+        return int(value) if value.lstrip("-").isdigit() else float(value)
+
+    return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in a file.
+
+    Raises:
+        FileError: it can't be read, or is none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"{path}: can't be read ({error.strerror}); give a run that `ghostnet train` made") from error
+    except ValueError as error:
+        raise FileError(f"{path}: not JSON ({error}); take a backup or run anew") from error
+    if not isinstance(value, dict):
+        raise FileError(f"{path}: holds no JSON object; take a backup or run anew")
+    return value
 
 
 def _json(value: dict) -> bytes:

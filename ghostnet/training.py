@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ghostnet import data
+from ghostnet import checkpoint, data
+from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import evaluate
 from ghostnet.gradient_monitor import gradient_columns, warn_unsettled
+from ghostnet.interruption import Interruption
 from ghostnet.network import Network, Stream, build, generator
 from ghostnet.progress import Progress
 from ghostnet.simulator import Simulator, available_cpus
 from ghostnet.store import RunDirectory
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
-_CHUNK_BYTES = 1 << 25
+_CHUNK_BYTES = 1 << 22  # of images: more would leave the cache
+_CHECKPOINT_SECONDS = 300.0  # between checkpoints within an epoch; there is one after every epoch
 
 
 @dataclass(frozen=True)
@@ -44,12 +47,13 @@ def train(
     threads: int | None = None,
     progress: bool = True,
     gradcheck_every: int = 0,
+    **options,
 ) -> Training:
     """Train every seed of an experiment, side by side.
 
     Args:
         out: a new run directory; None keeps everything in memory.
-        engine, dtype, threads: see `Simulator`.
+        engine, dtype, threads, options: see `Simulator`.
         gradcheck_every: add the columns of `gradient_monitor.gradient_columns` to the metrics, with figures at every
             so many epochs; 0: no such columns.
 
@@ -57,39 +61,131 @@ def train(
         ConfigError: the experiment does not fit the data, or `out` is in use.
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: an activity became non-finite or exploded; the metrics until then are kept.
+        Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on from there.
     """
     if gradcheck_every < 0:
         raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
     threads = threads or available_cpus()
     dataset = _fitting_data(experiment)
-    simulator = Simulator(build(experiment), engine, dtype, threads)
-    settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads}
+    simulator = Simulator(build(experiment), engine, dtype, threads, **options)
+    settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads, "options": options}
+    settings |= {"gradcheck_every": gradcheck_every}
     directory = RunDirectory(out, experiment, settings) if out is not None else None
-    bar = Progress(experiment.epochs * (experiment.train_examples // experiment.batch), progress)
-    rows: list[dict] = []
-    state, epoch, seconds, warned = "failed", 0, 0.0, False
+    run = _Run(simulator, dataset, threads, directory, progress, gradcheck_every)
+    return run.until_the_end(Checkpoint(simulator.network))
+
+
+def resume(out: str | os.PathLike, *, threads: int | None = None, progress: bool = True) -> Training:
+    """Go on with a run that was stopped or killed, from its newest readable checkpoint.
+
+    On the same machine with the same versions, all that follows is what it would have been without the interruption,
+    bit for bit, on any number of threads; only the seconds differ.
+
+    Raises:
+        FileError: `out` is no run directory, or can't be read or written.
+        ConfigError: another process is at work on it.
+        And what `train` raises.
+    """
+    directory = RunDirectory.existing(out)
+    e, settings = directory.experiment, directory.settings
+    threads = threads or available_cpus()
+    start = checkpoint.latest(directory.path) or Checkpoint(build(e))
     try:
-        for epoch in range(experiment.epochs + 1):
-            if epoch:
-                seconds += _epoch(simulator, dataset, epoch, bar)
-            rows += _evaluation(simulator, dataset, epoch, seconds, threads, gradcheck_every)
-            warned = warned or (engine != "equilibrium" and warn_unsettled(simulator.network, dataset, simulator.dtype))
-            bar.line(_summary(rows[-len(experiment.seeds) :]))
-            if directory:
-                directory.metrics(rows)
-                directory.status("running", epoch=epoch)
-        state = "complete"
-    except DivergenceError as error:
-        state = "diverged"
-        raise DivergenceError(f"epoch {epoch}: {error}") from error
-    except KeyboardInterrupt:
-        state = "stopped"
-        raise
-    finally:
-        bar.close()
-        if directory:
-            directory.status(state, epoch=epoch)
-    return Training(simulator.network, rows)
+        engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
+    except KeyError as error:
+        raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
+    simulator = Simulator(start.network, engine, dtype, threads, **options)
+    every = settings.get("gradcheck_every", 0)
+    return _Run(simulator, _fitting_data(e), threads, directory, progress, every).until_the_end(start)
+
+
+class _Run:
+    """One run on its way: `position` says how far it is."""
+
+    def __init__(
+        self, simulator: Simulator, dataset: data.Dataset, threads: int, directory: RunDirectory | None, progress: bool,
+        gradcheck_every: int,
+    ):  # fmt: skip
+        self.simulator, self.dataset, self.threads, self.directory = simulator, dataset, threads, directory
+        self.gradcheck_every, self.warned = gradcheck_every, False
+        e = self.experiment = simulator.experiment
+        total = e.epochs * (e.train_examples // e.batch)
+        self.bar = Progress(total, simulator.presentations, progress)
+        self.interruption = Interruption(listen=directory is not None)
+        self.checkpoint: str | None = None  # the last that was saved
+
+    def until_the_end(self, start: Checkpoint) -> Training:
+        """From `start` to the last epoch; the directory says how it ended."""
+        self.position, self.saved, state = start, time.monotonic(), "failed"
+        try:
+            with self.interruption:
+                for epoch in range(start.epoch + 1, self.experiment.epochs + 1):
+                    if epoch:
+                        self._present(epoch)
+                    self._evaluate(epoch)
+            state = "complete"
+        except DivergenceError as error:
+            state = "diverged"
+            raise DivergenceError(f"epoch {self.position.epoch + 1}: {error}") from error
+        except Stopped as error:
+            state = "stopped"
+            raise Stopped(f"{error}; go on with: ghostnet resume {self.directory.path}") from None
+        except KeyboardInterrupt:
+            state = "stopped"
+            raise
+        finally:
+            self.bar.close()
+            if self.directory:
+                self._status(state)
+                self.directory.close()
+        return Training(self.simulator.network, self.position.metrics)
+
+    def _present(self, epoch: int) -> None:
+        """What is left of an epoch's presentations."""
+        position, simulator, images = self.position, self.simulator, self.dataset
+        what, compiling = f"epoch {epoch}/{self.experiment.epochs}", True
+        for chunk in _chunks(presentation_order(self.experiment, epoch)[position.shown :]):
+            self.bar.describe("compiling" if compiling else what)
+            start = time.perf_counter()
+            x = data.scale(images.train_images[chunk], simulator.dtype)
+            self.interruption.at_once(compiling)
+            simulator.run(x, data.one_hot(images.train_labels[chunk], images.classes, simulator.dtype))
+            self.interruption.at_once(False)
+            compiling = False
+            position.seconds += time.perf_counter() - start
+            position.shown += len(chunk)
+            self.bar.advance(len(chunk))
+            if self.interruption.requested or time.monotonic() - self.saved > _CHECKPOINT_SECONDS:
+                self._save()
+            self.interruption.obey()
+
+    def _evaluate(self, epoch: int) -> None:
+        """The end of an epoch: its rows of metrics.csv, and a checkpoint."""
+        position = self.position
+        rows = _evaluation(self.simulator, self.dataset, epoch, position.seconds, self.threads)
+        if self.gradcheck_every:
+            network, dtype = self.simulator.network, self.simulator.dtype
+            gradients = gradient_columns(network, self.dataset, epoch, self.gradcheck_every, dtype)
+            rows = [row | columns for row, columns in zip(rows, gradients, strict=True)]
+        self.warned = self.warned or warn_unsettled(self.simulator, self.dataset)
+        position.metrics += rows
+        position.epoch, position.shown = epoch, 0
+        self.bar.line(_summary(rows))
+        if self.directory:
+            self.directory.metrics(position.metrics)
+        self._save()
+        self.interruption.obey()
+
+    def _save(self) -> None:
+        if self.directory:
+            self.position.network = self.simulator.network
+            self.checkpoint = checkpoint.save(self.directory.path, self.position, self.simulator.dtype).name
+            self._status("running")
+        self.saved = time.monotonic()
+
+    def _status(self, state: str) -> None:
+        epoch, shown = max(self.position.epoch, 0), self.position.shown
+        self.directory.status(state, epoch=epoch, presentation=shown, checkpoint=self.checkpoint)
 
 
 def _fitting_data(e: Experiment) -> data.Dataset:
@@ -112,20 +208,6 @@ def presentation_order(e: Experiment, epoch: int) -> np.ndarray:
     return np.stack([order[: count * e.batch].reshape(count, e.batch) for order in orders], axis=1)
 
 
-def _epoch(simulator: Simulator, dataset: data.Dataset, epoch: int, bar: Progress) -> float:
-    """Present every training example once; returns the seconds it took."""
-    e = simulator.experiment
-    order = presentation_order(e, epoch)
-    start = time.perf_counter()
-    bar.describe("compiling" if simulator.presentations == 0 else f"epoch {epoch}/{e.epochs}")
-    for chunk in _chunks(order):
-        images = data.scale(dataset.train_images[chunk], simulator.dtype)
-        simulator.run(images, data.one_hot(dataset.train_labels[chunk], dataset.classes, simulator.dtype))
-        bar.describe(f"epoch {epoch}/{e.epochs}")
-        bar.advance(len(chunk))
-    return time.perf_counter() - start
-
-
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
     """Pieces of about _CHUNK_SECONDS, from the measured speed. Results do not depend on where the cuts are."""
     most = max(1, _CHUNK_BYTES // (order[0].size * 784 * 4))
@@ -138,14 +220,9 @@ def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
         size = int(np.clip(speed * _CHUNK_SECONDS, 1, min(most, 4 * size)))
 
 
-def _evaluation(
-    simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float, threads: int, gradcheck_every: int
-) -> list[dict]:
-    e, network = simulator.experiment, simulator.network
-    weights, count = network.weights, e.train_examples
-    gradients = [{}] * network.runs
-    if gradcheck_every:
-        gradients = gradient_columns(network, dataset, epoch, gradcheck_every, simulator.dtype)
+def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float, threads: int) -> list[dict]:
+    e = simulator.experiment
+    weights, count = simulator.network.weights, e.train_examples
     parts = {
         "train": (dataset.train_images[:count], dataset.train_labels[:count]),
         "test": (dataset.test_images, dataset.test_labels),
@@ -156,7 +233,6 @@ def _evaluation(
         | {f"{name}_accuracy": round(float(score.accuracy[run]), 6) for name, score in scores.items()}
         | {f"{name}_mse": float(f"{score.mse[run]:.6g}") for name, score in scores.items()}
         | {"seconds": round(seconds, 3)}
-        | gradients[run]
         for run, seed in enumerate(e.seeds)
     ]
 

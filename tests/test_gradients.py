@@ -12,7 +12,7 @@ import pytest
 from small import distance, euler, experiment, inputs, named, of, order, refusal, running, same_bits
 from test_cli import run as command
 from test_cli import settings  # noqa: F401, a fixture
-from test_training import table, tiny
+from test_training import table, tiny, without_seconds
 
 import ghostnet as gn
 from ghostnet import ConfigError, DivergenceError, Network, build
@@ -211,6 +211,24 @@ def test_alignment_grows_over_training_and_metrics_say_so(task, tmp_path):
     assert [bool(row["gradient_error_all"]) for row in rows] == [True, False, True, False, True]
     assert float(rows[-1]["alignment_1"]) < float(rows[0]["alignment_1"]) - 5
     assert {f"gradient_{kind}_{k}" for kind in ("error", "mean_error", "angle") for k in (1, 2, "all")} < rows[0].keys()
+
+
+def test_a_resumed_run_goes_on_with_its_checks(task, tmp_path):
+    e = tiny(task, epochs=3)
+    whole = gn.train(e, tmp_path / "run", progress=False, gradcheck_every=2)
+    for newer in sorted((tmp_path / "run" / "checkpoints").glob("*.h5"))[1:]:
+        newer.unlink()
+    again = gn.resume(tmp_path / "run", progress=False)
+    assert without_seconds(again.metrics) == without_seconds(whole.metrics)
+    assert [row["gradient_error_all"] is None for row in again.metrics] == [False, True, False, True]
+
+
+def test_a_run_directory_is_checked_as_its_newest_checkpoint_has_it(capsys, task, tmp_path):
+    network = gn.train(tiny(task), tmp_path / "run", dtype="float64", progress=False).network
+    code, out, _ = command(capsys, "gradcheck", tmp_path / "run", "--no-causes", "--examples", ":7")
+    images = gn.data.load(task)
+    x, y = gn.data.scale(images.train_images[:7], "float64"), np.eye(4)[images.train_labels[:7]]
+    assert code == 0 and out == gn.gradcheck(network, x, y, causes=False).text() + "\n"
 
 
 def test_metrics_without_checks_have_no_such_columns_and_checks_change_no_training(task):

@@ -112,9 +112,13 @@ def test_metrics_do_not_depend_on_threads_nor_on_company(task):
 def test_a_run_directory_says_what_was_run_and_how_it_went(task, tmp_path):
     e, out = tiny(task, seeds=(3, 1)), tmp_path / "runs" / "demo"
     result = train(e, out, engine="cpu", dtype="float64", threads=2)
-    assert files(out).keys() == {"config.toml", "provenance.json", "status.json", "metrics.csv"}
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    checkpoints = {f"checkpoints/epoch-000{epoch}.h5" for epoch in range(3)}
+    assert written == checkpoints | {".lock", "config.toml", "provenance.json", "status.json", "metrics.csv"}
     assert from_mapping(read_toml(out / "config.toml")) == e == result.network.experiment
-    assert json.loads((out / "status.json").read_text()) == {"status": "complete", "epoch": 2}
+    assert json.loads((out / "status.json").read_text()) == {
+        "status": "complete", "epoch": 2, "presentation": 0, "checkpoint": "epoch-0002.h5"
+    }  # fmt: skip
     provenance = json.loads((out / "provenance.json").read_text())
     assert (provenance["engine"], provenance["dtype"], provenance["threads"]) == ("cpu", "float64", 2)
     assert {"python", "numpy", "numba"} <= provenance["versions"].keys()
@@ -149,7 +153,7 @@ def test_a_directory_in_use_is_refused_and_left_as_it_was(task, tmp_path):
     assert files(tmp_path) == {"notes.txt": b"mine"}
     (tmp_path / "empty").mkdir()
     train(tiny(task, epochs=0), tmp_path / "empty")
-    assert "metrics.csv" in files(tmp_path / "empty")
+    assert (tmp_path / "empty" / "metrics.csv").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_an_output_error_naming_it(task, tmp_path):
@@ -161,7 +165,8 @@ def test_divergence_keeps_the_metrics_until_then_and_says_so(task, tmp_path):
     e = tiny(task, eta=(1e9, 1e9), seeds=(6,))
     text = refusal(DivergenceError, train, e, tmp_path / "run")
     assert text.startswith("epoch 1: diverged: seed 6, presentation ") and "try dt = 0.0025" in text
-    assert json.loads((tmp_path / "run" / "status.json").read_text()) == {"status": "diverged", "epoch": 1}
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (status["status"], status["epoch"], status["checkpoint"]) == ("diverged", 0, "epoch-0000.h5")
     assert [row["epoch"] for row in table(tmp_path / "run")] == ["0"]
 
 
@@ -173,7 +178,8 @@ def test_a_run_that_ends_early_says_how(task, tmp_path, monkeypatch, error, stat
     monkeypatch.setattr(Simulator, "run", interrupt)
     with pytest.raises(error):
         train(tiny(task), tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "status.json").read_text()) == {"status": status, "epoch": 1}
+    found = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert (found["status"], found["epoch"]) == (status, 0)
     assert len(table(tmp_path / "run")) == 1
 
 

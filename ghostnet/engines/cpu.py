@@ -36,7 +36,9 @@ class Engine:
             own = (argument(i) if callable(argument) else argument for argument in arguments)
             return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
 
-        return list(self.pool.map(one, range(len(memory))))
+        # The first call compiles: in the caller's thread, where a signal can end it.
+        in_turn = self.pool.map if kernel.signatures else map
+        return list(in_turn(one, range(len(memory))))
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         before = self.memory.copy()

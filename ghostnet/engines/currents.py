@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ghostnet.engines import simd
+from ghostnet.engines import simd, tiles
 from ghostnet.engines.compiled import jit
 from ghostnet.engines.products import clear, dots, expand, expand_and_dots, multiply
 from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
@@ -15,6 +15,7 @@ from ghostnet.engines.slots import (
     SIGMOID,
     TANH,
     TARGET,
+    TURN,
     UNITS,
     W_GP,
     W_PG,
@@ -70,10 +71,10 @@ def clear_padding(mem, start, rows, units, width):
 @jit
 def all_rates(mem, at, c):
     """r_k and ρ(g_k) at the current state."""
-    for k in range(1, at.shape[0]):
-        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.transfer)
     for k in range(1, at.shape[0] - 1):
         rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.transfer)
+    for k in range(1, at.shape[0]):
+        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.transfer)
 
 
 @jit
@@ -85,14 +86,41 @@ def output_error(mem, at, c, beta):
 
 
 @jit
-def currents(mem, at, c):
+def fits_one_sweep(at, c, k):
+    """Whether hidden layer k has the shape that `one_sweep` is made for."""
+    return c.batch == 1 and at[k + 1, UNITS] == tiles.EXCHANGE[0] and at[k, GHOSTS] == tiles.EXCHANGE[1]
+
+
+@jit
+def currents(mem, at, c, W_gp_plastic):
     """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
-    for k > 1, and W^pg_k r_k."""
+    for k > 1, and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
+    mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
     for k in range(1, at.shape[0] - 1):
-        if c.batch == 1:
+        if fits_one_sweep(at, c, k):
+            one_sweep(mem, at, c, k, W_gp_plastic)
+        elif c.batch == 1:
             currents_of_one(mem, at, c, k)
         else:
             currents_of_batch(mem, at, c, k)
+
+
+@jit
+def one_sweep(mem, at, c, k, W_gp_plastic):
+    """`currents` of layer k for a batch of one, with (5) or (15); forth in one step and back in the next."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_ghost[k]
+    e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]
+    w, b, u, h = at[k + 1, W], at[k, B], at[k + 1, DRIVE], at[k, GHOST_DRIVE]
+    start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
+    if b == w and W_gp_plastic:
+        tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+    elif b == w:
+        tiles.exchange_shared(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+    elif W_gp_plastic:
+        tiles.exchange_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+    else:
+        tiles.exchange(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
 
 
 @jit

@@ -18,7 +18,7 @@ from ghostnet.engines.plasticity import (
     signals,
 )
 from ghostnet.engines.products import dots
-from ghostnet.engines.slots import DRIVE, GHOST_DRIVE, GHOST_WIDTH, GRAM, TARGET, UNITS, WIDTH, D, E, G, R, S
+from ghostnet.engines.slots import DRIVE, GHOST_DRIVE, GHOST_WIDTH, GRAM, TARGET, TURN, UNITS, WIDTH, D, E, G, R, S
 
 
 @jit
@@ -27,15 +27,15 @@ def step(mem, at, c, beta, plastic, lit, lit_count):
     N = at.shape[0] - 1
     all_rates(mem, at, c)
     output_error(mem, at, c, beta)
-    currents(mem, at, c)
+    currents(mem, at, c, plastic[2])
     learn_ghosts(mem, at, c, plastic[1], plastic[2])
     if plastic[0]:
         signals(mem, at, c)
         learn_above(mem, at, c, c.dt)
-    for k in range(1, N + 1):
-        relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
     for k in range(1, N):
         relax(mem, at[k, G], at[k, GHOST_DRIVE], -1, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
+    for k in range(1, N + 1):  # from the top, as in `all_rates`: small layers need not wait for large ones
+        relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
     if plastic[0]:
         learn_first(mem, at, c, lit, lit_count)
 
@@ -53,6 +53,7 @@ def begin(mem, at, c, x, y, lit, lit_count):
         lit_count[b] = count
         for i in range(at[N, UNITS]):
             mem[at[N, TARGET] + b * at[N, WIDTH] + i] = y[b, i]
+    mem[at[0, TURN]] = 0.0
     drive_input(mem, at, c, lit, lit_count)
     if not c.once:
         r_0, width = at[0, R], at[0, WIDTH]
@@ -76,7 +77,7 @@ def finish(mem, at, c, lit, lit_count):
         return
     all_rates(mem, at, c)
     output_error(mem, at, c, c.beta)
-    currents(mem, at, c)
+    currents(mem, at, c, False)
     signals(mem, at, c)
     learn_above(mem, at, c, 1.0)  # (16)
     if exceeds_clip(mem, at, c):

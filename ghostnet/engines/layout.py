@@ -45,6 +45,7 @@ class Layout:
         self._take(N, (at.TARGET,), e.batch * width[N])
         self._take(1, (at.D_SUM,), e.batch * width[1])
         self._take(0, (at.R,), e.batch * width[0])
+        self._take(0, (at.TURN,), 1)
         self._take(0, (at.GRAM,), e.batch * self._padded(e.batch))
 
     def _padded(self, units: int) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ghostnet.engines import simd
 from ghostnet.engines.compiled import jit
-from ghostnet.engines.currents import clear_padding, rho, rho_slope
+from ghostnet.engines.currents import clear_padding, fits_one_sweep, rho, rho_slope
 from ghostnet.engines.products import clear, multiply, outer
 from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
 from ghostnet.engines.slots import (
@@ -82,7 +82,9 @@ def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
     """(4), (5) and (15) for every hidden layer."""
     for k in range(1, at.shape[0] - 1):
         width, m, ghost_width, step = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH], c.dt * c.eta_ghost[k]
-        if W_gp_plastic and c.fast_gp:
+        if fits_one_sweep(at, c, k):
+            pass  # `currents` has done (5), (15)
+        elif W_gp_plastic and c.fast_gp:
             for b in range(c.batch):
                 own, rho_g = at[k, W_GP] + b * m * width, at[k, RHO_G] + b * ghost_width
                 outer(mem, own, width, m, rho_g, at[k, E] + b * width, width, step)  # (15)

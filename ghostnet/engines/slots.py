@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-COLUMN_COUNT = 21
+COLUMN_COUNT = 22
 # Columns of the layout table. Row k: layer k, as far as it has such a block.
 (UNITS, WIDTH, S, R, E, D, DRIVE, GHOSTS, GHOST_WIDTH, G, RHO_G, GHOST_DRIVE, MISMATCH, W, B, W_PG, W_GP,
- TARGET, GRAM, D_SUM, CLIPPED) = range(COLUMN_COUNT)  # fmt: skip
+ TARGET, GRAM, D_SUM, CLIPPED, TURN) = range(COLUMN_COUNT)  # fmt: skip
 
 SIGMOID, TANH, HARD_SIGMOID = range(3)
 

@@ -134,6 +134,54 @@ def _outer(rows: int):
     return outer
 
 
+def _exchange(rows: int, ghosts: int, shared: bool, learn: bool):
+    """An intrinsic for all that one hidden layer of a batch of one exchanges in a step, each matrix read once.
+
+    E = Σ_q a_q B[q, :] - Σ_j g_j V[j, :],  c_q = Σ_i W[q, i] R_i,  h_j = Σ_i P[j, i] R_i  and, with `learn`,
+    V[j, :] += step g_j E, for q < rows and j < ghosts; B is W where `shared`. All start with vector `start` and go on
+    by `stride` (1 or -1): to turn at both ends finds in the cache what the previous step has read last.
+    """
+
+    def body(emit, e, a, g, r, w, b, v, p, row, step, c, h, start, stride, vectors):
+        builder = emit.builder
+        A = [emit.splat(emit.load_scalar(emit.ahead(a, 0, q))) for q in range(rows)]
+        G = [emit.splat(emit.load_scalar(emit.ahead(g, 0, j))) for j in range(ghosts)]
+        step = emit.splat(step)
+        sums = [emit.variable() for _ in range(rows + ghosts)]
+        with cgutils.for_range(builder, vectors) as loop:
+            i = emit.offset(ir.IntType(64)(0), (emit.width, builder.add(start, builder.mul(stride, loop.index))))
+            R = emit.load(builder.add(r, i))
+            received = [ir.Constant(emit.type, None)] * 2  # two chains: half the latency
+            for q in range(rows):
+                W = emit.load(builder.add(emit.offset(w, (row, q)), i))
+                B = W if shared else emit.load(builder.add(emit.offset(b, (row, q)), i))
+                received[q % 2] = emit.fma(A[q], B, received[q % 2])
+                builder.store(emit.fma(R, W, builder.load(sums[q])), sums[q])
+            cancelled, V = ir.Constant(emit.type, None), []
+            for j in range(ghosts):
+                V.append(emit.load(builder.add(emit.offset(v, (row, j)), i)))
+                cancelled = emit.fma(G[j], V[j], cancelled)
+                P = emit.load(builder.add(emit.offset(p, (row, j)), i))
+                builder.store(emit.fma(R, P, builder.load(sums[rows + j])), sums[rows + j])
+            E = builder.fsub(builder.fadd(*received), cancelled)
+            emit.store(builder.add(e, i), E)
+            if learn:
+                change = builder.fmul(step, E)
+                for j in range(ghosts):
+                    emit.store(builder.add(emit.offset(v, (row, j)), i), emit.fma(G[j], change, V[j]))
+        totals = [emit.total(builder.load(total)) for total in sums]
+        emit.store_elements(c, totals[:rows])
+        emit.store_elements(h, totals[rows:])
+
+    @intrinsic
+    def exchange(typingctx, mem, e, a, g, r, w, b, v, p, row, step, c, h, start, stride, vectors):
+        i = types.int64
+        name = f"exchange_{rows}_{ghosts}" + "_shared" * shared + "_learn" * learn
+        return types.void(mem, i, i, i, i, i, i, i, i, i, mem.dtype, i, i, i, i, i), outlined(name, body)
+
+    return exchange
+
+
 multiply_wide_rows, multiply_wide = _multiply_tile(ROWS, COLUMNS), _multiply_tile(1, COLUMNS)
 multiply_rows, multiply_one = _multiply_tile(ROWS, 1), _multiply_tile(1, 1)
 dot_rows_5, dot_rows_1 = _dot_tile(DOT_ROWS, 5), _dot_tile(DOT_ROWS, 1)
@@ -141,3 +189,7 @@ dot_10, dot_5, dot_1 = (_sweep(rows, False, True) for rows in (10, 5, 1))
 expand_10, expand_5, expand_1 = (_sweep(rows, True, False) for rows in (10, 5, 1))
 both_10, both_5, both_1 = (_sweep(rows, True, True) for rows in (10, 5, 1))
 outer_5, outer_1 = _outer(5), _outer(1)
+# The top hidden layer of the paper's MB networks: 10 classes, 5 ghosts.
+EXCHANGE = 10, 5
+exchange, exchange_learning = _exchange(*EXCHANGE, False, False), _exchange(*EXCHANGE, False, True)
+exchange_shared, exchange_shared_learning = _exchange(*EXCHANGE, True, False), _exchange(*EXCHANGE, True, True)
