@@ -13,7 +13,7 @@ from ghostnet.progress import log
 from ghostnet.settling import settling
 from ghostnet.simulator import Simulator
 
-EXAMPLES = 100  # the first of the training set, always the same
+EXAMPLES = 50  # the first of the training set, always the same
 _LOOKED_AT = 4  # examples for the warning
 _FAR = 0.1  # a phase ends far from equilibrium where τ ds/dt is more than this share of what the nudge does to s
 
