@@ -18,6 +18,8 @@ from ghostnet.training import resume, train
 _DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
 and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""
 
+_ENGINE_OPTIONS = ("device", "fast_matmul", "settle_tol", "max_sweeps")
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
@@ -68,8 +70,14 @@ def _train_parser(commands) -> None:
         "--engine",
         choices=ENGINES,
         default="cpu",
-        help="cpu: compiled; equilibrium: MB without stepping; reference: NumPy, slow",
+        help="cpu: compiled; equilibrium: MB without stepping; reference: NumPy, slow; torch: all runs at once",
     )
+    parser.add_argument("--device", metavar="NAME", help="of the torch engine: cpu (the default) or cuda")
+    parser.add_argument(
+        "--fast-matmul", action="store_true", default=None, help="torch engine: multiply in TF32 on a GPU"
+    )
+    parser.add_argument("--settle-tol", type=float, metavar="FLOAT", help="equilibrium engine: largest change at rest")
+    parser.add_argument("--max-sweeps", type=int, metavar="INT", help="equilibrium engine: before damped sweeps")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
@@ -96,6 +104,7 @@ def _train(arguments: argparse.Namespace) -> None:
     experiment = _experiment(arguments)
     name = arguments.preset or experiment.model.lower()
     out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    options = {name: value for name in _ENGINE_OPTIONS if (value := getattr(arguments, name)) is not None}
     result = train(
         experiment,
         out,
@@ -104,6 +113,7 @@ def _train(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         progress=not arguments.quiet,
         gradcheck_every=arguments.gradcheck_every,
+        **options,
     )
     print(report.final_line(result.metrics), f"({out})", sep="   ")
 

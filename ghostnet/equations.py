@@ -26,8 +26,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
 
 class Weights(NamedTuple):
     """The weight matrices, lists over k."""
@@ -64,6 +62,15 @@ class Plastic(NamedTuple):
     W: bool
     W_pg: bool
     W_gp: bool
+
+
+def array_namespace(array):
+    """The functions that go with an array: its own where it names them (NumPy), else array-api-compat's (torch)."""
+    if hasattr(array, "__array_namespace__"):
+        return array.__array_namespace__()
+    from array_api_compat import array_namespace as namespace_of  # here, because NumPy alone needs none
+
+    return namespace_of(array)
 
 
 def transfer(s, name: str):

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ghostnet.data import one_hot, scale
 from ghostnet.equations import Weights, feedforward, transfer
@@ -26,6 +25,8 @@ def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str,
 
     BLAS runs on one thread within each block, and blocks are added up in order: the score does not depend on `threads`.
     """
+    from threadpoolctl import threadpool_limits  # here, because stepping needs none
+
     W = [None, *(W_k.astype(dtype) for W_k in weights.W[1:])]
     classes = W[-1].shape[-2]
 

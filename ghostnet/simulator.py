@@ -17,14 +17,16 @@ class Simulator:
 
     Args:
         network: where to start from; it is copied, not changed.
-        engine: "cpu" (compiled, the default), "equilibrium" (MB without stepping) or "reference" (NumPy, float64).
+        engine: "cpu" (compiled, the default), "equilibrium" (MB without stepping), "torch" (all runs at once, on a GPU
+            if asked) or "reference" (NumPy, float64).
         dtype: "float32" or "float64"; by default the engine's usual one.
         threads: at most so many; by default the CPUs this process may use. One run uses one thread. Results do not
             depend on it.
-        options: of the engine, as keywords; "equilibrium" takes settle_tol and max_sweeps.
+        options: of the engine, as keywords; "equilibrium" takes settle_tol and max_sweeps, "torch" takes device
+            ("cpu" or "cuda"), fast_matmul and per_run.
 
     Raises:
-        ConfigError: unknown engine or dtype, or one that can't run this experiment.
+        ConfigError: unknown engine, dtype or option, or an engine that can't run this experiment.
     """
 
     def __init__(

@@ -181,7 +181,8 @@ def read_json(path: Path) -> dict:
 
 
 def _json(value: dict) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    """JSON text; arrays as lists."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist()) + "\n").encode()
 
 
 def versions() -> dict[str, str]:
@@ -202,6 +203,7 @@ def provenance() -> dict:
         "commit": _commit(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
+        "gpu": gpu_name(),
     }
 
 
@@ -212,6 +214,12 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def gpu_name() -> str | None:
+    """The GPU that this process has used through torch; None where it has used none."""
+    torch = sys.modules.get("torch")  # if it was not imported, nothing was used
+    return torch.cuda.get_device_name() if torch and torch.cuda.is_initialized() else None
 
 
 def _commit() -> str | None:

@@ -1,4 +1,4 @@
-"""Engines: four ways to step the same equations, one protocol.
+"""Engines: several ways to step the same equations, one protocol.
 
 An engine holds the weights and activities of a network while it runs; the simulator puts a network in and takes it out.
 """
@@ -6,17 +6,19 @@ An engine holds the weights and activities of a network while it runs; the simul
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from ghostnet.config import require_known
 from ghostnet.equations import State, Weights
+from ghostnet.errors import ConfigError
 from ghostnet.network import Network
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 
-ENGINES = ("cpu", "equilibrium", "reference")  # modules of this package
+ENGINES = ("cpu", "equilibrium", "reference", "torch")  # modules of this package
 
 
 class Divergence(NamedTuple):
@@ -56,8 +58,13 @@ def create(name: str, network: Network, dtype: str, threads: int, **options) -> 
     """The engine called `name`, holding a copy of the network's weights and state.
 
     Raises:
-        ConfigError: there is no such engine or dtype, or it can't run this experiment.
+        ConfigError: there is no such engine, dtype or option of the engine, or it can't run this experiment.
     """
     require_known([name], ENGINES, "engine")
     require_known([dtype], ("float32", "float64"), "dtype")
-    return importlib.import_module(f"ghostnet.engines.{name}").Engine(network, dtype, threads, **options)
+    engine = importlib.import_module(f"ghostnet.engines.{name}").Engine
+    taken = list(inspect.signature(engine).parameters)[3:]  # after network, dtype and threads
+    for option in options:
+        if option not in taken:
+            raise ConfigError(f"{option}: the {name} engine takes {', '.join(taken) or 'no options'}")
+    return engine(network, dtype, threads, **options)

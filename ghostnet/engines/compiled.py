@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import numba
-from platformdirs import user_cache_dir
 
 _OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
 jit = numba.njit(**_OPTIONS)
@@ -16,7 +15,13 @@ def cache_directory() -> Path:
     """Where machine code is kept: named after the sources, for Numba looks only at the outermost function's file."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    return Path(numba.config.CACHE_DIR or user_cache_dir("ghostnet")) / f"kernels-{digest[:16]}"
+    return Path(numba.config.CACHE_DIR or _user_cache()) / f"kernels-{digest[:16]}"
+
+
+def _user_cache() -> str:
+    from platformdirs import user_cache_dir  # here, because it is not needed where NUMBA_CACHE_DIR is set
+
+    return user_cache_dir("ghostnet")
 
 
 def entry(function):
