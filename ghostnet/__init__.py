@@ -2,6 +2,7 @@
 
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
+from ghostnet.gradients import gradcheck
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
 from ghostnet.recorder import Recorder
@@ -22,6 +23,7 @@ __all__ = [
     "Stopped",
     "Training",
     "build",
+    "gradcheck",
     "open_trace",
     "preset",
     "resume",

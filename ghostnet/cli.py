@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import cli_traces, config, doctor, presets, report
+from ghostnet import cli_gradcheck, cli_traces, config, doctor, presets, report
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import resume, train
@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="show what a run directory or a trace file holds")
     info.add_argument("path", type=Path, help="a run directory or a trace file")
     info.set_defaults(command=_info)
+    cli_gradcheck.add_parser(commands)
     check = commands.add_parser("doctor", help="show versions, threads, BLAS, caches and GPU of this installation")
     check.set_defaults(command=lambda arguments: print(doctor.report()))
     return parser
@@ -81,6 +82,9 @@ def _train_parser(commands) -> None:
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
+    )
+    parser.add_argument(
+        "--gradcheck-every", type=int, default=0, metavar="N", help="add gradient figures to metrics.csv every N epochs"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
@@ -114,6 +118,7 @@ def _train(arguments: argparse.Namespace) -> None:
         dtype=arguments.dtype,
         threads=arguments.threads,
         progress=not arguments.quiet,
+        gradcheck_every=arguments.gradcheck_every,
         **options,
     )
     print(report.final_line(result.metrics), f"({out})", sep="   ")

@@ -164,9 +164,11 @@ def csv_text(rows: Iterable[dict]) -> str:
 
 
 def csv_rows(text: str) -> list[dict]:
-    """The rows of `csv_text` again: whole numbers as int, others as float."""
+    """The rows of `csv_text` again: whole numbers as int, others as float, what is empty as None."""
 
-    def number(value: str) -> int | float:
+    def number(value: str) -> int | float | None:
+        if not value:
+            return None
         return int(value) if value.lstrip("-").isdigit() else float(value)
 
     return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]

@@ -15,6 +15,7 @@ from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import evaluate
+from ghostnet.gradient_monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
@@ -49,6 +50,7 @@ def train(
     threads: int | None = None,
     progress: bool = True,
     record: Recorder | None = None,
+    gradcheck_every: int = 0,
     **options,
 ) -> Training:
     """Train every seed of an experiment, side by side.
@@ -57,6 +59,8 @@ def train(
         out: a new run directory; None keeps everything in memory.
         engine, dtype, threads, options: see `Simulator`.
         record: what to record as traces in the run directory.
+        gradcheck_every: add the columns of `gradient_monitor.gradient_columns` to the metrics, with figures at every
+            so many epochs; 0: no such columns.
 
     Raises:
         ConfigError: the experiment does not fit the data, or `out` is in use.
@@ -66,12 +70,15 @@ def train(
     """
     if record and out is None:
         raise ConfigError("record: expected `out` too, a run directory for the traces")
+    if gradcheck_every < 0:
+        raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
     threads = threads or available_cpus()
     dataset = _fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads, "options": options}
+    settings |= {"gradcheck_every": gradcheck_every}
     directory = RunDirectory(out, experiment, settings) if out is not None else None
-    run = _Run(simulator, dataset, threads, directory, progress, record)
+    run = _Run(simulator, dataset, threads, directory, progress, record, gradcheck_every)
     return run.until_the_end(Checkpoint(simulator.network))
 
 
@@ -97,28 +104,29 @@ def resume(
     except KeyError as error:
         raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
     simulator = Simulator(start.network, engine, dtype, threads, **options)
-    return _Run(simulator, _fitting_data(e), threads, directory, progress, record).until_the_end(start)
+    every = settings.get("gradcheck_every", 0)
+    return _Run(simulator, _fitting_data(e), threads, directory, progress, record, every).until_the_end(start)
 
 
+@dataclass
 class _Run:
     """One run on its way: `position` says how far it is."""
 
-    def __init__(
-        self,
-        simulator: Simulator,
-        dataset: data.Dataset,
-        threads: int,
-        directory: RunDirectory | None,
-        progress: bool,
-        record: Recorder | None,
-    ):
-        self.simulator, self.dataset, self.threads, self.directory = simulator, dataset, threads, directory
-        self.record = record
-        e = self.experiment = simulator.experiment
+    simulator: Simulator
+    dataset: data.Dataset
+    threads: int
+    directory: RunDirectory | None
+    progress: bool
+    record: Recorder | None
+    gradcheck_every: int
+
+    def __post_init__(self):
+        e = self.experiment = self.simulator.experiment
         total = e.epochs * (e.train_examples // e.batch)
-        self.bar = Progress(total, simulator.presentations, progress)
-        self.interruption = Interruption(listen=directory is not None)
+        self.bar = Progress(total, self.simulator.presentations, self.progress)
+        self.interruption = Interruption(listen=self.directory is not None)
         self.checkpoint: str | None = None  # the last that was saved
+        self.warned = False
 
     def until_the_end(self, start: Checkpoint) -> Training:
         """From `start` to the last epoch; the directory says how it ended."""
@@ -179,6 +187,11 @@ class _Run:
         """The end of an epoch: its rows of metrics.csv, and a checkpoint."""
         position = self.position
         rows = _evaluation(self.simulator, self.dataset, epoch, position.seconds, self.threads)
+        if self.gradcheck_every:
+            network, dtype = self.simulator.network, self.simulator.dtype
+            gradients = gradient_columns(network, self.dataset, epoch, self.gradcheck_every, dtype)
+            rows = [row | columns for row, columns in zip(rows, gradients, strict=True)]
+        self.warned = self.warned or warn_unsettled(self.simulator, self.dataset)
         position.metrics += rows
         position.epoch, position.shown = epoch, 0
         self.bar.line(_summary(rows))

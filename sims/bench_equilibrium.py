@@ -93,7 +93,7 @@ def main() -> None:
         results[name] = compare(name, epochs, 2000 if arguments.quick else 55_000)
         show(name, results[name])
     if not arguments.quick:
-        plt.rcParams.update(plots.STYLE)
+        plt.style.use(plots.STYLE)
         store.publish_figure(picture(results), FIGURES / "equilibrium", results=results, seeds=[0])
 
 

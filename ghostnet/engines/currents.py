@@ -106,7 +106,7 @@ def currents(mem, at, c, W_gp_plastic):
 
 @jit
 def one_sweep(mem, at, c, k, W_gp_plastic):
-    """`currents` of layer k for a batch of one, with (5) or (15); forth in one step and back in the next, as TURN says."""
+    """`currents` of layer k for a batch of one, with (5) or (15); back and forth as TURN says."""
     lanes = VECTOR_BYTES // mem.itemsize
     vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_ghost[k]
     e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]

@@ -1,0 +1,47 @@
+"""Gradient figures in metrics.csv, and the warning of phases that end too early."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from small import of, same_bits
+from test_training import table, tiny, without_seconds
+
+import ghostnet as gn
+
+
+def test_alignment_grows_over_training_and_metrics_say_so(task, tmp_path):
+    e = tiny(task, feedback="FA", epochs=4, seeds=(0, 1), init=0.3)
+    gn.train(e, tmp_path / "run", progress=False, gradcheck_every=2)
+    rows = [row for row in table(tmp_path / "run") if row["run"] == "1"]
+    assert [bool(row["gradient_error_all"]) for row in rows] == [True, False, True, False, True]
+    assert float(rows[-1]["alignment_1"]) < float(rows[0]["alignment_1"]) - 5
+    assert {f"gradient_{kind}_{k}" for kind in ("error", "mean_error", "angle") for k in (1, 2, "all")} < rows[0].keys()
+
+
+def test_a_resumed_run_goes_on_with_its_checks(task, tmp_path):
+    e = tiny(task, epochs=3)
+    whole = gn.train(e, tmp_path / "run", progress=False, gradcheck_every=2)
+    for newer in sorted((tmp_path / "run" / "checkpoints").glob("*.h5"))[1:]:
+        newer.unlink()
+    again = gn.resume(tmp_path / "run", progress=False)
+    assert without_seconds(again.metrics) == without_seconds(whole.metrics)
+    assert [row["gradient_error_all"] is None for row in again.metrics] == [False, True, False, True]
+
+
+def test_metrics_without_checks_have_no_such_columns_and_checks_change_no_training(task):
+    e = tiny(task)
+    plain, checked = gn.train(e, progress=False), gn.train(e, progress=False, gradcheck_every=1)
+    assert not any(name.startswith("gradient") for name in plain.metrics[0])
+    assert same_bits(of(plain.network), of(checked.network))
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"), [({"free_steps": 4}, "free_steps"), ({"clamped_steps": 2}, "clamped_steps"), ({}, "")]
+)
+def test_training_warns_once_of_a_phase_that_ends_far_from_equilibrium(task, caplog, changes, warned):
+    with caplog.at_level(logging.WARNING, "ghostnet"):
+        gn.train(tiny(task, **changes), progress=False)
+    texts = [record.getMessage() for record in caplog.records]
+    assert len(texts) == bool(warned) and all(warned in text for text in texts)
