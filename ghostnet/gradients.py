@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from ghostnet.backward import autograd_difference, backward, transposed
 from ghostnet.errors import ConfigError, DivergenceError
@@ -53,6 +52,8 @@ def gradcheck(
         ConfigError: x or y does not fit the experiment, or holds no examples.
         DivergenceError: an activity became non-finite or exploded.
     """
+    from threadpoolctl import threadpool_limits  # here, because stepping needs none
+
     x, y = _examples(network, x, y)
     report = GradientReport(network.experiment, len(x))
     for run, seed in enumerate(network.experiment.seeds):
