@@ -52,11 +52,15 @@ def rho_slope(mem, s, r, transfer):
 
 @jit
 def rates(mem, s, r, rows, units, width, transfer):
-    """r = ρ(s), zero in the padding."""
+    """r = ρ(s); the padding of r stays zero."""
     lanes = VECTOR_BYTES // mem.itemsize
-    for i in range(0, rows * width, lanes):
-        store(mem, r + i, rho(mem, load(mem, s + i), transfer))
-    clear_padding(mem, r, rows, units, width)
+    whole = units // lanes * lanes
+    for row in range(0, rows * width, width):
+        for i in range(row, row + whole, lanes):
+            store(mem, r + i, rho(mem, load(mem, s + i), transfer))
+        if whole < units:
+            i = row + whole
+            store(mem, r + i, simd.first(rho(mem, load(mem, s + i), transfer), units - whole))
 
 
 @jit

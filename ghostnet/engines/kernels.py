@@ -35,7 +35,7 @@ def step(mem, at, c, beta, plastic, lit, lit_count):
         learn_above(mem, at, c, c.dt)
     for k in range(1, N):
         relax(mem, at[k, G], at[k, GHOST_DRIVE], -1, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
-    for k in range(1, N + 1):  # from the top, as in `all_rates`: small layers need not wait for large ones
+    for k in range(1, N + 1):
         relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
     if plastic[0]:
         learn_first(mem, at, c, lit, lit_count)

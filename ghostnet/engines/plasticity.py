@@ -35,11 +35,11 @@ from ghostnet.engines.slots import (
 def drive_input(mem, at, c, lit, lit_count):
     """W_1 x, over the lit pixels of each example: constant while W_1 is."""
     lanes = VECTOR_BYTES // mem.itemsize
-    width = at[1, WIDTH]
+    width, units = at[1, WIDTH], at[1, UNITS]
     for b in range(c.batch):
         x, drive = at[0, R] + b * at[0, WIDTH], at[1, DRIVE] + b * width
         j = 0
-        while j + 4 * lanes <= width:
+        while j + 3 * lanes < units:
             u_0 = u_1 = u_2 = u_3 = splat(mem, 0.0)
             for t in range(lit_count[b]):
                 i = lit[b, t]
@@ -53,7 +53,7 @@ def drive_input(mem, at, c, lit, lit_count):
             store(mem, drive + j + 2 * lanes, u_2)
             store(mem, drive + j + 3 * lanes, u_3)
             j += 4 * lanes
-        while j < width:
+        while j < units:
             u_0 = splat(mem, 0.0)
             for t in range(lit_count[b]):
                 i = lit[b, t]
@@ -168,7 +168,7 @@ def learn_input(mem, at, c, lit, lit_count, d, step):
         for t in range(lit_count[b]):
             i = lit[b, t]
             x = splat(mem, step * c.eta[1] * mem[at[0, R] + b * at[0, WIDTH] + i])
-            for j in range(0, width, VECTOR_BYTES // mem.itemsize):
+            for j in range(0, at[1, UNITS], VECTOR_BYTES // mem.itemsize):
                 w = W_1 + i * width + j
                 store(mem, w, simd.fma(x, load(mem, d + b * width + j), load(mem, w)))
 
