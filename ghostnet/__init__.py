@@ -1,5 +1,6 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
+from ghostnet import baselines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError
 from ghostnet.network import Network, build
@@ -18,6 +19,7 @@ __all__ = [
     "Network",
     "Simulator",
     "Training",
+    "baselines",
     "build",
     "preset",
     "train",
