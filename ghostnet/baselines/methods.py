@@ -33,7 +33,7 @@ TRANSFER = {  # f(u), and f'(u) from r = f(u)
     "sigmoid": (torch.sigmoid, lambda r: r * (1 - r)),
     "tanh": (torch.tanh, lambda r: 1 - r * r),
     "relu": (torch.relu, lambda r: (r > 0).to(r.dtype)),
-    "hard-sigmoid": (torch.nn.functional.hardsigmoid, lambda r: ((r > 0) & (r < 1)).to(r.dtype) / 6),
+    "hard-sigmoid": (lambda u: (u / 6 + 0.5).clamp(0, 1), lambda r: ((r > 0) & (r < 1)).to(r.dtype) / 6),
 }
 
 
