@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import config, doctor, presets, report
+from ghostnet import cli_baselines, config, doctor, presets, report
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import train
@@ -37,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ghostnet", description=_DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _train_parser(commands)
+    cli_baselines.add_parsers(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()))
     info = commands.add_parser("info", help="show what a run directory holds")

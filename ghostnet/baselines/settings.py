@@ -110,6 +110,17 @@ class BaselineRun:
         return f"{self.experiment.to_toml()}\n[baseline]\n{self.baseline.to_toml()}"
 
 
+def baseline_from_mapping(values: dict) -> Baseline:
+    """A Baseline from field names and values.
+
+    Raises:
+        ConfigError: unknown fields, no method, and whatever Baseline refuses.
+    """
+    require_known(values, (spec.name for spec in dataclasses.fields(Baseline)), "setting")
+    _require("method" in values, f"missing setting method: expected {', '.join(METHODS)}")
+    return Baseline(**values)
+
+
 def mlp(sizes: tuple[int, ...], **changes) -> Experiment:
     """An Experiment for baselines only, of any sizes: its ghost-unit fields hold inert values.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Iterator
@@ -13,8 +12,8 @@ import torch
 from ghostnet import data
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.settings import Baseline, BaselineRun
-from ghostnet.config import Experiment, require_known
+from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
+from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.network import Network, build
 from ghostnet.progress import Progress
@@ -68,8 +67,7 @@ def _baseline(method: str, dtype: str, threads: int, settings: dict) -> Baseline
         raise ConfigError(f"dtype = {dtype!r}: expected float32 or float64")
     if threads < 1:
         raise ConfigError(f"threads = {threads}: expected at least 1")
-    require_known(settings, (spec.name for spec in dataclasses.fields(Baseline)), "setting")
-    return Baseline(method=method, **settings)
+    return baseline_from_mapping({"method": method} | settings)
 
 
 class _Images:
