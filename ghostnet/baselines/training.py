@@ -57,7 +57,7 @@ def train(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return _train(Learner(experiment, baseline, dtype), _Images(dataset), out, threads, progress)
+        return _train(Learner(experiment, baseline, dtype), Images(dataset), out, threads, progress)
     finally:
         torch.set_num_threads(before)
 
@@ -70,7 +70,7 @@ def _baseline(method: str, dtype: str, threads: int, settings: dict) -> Baseline
     return baseline_from_mapping({"method": method} | settings)
 
 
-class _Images:
+class Images:
     """A data set as tensors: uint8 images, int64 labels."""
 
     def __init__(self, dataset: data.Dataset):
@@ -84,7 +84,7 @@ class _Images:
         return images[shown].to(dtype) / 255, torch.nn.functional.one_hot(labels[shown], self.classes).to(dtype)
 
 
-def _train(learner: Learner, images: _Images, out, threads: int, progress: bool) -> Training:
+def _train(learner: Learner, images: Images, out, threads: int, progress: bool) -> Training:
     e, b = learner.experiment, learner.baseline
     settings = {
         "engine": f"baseline {b.method}",
@@ -118,7 +118,7 @@ def _train(learner: Learner, images: _Images, out, threads: int, progress: bool)
     return Training(_network(learner), rows)
 
 
-def _epoch(learner: Learner, images: _Images, epoch: int, bar: Progress) -> float:
+def _epoch(learner: Learner, images: Images, epoch: int, bar: Progress) -> float:
     """One pass; returns the seconds it took."""
     e, start = learner.experiment, time.perf_counter()
     learner.begin(epoch)
@@ -145,7 +145,7 @@ def _batches(learner: Learner, epoch: int) -> Iterator[tuple[torch.Tensor, torch
     yield from zip(torch.from_numpy(shown), torch.from_numpy(present).to(learner.dtype), strict=True)
 
 
-def _evaluation(learner: Learner, images: _Images, epoch: int, seconds: float) -> list[dict]:
+def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) -> list[dict]:
     e, b, count = learner.experiment, learner.baseline, learner.experiment.train_examples
     scores = {
         name: measures.score(learner, x[:most], labels[:most])
