@@ -44,7 +44,9 @@ TABLE = {  # row: depth, units, settings, the paper's error in percent by BP, FA
     "2x800-dropout": (2, 800, {"transfer": "tanh", "dropout": 0.5}, (1.26, 1.53, 1.45)),
     "2x800-adversarial": (2, 800, {"transfer": "tanh", "adversarial": 0.08}, (1.01, 1.14, 1.02)),
 }
-DEEP = {"learning_rate": 0.005, "momentum": 0.0}  # of the 100x240 network
+# Of the 100x240 network: ±√(3/240) keeps its activities alive through 100 layers; ±1/√240 does not.
+DEEP = dict(weights="experiment", feedback_init=0.3, optimizer="rmsprop", learning_rate=3e-5, momentum=0.0)
+DEEP_INIT = 0.112
 # The ghost units' comparison: batch 10; rates of W_1, W_2; larger ones for FA and DFA, as in the ghost units' presets.
 OURS = {"BP": (16, 0.16), "FA": (32, 0.4), "DFA": (32, 0.4)}
 
@@ -53,7 +55,9 @@ def table(rows: list[str], epochs: int, examples: int) -> None:
     """Train the rows and print errors beside the paper's."""
     for row in rows:
         depth, units, changes, paper = TABLE[row]
-        e = gn.baselines.mlp((784, *(units,) * depth, 10), batch=64, epochs=epochs, train_examples=examples)
+        e = gn.baselines.mlp(
+            (784, *(units,) * depth, 10), batch=64, epochs=epochs, train_examples=examples, init=DEEP_INIT
+        )
         settings = SETTINGS | changes | (DEEP if depth == 100 else {})
         for method, theirs in zip(METHODS, paper, strict=True):
             if theirs is not None:
@@ -73,39 +77,52 @@ def ours(epochs: int) -> None:
         )
 
 
-def deep(method: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Share of each batch classified correctly before it is learned from, (steps,); and ‖G_k‖ of the first, (100,)."""
-    images, e = Images(data.load()), gn.baselines.mlp((784, *(240,) * 100, 10), batch=64)
-    learner = Learner(e, Baseline(method=method, **(SETTINGS | TABLE["100x240"][2] | DEEP)))
-    norms, right = np.zeros(100), []
-    for shown in torch.from_numpy(presentation_order(e, 1)[:steps]):
+def deep_learner(method: str, **changes) -> Learner:
+    e = gn.baselines.mlp((784, *(240,) * 100, 10), batch=64, init=DEEP_INIT)
+    return Learner(e, Baseline(method=method, **(SETTINGS | TABLE["100x240"][2] | DEEP | changes)))
+
+
+def credit(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
+    """‖G_k‖ of a batch in the hidden layers, (100,)."""
+    p = methods.forward(learner.W, x, learner.transfer)
+    delta = learner.credit(p, methods.output_error(p.u, y, learner.baseline.loss))
+    return np.array([float(G.double().norm()) for G in methods.gradients(delta, p.r)[1:-1]])
+
+
+def accuracies(learner: Learner, images: Images, steps: int) -> np.ndarray:
+    """Share of each batch classified correctly before it is learned from, (steps,)."""
+    right = []
+    for shown in torch.from_numpy(presentation_order(learner.experiment, 1)[:steps]):
         x, y = images.batch(shown, learner.dtype)
-        p = methods.forward(learner.W, x, learner.transfer)
-        if not right:
-            delta = learner.credit(p, methods.output_error(p.u, y, learner.baseline.loss))
-            norms[:] = [float(G.double().norm()) for G in methods.gradients(delta, p.r)[1:-1]]
-        right.append(float((p.u.argmax(-1) == y.argmax(-1)).double().mean()))
+        u = methods.forward(learner.W, x, learner.transfer).u
+        right.append(float((u.argmax(-1) == y.argmax(-1)).double().mean()))
         learner.step(x, y)
-    return np.array(right), norms
+    return np.array(right)
 
 
 def deep_picture(steps: int) -> None:
-    """Left, accuracy on batches not yet seen (mean of 20); right, where the first batch's gradient goes."""
+    """Left, accuracy on batches not yet seen (mean of 20); right, how much of the first batch reaches each layer."""
     plt.rcParams.update(plots.STYLE)
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.8))
-    results = {}
+    results, images, layers = {}, Images(data.load()), np.arange(1, 101)
+    x, y = images.batch(torch.arange(64)[None], torch.float32)
     for method, colour in (("DFA", plots.RIGHT), ("BP", plots.ERROR)):
-        accuracy, norms = deep(method, steps)
-        smooth = np.convolve(accuracy, np.ones(20) / 20, "valid")
-        left.plot(np.arange(19, steps), 100 * smooth, color=colour, label=method)
-        right.semilogy(np.arange(1, 101), np.where(norms > 0, norms, np.nan), color=colour, label=method)
-        results[method] = {"last 50 batches": float(accuracy[-50:].mean()), "norms": norms.tolist()}
+        for weights, line in (("experiment", "-"), ("fan-in", ":")):
+            norms = credit(deep_learner(method, weights=weights), x, y)
+            name = f"{method}, weights ±{DEEP_INIT}" if line == "-" else f"{method}, ±1/√columns"
+            right.semilogy(layers, np.where(norms > 0, norms, np.nan), line, color=colour, label=name)
+            results[name] = norms.tolist()
+        accuracy = accuracies(deep_learner(method), images, steps)
+        left.plot(
+            np.arange(19, steps), 100 * np.convolve(accuracy, np.ones(20) / 20, "valid"), color=colour, label=method
+        )
+        results[method] = float(accuracy[-50:].mean())
         print(
             f"100x240 {method:<4} {100 * accuracy[-50:].mean():.1f} % of the last 50 batches' new examples", flush=True
         )
-    left.set(xlabel="batches of 64 learned from", ylabel="new examples correct (%)")
+    left.set(xlabel="batches of 64 learned from", ylabel="new examples correct (%)", ylim=(0, 100))
     right.set(xlabel="hidden layer", ylabel="‖gradient‖, first batch")
-    left.legend()
+    left.legend(), right.legend(fontsize=7)
     store.publish_figure(
         figure, FIGURES / "deep_dfa", results=results, steps=steps, settings=SETTINGS | DEEP, seeds=[0]
     )

@@ -5,7 +5,7 @@ distrusted, and could not run FA and DFA. Here every example's gradient, all lay
 the noise on the sum has deviation noise · 1, batches are Poisson samples; Opacus counts ε (δ = 1e-5).
 The row "Opacus" is BP by Opacus's own engine on the same network, weights and settings.
 
-    python sims/privacy.py               784-100-10 tanh, softmax, batch 500, 10 epochs; about 15 minutes
+    python sims/privacy.py               784-100-100-10 tanh, softmax, batch 500, 10 epochs; about 15 minutes
     python sims/privacy.py --quick       10,000 examples, 3 epochs; a minute
 
 Needs the extra [dp]. Prints a table; the full setting writes figures/privacy.png, .pdf and .json.
@@ -49,7 +49,8 @@ def opacus_bp(e: gn.Experiment, noise: float) -> tuple[float, float]:
     layers = [torch.nn.Linear(w.shape[2], w.shape[1], bias=False) for w in W[1:]]
     for layer, w in zip(layers, W[1:], strict=True):
         layer.weight.data.copy_(torch.from_numpy(w[0]))
-    net, digits = torch.nn.Sequential(layers[0], torch.nn.Tanh(), *layers[1:]), data.load()
+    parts = [part for layer in layers for part in (layer, torch.nn.Tanh())][:-1]
+    net, digits = torch.nn.Sequential(*parts), data.load()
     x = torch.tensor(digits.train_images[: e.train_examples]).float() / 255
     labels, count = torch.tensor(digits.train_labels[: e.train_examples], dtype=torch.int64), len(x)
     loader = DataLoader(TensorDataset(x, labels), batch_size=e.batch)
@@ -90,7 +91,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")  # Opacus: hooks, secure random numbers; ε needs larger orders at noise 0.1
     size = dict(epochs=3, train_examples=10_000) if quick else dict(epochs=10)
-    e = gn.baselines.mlp((784, 100, 10), batch=500, **size)
+    e = gn.baselines.mlp((784, 100, 100, 10), batch=500, **size)
     found: dict[str, dict] = {}
     for name in (*METHODS, "Opacus"):
         found[name] = {}

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from small import distance, refusal
+from small import distance, experiment, inputs, refusal
 from test_training import tiny
 
-from ghostnet import ConfigError, DivergenceError, baselines, build, data
+from ghostnet import PRESETS, ConfigError, DivergenceError, Simulator, baselines, build, data
 from ghostnet.baselines import METHODS, Baseline, measures, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import LOSSES, TRANSFERS
@@ -25,7 +25,7 @@ ONE, TWO, THREE = (16, 12, 4), (16, 12, 9, 4), (16, 12, 9, 7, 4)
 
 def learner(method: str, sizes=TWO, seeds=(0, 1), batch=6, init=0.6, **settings) -> Learner:
     e = baselines.mlp(sizes, batch=batch, seeds=seeds, init=init)
-    return Learner(e, Baseline(method=method, **settings), "float64")
+    return Learner(e, Baseline(method=method, **({"learning_rate": 1.0} | settings)), "float64")
 
 
 def task_batch(net: Learner, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -161,6 +161,19 @@ def test_a_step_takes_the_mean_gradient_from_every_matrix_at_once(method):
     assert [torch.equal(a, b) for a, b in zip(net.B[1:], before, strict=True)] == [method != "DTP", True]
 
 
+def test_by_default_backprop_steps_as_far_as_the_ghost_units_do():
+    e = experiment(sizes=TWO[:2] + TWO[3:], batch=3, free_steps=400, clamped_steps=400, init=0.05, beta=0.01)
+    x, y = inputs(e)
+    ghosts, net = Simulator(build(e), "reference"), Learner(e, Baseline(method="BP"), "float64")
+    before = [w.clone() for w in net.W[1:]]
+    ghosts.present(x, y)
+    net.step(torch.from_numpy(x)[None], torch.from_numpy(y)[None])
+    for k in (1, 2):
+        change = net.W[k] - before[k - 1]
+        assert distance(ghosts.network.weights.W[k] - before[k - 1].numpy(), change.numpy()) < 0.05
+    assert baselines.Baseline(method="BP").rates(PRESETS["ma-500-tf"]) == pytest.approx((20, 20))
+
+
 def test_initial_weights_are_the_ghost_units():
     e = tiny("mnist", feedback="FA", sizes=TWO, ghosts=(3, 3), eta=(1, 1, 1), eta_ghost=(1, 1), seeds=(3, 1))
     weights, net = build(e).weights, Learner(e, Baseline(method="FA"), "float64")
@@ -252,6 +265,7 @@ def test_a_diverging_baseline_says_so_and_keeps_its_metrics(task, tmp_path):
         ({"loss": "msee"}, "did you mean 'mse'"),
         ({"noise": 1.0}, "noise without clipping"),
         ({"learning_rate": (1.0, 2.0)}, "learning_rate has 2 values: expected 1, or 3"),
+        ({"learning_rate": 1.0, "clip": 0.0}, "clip = 0.0: expected a positive number"),
         ({"learning_rate": -1.0}, "expected a number of 0 or more"),
         ({"dropout": 1.0}, "expected less than 1"),
         ({"transfer": "softplus"}, "unknown transfer"),

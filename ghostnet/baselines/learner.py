@@ -31,7 +31,7 @@ class Learner:
     def _make_optimizer(self) -> torch.optim.Optimizer:
         b = self.baseline
         kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[b.optimizer]
-        rates = b.rates(self.experiment.depth)
+        rates = b.rates(self.experiment)
         groups = [{"params": [W], "lr": rate} for W, rate in zip(self.W[1:], rates, strict=True)]
         if b.method == "DTP" and len(self.W) > 3:
             groups.append({"params": self.B[1:-1], "lr": b.inverse_rate})

@@ -36,8 +36,9 @@ class Baseline:
 
     method: str = _doc("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
     loss: str = _doc("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
-    learning_rate: tuple[float, ...] = _doc(
-        "η of W_k -= η · mean gradient: one for all, or one per W_k", default=(1.0,)
+    learning_rate: tuple[float, ...] | None = _doc(
+        "η of W_k -= η · mean gradient: one for all, or one per W_k (default: what the ghost units' η_k amount to)",
+        default=None,
     )
     optimizer: str = _doc("sgd or rmsprop, torch's", default="sgd")
     momentum: float = _doc("of the optimizer", default=0.0)
@@ -61,9 +62,10 @@ class Baseline:
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
             require_known([self.transfer], TRANSFERS, "transfer")
-        rates = self.learning_rate
-        object.__setattr__(self, "learning_rate", tuple(rates) if isinstance(rates, Iterable) else (rates,))
-        for rate in self.learning_rate:
+        if self.learning_rate is not None:
+            rates = self.learning_rate
+            object.__setattr__(self, "learning_rate", tuple(rates) if isinstance(rates, Iterable) else (rates,))
+        for rate in self.learning_rate or ():
             _check_number("learning_rate", rate, optional=False)
         for spec in dataclasses.fields(self):
             if str(spec.type).startswith("float"):
@@ -80,17 +82,23 @@ class Baseline:
             "clip: privacy is offered without adversarial examples and for all methods but DTP",
         )
 
-    def rates(self, depth: int) -> tuple[float, ...]:
-        """η of W_1 … W_N.
+    def rates(self, e: Experiment) -> tuple[float, ...]:
+        """η of W_1 … W_N: the given ones, or those of backprop in the limit that ghost units approximate.
+
+        At weak nudging (6) and (16) change W_k by -β η_k times the gradient, summed over the batch, and (6) does so for
+        clamped_steps · dt.
 
         Raises:
-            ConfigError: neither one nor N of them.
+            ConfigError: neither one nor N of them, or none given and none in the experiment.
         """
         given = self.learning_rate
-        _require(
-            len(given) in (1, depth), f"learning_rate has {len(given)} values: expected 1, or {depth}, one per W_k"
-        )
-        return given * depth if len(given) == 1 else given
+        if given is None:
+            _require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
+            duration = e.clamped_steps * e.dt if e.plasticity.W else 1.0
+            return tuple(e.beta * rate * duration * e.batch for rate in e.eta)
+        text = f"learning_rate has {len(given)} values: expected 1, or {e.depth}, one per W_k"
+        _require(len(given) in (1, e.depth), text)
+        return given * e.depth if len(given) == 1 else given
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""

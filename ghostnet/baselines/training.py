@@ -129,7 +129,7 @@ def _epoch(learner: Learner, images: Images, epoch: int, bar: Progress) -> float
     seconds = time.perf_counter() - start
     for run, seed in enumerate(e.seeds):
         if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
-            smaller = " ".join(f"{rate / 4:g}" for rate in learner.baseline.learning_rate)
+            smaller = " ".join(f"{rate / 4:g}" for rate in learner.baseline.rates(e))
             text = f"epoch {epoch}: seed {seed} diverged: a weight is not finite; try learning_rate = {smaller}"
             raise DivergenceError(text)
     return seconds
