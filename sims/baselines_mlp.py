@@ -45,7 +45,7 @@ TABLE = {  # row: depth, units, settings, the paper's error in percent by BP, FA
     "2x800-adversarial": (2, 800, {"transfer": "tanh", "adversarial": 0.08}, (1.01, 1.14, 1.02)),
 }
 # Of the 100x240 network: ±√(3/240) keeps its activities alive through 100 layers; ±1/√240 does not.
-DEEP = dict(weights="experiment", feedback_init=0.3, optimizer="rmsprop", learning_rate=3e-5, momentum=0.0)
+DEEP = dict(weights="experiment", feedback_init=0.3, optimizer="rmsprop", learning_rate=1e-5, momentum=0.0)
 DEEP_INIT = 0.112
 # The ghost units' comparison: batch 10; rates of W_1, W_2; larger ones for FA and DFA, as in the ghost units' presets.
 OURS = {"BP": (16, 0.16), "FA": (32, 0.4), "DFA": (32, 0.4)}
