@@ -10,7 +10,10 @@ of a kind has one setting, stated below, and 20 epochs. B and W are uniform in �
     python sims/baselines_mlp.py --deep            100x240 tanh by DFA and BP: figures/deep_dfa.png
     python sims/baselines_mlp.py --quick           1x800 and 2x800, 3,000 examples, 1 epoch; a minute
 
-Prints test errors beside the paper's.
+Prints test errors beside the paper's. What --deep --steps 500 showed (seed 0): with weights in ±1/√columns, BP's
+gradient is 1e-24 in every hidden layer, and DFA's fades only with the activity it multiplies; with weights in
+±√(3/240), which keep activities alive, DFA leaves chance slowly (22.7 % of new examples), and BP does not vanish at
+all (79.2 %).
 """
 
 from __future__ import annotations
