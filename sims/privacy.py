@@ -5,7 +5,7 @@ distrusted, and could not run FA and DFA. Here every example's gradient, all lay
 the noise on the sum has deviation noise · 1, batches are Poisson samples; Opacus counts ε (δ = 1e-5).
 The row "Opacus" is BP by Opacus's own engine on the same network, weights and settings.
 
-    python sims/privacy.py               784-100-100-10 tanh, softmax, batch 500, 10 epochs; about 15 minutes
+    python sims/privacy.py               784-100-100-10 tanh, batch 500, 10 epochs; 15 minutes, most for Opacus
     python sims/privacy.py --quick       10,000 examples, 3 epochs; a minute
 
 Needs the extra [dp]. Prints a table; the full setting writes figures/privacy.png, .pdf and .json.
@@ -61,9 +61,9 @@ def opacus_bp(e: gn.Experiment, noise: float) -> tuple[float, float]:
     )  # fmt: skip
     loader.batch_sampler.generator = draw
     for _ in range(e.epochs):
-        for some, wanted in loader:
+        for shown in loader.batch_sampler:  # the loader itself would stack its examples one by one
             optimizer.zero_grad()
-            functional.cross_entropy(net(some), wanted).backward()
+            functional.cross_entropy(net(x[shown]), labels[shown]).backward()
             optimizer.step()
     assert engine.accountant.history[0][1] == e.batch / count
     with torch.no_grad():
