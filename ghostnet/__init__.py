@@ -1,5 +1,6 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
+from ghostnet import baselines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
@@ -22,6 +23,7 @@ __all__ = [
     "Simulator",
     "Stopped",
     "Training",
+    "baselines",
     "build",
     "gradcheck",
     "open_trace",

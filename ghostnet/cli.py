@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import cli_gradcheck, cli_traces, config, doctor, presets, report
+from ghostnet import cli_baselines, cli_gradcheck, cli_traces, config, doctor, presets, report
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import resume, train
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--quiet", action="store_true", help="show no progress")
     again.set_defaults(command=_resume)
     cli_traces.add_parsers(commands)
+    cli_baselines.add_parsers(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()))
     info = commands.add_parser("info", help="show what a run directory or a trace file holds")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 STYLE = Path(__file__).with_name("ghostnet.mplstyle")  # for plt.style.use and plt.style.context
 CLAMPED_SHADE = "#e3e8ee"
 RIGHT, OTHER, ERROR = "#0072b2", "#b5b5b5", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in print
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _LEGEND_LINES = 12
 
 
@@ -98,3 +99,31 @@ def _lane(trace: xr.Dataset, run: int, example: int) -> xr.Dataset:
     if not trace.sizes["time"]:
         raise ConfigError("the trace has no rows; nothing to plot")
     return trace.isel(run=run, example=example)
+
+
+def progress(
+    name: str,
+    epoch: np.ndarray,
+    seconds: np.ndarray,
+    accuracy: np.ndarray,
+    angle: np.ndarray | None,
+    index: int,
+    axes: np.ndarray,
+) -> np.ndarray:
+    """One run in three axes: test accuracy over epochs, over training time, and its angle to backprop in degrees.
+
+    All arrays (evaluations,); accuracy is a fraction. Times start at the first evaluation that took any.
+    """
+    look = {
+        "color": SERIES[index % len(SERIES)],
+        "linestyle": ("-", "--", ":")[index // len(SERIES) % 3],
+        "label": name,
+    }
+    axes[0].plot(epoch, 100 * accuracy, **look)
+    axes[1].semilogx(seconds[seconds > 0], 100 * accuracy[seconds > 0], **look)
+    if angle is not None:
+        axes[2].plot(epoch, angle, **look)
+    for ax, label in zip(axes, ("epoch", "training time (s)", "epoch"), strict=True):
+        ax.set_xlabel(label)
+    axes[0].set_ylabel("test accuracy (%)"), axes[2].set_ylabel("angle to BP (°)")
+    return axes

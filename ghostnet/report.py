@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 
 from ghostnet import config, store
+from ghostnet.baselines.settings import BaselineRun, baseline_from_mapping
 from ghostnet.errors import FileError
 from ghostnet.presets import PRESETS
 
@@ -32,9 +33,13 @@ def presets_table() -> str:
         ["preset", *_COLUMNS],
         *([name, *(cell(e) for cell in _COLUMNS.values())] for name, e in PRESETS.items()),
     ]
+    return "\n".join([aligned(rows), "", "tau is 0.01 s throughout; steps are free + weakly clamped."])
+
+
+def aligned(rows: list[list[str]]) -> str:
+    """Rows of cells as lines of aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, "", "tau is 0.01 s throughout; steps are free + weakly clamped."])
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def final_line(metrics: list[dict]) -> str:
@@ -64,5 +69,9 @@ def run_summary(path: Path) -> str:
         lines += [f"engine {settings['engine']}, {settings['dtype']}, {settings['threads']} threads, {settings['cpu']}"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path}: no readable run directory ({error}); give one that `ghostnet train` made") from error
-    experiment = config.from_mapping(config.read_toml(path / store.CONFIG))
-    return "\n".join([*lines, "", experiment.to_toml().rstrip()])
+    fields = config.read_toml(path / store.CONFIG)
+    baseline = fields.pop("baseline", None)
+    settings = config.from_mapping(fields)
+    if baseline is not None:
+        settings = BaselineRun(settings, baseline_from_mapping(baseline))
+    return "\n".join([*lines, "", settings.to_toml().rstrip()])

@@ -73,7 +73,7 @@ def train(
     if gradcheck_every < 0:
         raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
     threads = threads or available_cpus()
-    dataset = _fitting_data(experiment)
+    dataset = fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads, "options": options}
     settings |= {"gradcheck_every": gradcheck_every}
@@ -105,7 +105,7 @@ def resume(
         raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
     simulator = Simulator(start.network, engine, dtype, threads, **options)
     every = settings.get("gradcheck_every", 0)
-    return _Run(simulator, _fitting_data(e), threads, directory, progress, record, every).until_the_end(start)
+    return _Run(simulator, fitting_data(e), threads, directory, progress, record, every).until_the_end(start)
 
 
 @dataclass
@@ -194,7 +194,7 @@ class _Run:
         self.warned = self.warned or warn_unsettled(self.simulator, self.dataset)
         position.metrics += rows
         position.epoch, position.shown = epoch, 0
-        self.bar.line(_summary(rows))
+        self.bar.line(epoch_line(rows))
         if self.directory:
             self.directory.metrics(position.metrics)
         self._save()
@@ -212,7 +212,12 @@ class _Run:
         self.directory.status(state, epoch=epoch, presentation=shown, checkpoint=self.checkpoint)
 
 
-def _fitting_data(e: Experiment) -> data.Dataset:
+def fitting_data(e: Experiment) -> data.Dataset:
+    """The data set of an experiment.
+
+    Raises:
+        ConfigError: the experiment does not fit it. DataError: it can't be read.
+    """
     dataset = data.load(e.data)
     for field, index, wanted, what in (
         ("sizes", 0, dataset.pixels, "inputs"),
@@ -254,7 +259,7 @@ def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds
     ]
 
 
-def _summary(rows: list[dict]) -> str:
+def epoch_line(rows: list[dict]) -> str:
     """One line for an epoch: means over the runs."""
     mean = {key: np.mean([row[key] for row in rows]) for key in ("train_accuracy", "test_accuracy", "test_mse")}
     return (

@@ -1,0 +1,23 @@
+"""Backprop, feedback alignment and kin on the ghost units' data, weights and order: only credit assignment differs.
+
+    baselines.train("DFA", experiment, learning_rate=2.0)    an MLP; `methods` is the page of equations
+    baselines.convert(module, "DFA", output_dim=10)          a torch module of Linear and Conv2d layers
+
+torch is imported when one of these is first asked for, not with the package.
+"""
+
+from ghostnet.baselines.settings import METHODS, Baseline, mlp
+
+__all__ = ["METHODS", "Baseline", "convert", "mlp", "train"]
+
+
+def __getattr__(name: str):
+    if name == "train":
+        from ghostnet.baselines.training import train
+
+        return train
+    if name == "convert":
+        from ghostnet.baselines.conversion import convert
+
+        return convert
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

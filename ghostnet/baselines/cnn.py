@@ -1,0 +1,125 @@
+"""Convolutional networks beside the MLPs: two architectures for square grey images, and the loop that trains one."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from ghostnet import data
+from ghostnet.baselines.conversion import convert
+from ghostnet.baselines.draws import BaselineStream
+from ghostnet.config import require_known
+from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.network import Stream, generator
+
+_BLOCK = 1000
+
+
+def two_blocks(side: int = 28, classes: int = 10) -> nn.Sequential:
+    """Two blocks of convolution and max-pooling, dropout, a dense layer."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, side, side)),
+        nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * (side // 4) ** 2, classes),
+    )  # fmt: skip
+
+
+def three_convolutions(side: int = 28, classes: int = 10) -> nn.Sequential:
+    """Three convolutions, tanh, pooled after the first two, and two dense layers."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, side, side)),
+        nn.Conv2d(1, 16, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 32, 3, padding=1), nn.Tanh(),
+        nn.Flatten(), nn.Linear(32 * (side // 4) ** 2, 128), nn.Tanh(), nn.Linear(128, classes),
+    )  # fmt: skip
+
+
+def fit(
+    module: nn.Module,
+    method: str,
+    dataset: data.Dataset,
+    *,
+    epochs: int,
+    batch: int,
+    learning_rate: float,
+    momentum: float = 0.0,
+    train_examples: int = 55_000,
+    seed: int = 0,
+) -> list[dict]:
+    """Train `module` from seeded weights by BP, FA or DFA on softmax cross-entropy, in the ghost units' order.
+
+    W -= learning_rate · mean gradient over the batch, float32, plain SGD with momentum. torch's own generator is used
+    (dropout), seeded, and left as it was.
+
+    Returns:
+        rows with the columns of metrics.csv (`ghostnet.Training`); `module` itself is not changed.
+
+    Raises:
+        ConfigError: unknown method, a module that can't be converted, or more examples than there are.
+        DivergenceError: the loss became non-finite.
+    """
+    require_known([str(method).upper()], ("BP", "FA", "DFA"), "method")
+    if not 1 <= batch <= train_examples <= len(dataset.train_images):
+        raise ConfigError(f"batch = {batch}, train_examples = {train_examples}: {len(dataset.train_images)} to be had")
+    net = copy.deepcopy(module) if method.upper() == "BP" else convert(module, method, dataset.classes, seed)
+    _initialise(net, seed)
+    optimizer = torch.optim.SGD(net.parameters(), learning_rate, momentum)
+    images, labels = torch.tensor(dataset.train_images), torch.tensor(dataset.train_labels, dtype=torch.int64)
+    rows, seconds = [], 0.0
+    with torch.random.fork_rng(devices=[]):
+        for epoch in range(epochs + 1):
+            if epoch:
+                start = time.perf_counter()
+                draw = generator(seed, BaselineStream.DROPOUT, epoch)
+                torch.manual_seed(int(draw.integers(2**63)))
+                order = generator(seed, Stream.ORDER, epoch).permutation(train_examples)
+                _epoch(net, optimizer, images, labels, torch.from_numpy(order), batch, epoch)
+                seconds += time.perf_counter() - start
+            parts = {"train": (images[:train_examples], labels[:train_examples])}
+            parts["test"] = torch.tensor(dataset.test_images), torch.tensor(dataset.test_labels, dtype=torch.int64)
+            rows.append(_row(net, parts, seed, epoch, seconds))
+    return rows
+
+
+def _initialise(net: nn.Module, seed: int) -> None:
+    """Weights uniform in ±1/√(inputs of a unit), biases 0; the same for every method."""
+    with torch.no_grad():
+        for index, parameter in enumerate(net.parameters()):
+            bound = 1 / math.sqrt(parameter[0].numel()) if parameter.ndim > 1 else 0.0
+            draw = generator(seed, BaselineStream.MODULE, index)
+            parameter.copy_(torch.from_numpy(draw.uniform(-bound, bound, tuple(parameter.shape))))
+
+
+def _epoch(net, optimizer, images, labels, order: torch.Tensor, batch: int, epoch: int) -> None:
+    net.train()
+    for shown in order.split(batch):
+        if len(shown) < batch:
+            break
+        loss = functional.cross_entropy(net(images[shown].float() / 255), labels[shown])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    if not math.isfinite(loss.item()):
+        rate = optimizer.param_groups[0]["lr"]
+        raise DivergenceError(f"epoch {epoch}: the loss is not finite; try learning_rate = {rate / 4:g}")
+
+
+@torch.no_grad()
+def _row(net: nn.Module, parts: dict, seed: int, epoch: int, seconds: float) -> dict:
+    """One row of metrics.csv; MSE is that of the softmax."""
+    net.eval()
+    row = {"run": 0, "seed": seed, "epoch": epoch}
+    squares = {}
+    for name, (images, labels) in parts.items():
+        u = torch.cat([net(some.float() / 255) for some in images.split(_BLOCK)])
+        row[f"{name}_accuracy"] = round(float((u.argmax(1) == labels).double().mean()), 6)
+        errors = functional.one_hot(labels, u.shape[1]) - u.softmax(1)
+        squares[f"{name}_mse"] = float(f"{errors.square().mean():.6g}")
+    return row | squares | {"seconds": round(seconds, 3)}

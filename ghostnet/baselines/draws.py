@@ -1,0 +1,56 @@
+"""Every random number of the baselines: the ghost units' initial weights, and streams of their own."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from ghostnet.baselines.settings import Baseline
+from ghostnet.config import Experiment
+from ghostnet.network import Stream, generator
+
+
+class BaselineStream(IntEnum):
+    """Beside `ghostnet.network.Stream`, far from its values; never renumber."""
+
+    DROPOUT = 100  # index: epoch
+    INVERSE = 101  # index: epoch
+    SAMPLE = 102  # index: epoch
+    PRIVACY = 103  # index: epoch
+    MODULE = 104  # index: parameter of a torch module, or epoch
+    FEEDBACK = 105  # index: layer of a converted module
+
+
+def weights(e: Experiment, b: Baseline) -> tuple[list, list]:
+    """W and B of every seed, lists over k, float64 arrays (runs, …).
+
+    The numbers are those of `ghostnet.build`, scaled: under weights = "experiment", W_k is the ghost units' own, and so
+    is FA's B_k. DFA's and IFA's B_k have a column per output; at the last hidden layer they are FA's.
+    """
+    n, direct = e.sizes, b.method in ("DFA", "IFA")
+    shapes = {k: (n[k], n[-1] if direct else n[k + 1]) for k in range(1, e.depth)}
+
+    def uniform(stream: Stream, k: int, shape: tuple, bound: float | None) -> np.ndarray:
+        own = e.init if b.weights == "experiment" else 1 / np.sqrt(shape[1])
+        bound = own if bound is None else bound
+        return np.stack([generator(seed, stream, k).uniform(-bound, bound, shape) for seed in e.seeds])
+
+    zero = 0.0 if b.weights == "zero" else None
+    W = [None, *(uniform(Stream.W, k, (n[k], n[k - 1]), zero) for k in range(1, e.depth + 1))]
+    return W, [None, *(uniform(Stream.B, k, shape, b.feedback_init) for k, shape in shapes.items())]
+
+
+class Noise:
+    """The draws of one epoch, a generator per seed and purpose, so that a seed's do not depend on its neighbours."""
+
+    def __init__(self, seeds: tuple[int, ...], stream: BaselineStream, epoch: int):
+        self._generators = [generator(seed, stream, epoch) for seed in seeds]
+
+    def uniform(self, shape: tuple) -> np.ndarray:
+        """Uniform in [0, 1), (runs, *shape), float32."""
+        return np.stack([g.random(shape, np.float32) for g in self._generators])
+
+    def normal(self, shape: tuple) -> np.ndarray:
+        """Standard normal, (runs, *shape), float32."""
+        return np.stack([g.standard_normal(shape, np.float32) for g in self._generators])

@@ -1,0 +1,103 @@
+"""An MLP that learns by one of the methods: gradients of a batch, and the step they make."""
+
+from __future__ import annotations
+
+import torch
+
+from ghostnet.baselines import methods, privacy
+from ghostnet.baselines.draws import BaselineStream, Noise, weights
+from ghostnet.baselines.settings import Baseline
+from ghostnet.config import Experiment
+
+_BLOCK = 1000  # examples at a time in predictions
+
+
+class Learner:
+    """Weights, optimiser and draws of every run of an experiment.
+
+    Attributes:
+        W, B: lists over k of tensors, shapes in `ghostnet.baselines.methods`. Changed in place by `step`.
+    """
+
+    def __init__(self, experiment: Experiment, baseline: Baseline, dtype: str = "float32"):
+        self.experiment, self.baseline = experiment, baseline
+        self.dtype = getattr(torch, dtype)
+        self.transfer = baseline.transfer or experiment.transfer
+        W, B = weights(experiment, baseline)
+        self.W, self.B = ([None, *(torch.from_numpy(a).to(self.dtype) for a in group[1:])] for group in (W, B))
+        self._optimizer = self._make_optimizer()
+        self.begin(0)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        b = self.baseline
+        kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[b.optimizer]
+        rates = b.rates(self.experiment)
+        groups = [{"params": [W], "lr": rate} for W, rate in zip(self.W[1:], rates, strict=True)]
+        if b.method == "DTP" and len(self.W) > 3:
+            groups.append({"params": self.B[1:-1], "lr": b.inverse_rate})
+        return kind(groups, momentum=b.momentum)
+
+    def begin(self, epoch: int) -> None:
+        """Start the random streams of an epoch."""
+        self._draws = {stream: Noise(self.experiment.seeds, stream, epoch) for stream in BaselineStream}
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> None:
+        """Learn from one batch, x (runs, batch, n_0), y (runs, batch, n_N).
+
+        Args:
+            present: (runs, batch), 1 for examples and 0 for padding; private learning only.
+        """
+        if self.baseline.adversarial:
+            x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
+        p = methods.forward(self.W, x, self.transfer, self._masks(x))
+        delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss))
+        if self.baseline.clip is None:
+            found = methods.gradients(delta, p.r)
+        else:
+            found = self._private(delta, p.r, present)
+        for parameter, gradient in zip(self.W[1:], found[1:], strict=True):
+            parameter.grad = gradient
+        if self.baseline.method == "DTP":
+            self._learn_inverses(p.r)
+        self._optimizer.step()
+
+    def credit(self, p: methods.Pass, e: torch.Tensor, method: str | None = None) -> list:
+        """δ_k of a forward pass by the baseline's method, or by another on the same weights."""
+        return methods.credit(method or self.baseline.method, self.W, self.B, p, e, self.transfer)
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """u_N (runs, n, n_N) of inputs (n, n_0) that all runs share, without dropout."""
+        blocks = (methods.forward(self.W, block.to(self.dtype), self.transfer).u for block in x.split(_BLOCK))
+        return torch.cat(list(blocks), 1)
+
+    def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1].
+
+        The attack is on the network, whoever taught it: its gradient is the true one for every method.
+        """
+        p = methods.forward(self.W, x, self.transfer)
+        delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), "BP")
+        return (x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()).clamp_(0, 1)
+
+    def _masks(self, x: torch.Tensor) -> list | None:
+        """Dropout's factors of hidden units: 0, or 1 / (1 - dropout)."""
+        if not self.baseline.dropout:
+            return None
+        keep, draws = 1 - self.baseline.dropout, self._draws[BaselineStream.DROPOUT]
+        shapes = ((x.shape[1], units) for units in self.experiment.sizes[1:-1])
+        return [None, *(torch.from_numpy(draws.uniform(shape) < keep).to(self.dtype) / keep for shape in shapes)]
+
+    def _learn_inverses(self, r: list) -> None:
+        scale, draws = self.baseline.inverse_noise, self._draws[BaselineStream.INVERSE]
+        noise = [None, *(scale * torch.from_numpy(draws.normal(a.shape[1:])).to(self.dtype) for a in r[1:])]
+        found = methods.inverse_gradients(self.W, self.B, r, noise, self.transfer)
+        for inverse, gradient in zip(self.B[1:-1], found[1:-1], strict=True):
+            inverse.grad = gradient
+
+    def _private(self, delta: list, r: list, present: torch.Tensor | None) -> list:
+        b, draws = self.baseline, self._draws[BaselineStream.PRIVACY]
+        sums = privacy.clipped_sums(delta, r, b.clip, present)
+        if b.noise:
+            for total in sums[1:]:
+                total += b.noise * b.clip * torch.from_numpy(draws.normal(total.shape[1:])).to(self.dtype)
+        return [None, *(total / self.experiment.batch for total in sums[1:])]

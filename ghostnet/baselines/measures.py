@@ -1,0 +1,64 @@
+"""What is measured of a baseline after every epoch: how well it classifies, and how far it is from backprop."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+
+from ghostnet.baselines import methods
+from ghostnet.baselines.learner import Learner
+
+
+def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Per run: the fraction classified correctly (argmax of u_N), and the mean of (y - ŷ)² over examples and outputs.
+
+    images (n, n_0): uint8; labels (n,).
+    """
+    right = square = torch.zeros(len(learner.experiment.seeds), dtype=torch.float64)
+    for some, wanted in zip(images.split(1000), labels.split(1000), strict=True):
+        u = learner.outputs(some.to(learner.dtype) / 255)
+        right = right + (u.argmax(-1) == wanted).sum(-1)
+        y = torch.nn.functional.one_hot(wanted, u.shape[-1]).to(u.dtype)
+        square = square + (y - methods.output(u, learner.baseline.loss)).square().sum((-2, -1), dtype=torch.float64)
+    return (right / len(images)).tolist(), (square / (len(images) * u.shape[-1])).tolist()
+
+
+def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list[float]]:
+    """Angle in degrees between the method's mean gradient and backprop's, per hidden layer and run: {"angle_1": …}.
+
+    x (n, n_0) and y (n, n_N) are shared by all runs; no dropout. An angle to a zero gradient is nan.
+    """
+    runs = len(learner.experiment.seeds)
+    p = methods.forward(learner.W, x.expand(runs, *x.shape), learner.transfer)
+    e = methods.output_error(p.u, y, learner.baseline.loss)
+    own, true = (methods.gradients(learner.credit(p, e, method), p.r) for method in (None, "BP"))
+    hidden = range(1, len(learner.W) - 1)
+    return {f"angle_{k}": torch.rad2deg(_cosine(own[k], true[k]).acos()).tolist() for k in hidden}
+
+
+def alignments(learner: Learner) -> dict[str, list[float]]:
+    """Cosine between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
+
+    FA, SSFA: B_k and W_{k+1}^T. DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k,
+    k < N-1, and W_{k+1}^T. BP: none.
+    """
+    method, W, B = learner.baseline.method, learner.W, learner.B
+    hidden = {"BP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}.get(method, range(1, len(W) - 1))
+    found = {}
+    for k in hidden:
+        carrier = methods.sign_symmetric(W, B, k) if method == "SSFA" else B[k]
+        path = (
+            functools.reduce(lambda down, W_j: down @ W_j, reversed(W[k + 1 :]))
+            if method in ("DFA", "IFA")
+            else W[k + 1]
+        )
+        found[f"alignment_{k}"] = _cosine(carrier, path.mT).tolist()
+    return found
+
+
+def _cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Cosine between matrices (runs, n, m) as vectors, (runs,), in float64."""
+    a, b = a.flatten(1).double(), b.flatten(1).double()
+    a, b = a / a.abs().amax(1, keepdim=True), b / b.abs().amax(1, keepdim=True)  # deep gradients would underflow
+    return ((a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))).clamp(-1, 1)

@@ -1,0 +1,129 @@
+"""The page of equations of the baselines: an MLP, its losses, and how each method assigns credit.
+
+    u_k = W_k r_{k-1},  r_k = f(u_k) for hidden k,  r_0 = x,  ŷ = output(u_N); no biases, as in the ghost units
+    e = δ_N = ∂C/∂u_N of one example's loss C:
+        mse                    ŷ = σ(u_N)         C = ½ ‖y - ŷ‖²                           e = (ŷ - y) ŷ (1 - ŷ)
+        cross-entropy          ŷ = softmax(u_N)   C = -Σ y log ŷ                           e = ŷ - y
+        binary-cross-entropy   ŷ = σ(u_N)         C = -Σ (y log ŷ + (1 - y) log(1 - ŷ))    e = ŷ - y
+    credit, hidden k:
+        BP     δ_k = W_{k+1}^T δ_{k+1} ⊙ f'(u_k)
+        FA     δ_k = B_k δ_{k+1} ⊙ f'(u_k)                      Lillicrap et al. 2016, doi:10.1038/ncomms13276
+        SSFA   δ_k = (|B_k| ⊙ sign W_{k+1}^T) δ_{k+1} ⊙ f'(u_k)  Liao et al. 2016, arXiv:1510.05067
+        DFA    δ_k = B_k e ⊙ f'(u_k)                            Nøkland 2016, arXiv:1609.01596
+        IFA    δ_1 = B_1 e ⊙ f'(u_1),  δ_k = W_k δ_{k-1} ⊙ f'(u_k)   (the same)
+        DTP    δ_k = (r_k - t_k) ⊙ f'(u_k), the gradient of ½ ‖t_k - r_k‖² with the target t_k held:
+               t_{N-1} = r_{N-1} - W_N^T e,  t_k = r_k - g_k(r_{k+1}) + g_k(t_{k+1}),  g_k(r) = f(B_k r) a learned
+               inverse                                          Lee et al. 2015, arXiv:1412.7525
+    learning: W_k ← W_k - η G_k,  G_k = mean over the batch of δ_k r_{k-1}^T
+
+Sums over outputs, mean over examples: η means the same for every batch size. All δ are those of the weights before the
+update; then all W_k (and DTP's B_k) change together. Other optimisers than plain SGD get the same G_k.
+
+Tensors have the shapes of `ghostnet.equations`: r, δ (runs, batch, n_k), W[k] (runs, n_k, n_{k-1}), B[k]
+(runs, n_k, n_{k+1}), or (runs, n_k, n_N) for DFA and IFA; slot k of a list is layer k.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+TRANSFER = {  # f(u), and f'(u) from r = f(u)
+    "sigmoid": (torch.sigmoid, lambda r: r * (1 - r)),
+    "tanh": (torch.tanh, lambda r: 1 - r * r),
+    "relu": (torch.relu, lambda r: (r > 0).to(r.dtype)),
+    "hard-sigmoid": (lambda u: (u / 6 + 0.5).clamp(0, 1), lambda r: ((r > 0) & (r < 1)).to(r.dtype) / 6),
+}
+
+
+class Pass(NamedTuple):
+    """A forward pass: r[k] and slope[k] = ∂r_k/∂u_k for hidden k (dropout's mask in both), u the outputs' u_N."""
+
+    r: list
+    slope: list
+    u: torch.Tensor
+
+
+def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None) -> Pass:
+    """x (runs, batch, n_0) through the network; masks[k] multiplies r_k (dropout)."""
+    f, derivative = TRANSFER[transfer]
+    r, slope = [x], [None]
+    for k in range(1, len(W) - 1):
+        r.append(f(r[-1] @ W[k].mT))
+        slope.append(derivative(r[-1]))
+        if masks is not None:
+            r[k], slope[k] = r[k] * masks[k], slope[k] * masks[k]
+    return Pass(r, slope, r[-1] @ W[-1].mT)
+
+
+def output(u: torch.Tensor, loss: str) -> torch.Tensor:
+    """ŷ of the outputs' u_N."""
+    return torch.softmax(u, -1) if loss == "cross-entropy" else torch.sigmoid(u)
+
+
+def output_error(u: torch.Tensor, y: torch.Tensor, loss: str) -> torch.Tensor:
+    """e = ∂C/∂u_N of every example."""
+    guess = output(u, loss)
+    return (guess - y) * guess * (1 - guess) if loss == "mse" else guess - y
+
+
+def credit(method: str, W: list, B: list, p: Pass, e: torch.Tensor, transfer: str) -> list:
+    """δ_k for k = 1 … N by `method`; slot 0 is None. Only DTP's inverses ask for the transfer function."""
+    if method == "DTP":
+        return _target_propagation(W, B, p, e, transfer)
+    delta = [None, *(None for _ in W[2:]), e]
+    if method == "IFA":
+        return _indirect(W, B, p, delta)
+    for k in reversed(range(1, len(W) - 1)):
+        delta[k] = _feedback(method, W, B, k, delta) * p.slope[k]
+    return delta
+
+
+def _feedback(method: str, W: list, B: list, k: int, delta: list) -> torch.Tensor:
+    """What arrives at hidden layer k from above, before f'."""
+    if method == "BP":
+        return delta[k + 1] @ W[k + 1]
+    if method == "FA":
+        return delta[k + 1] @ B[k].mT
+    if method == "DFA":
+        return delta[-1] @ B[k].mT
+    return delta[k + 1] @ sign_symmetric(W, B, k).mT
+
+
+def sign_symmetric(W: list, B: list, k: int) -> torch.Tensor:
+    """The feedback matrix of SSFA: magnitudes of B_k, signs of W_{k+1}^T."""
+    return B[k].abs() * W[k + 1].mT.sign()
+
+
+def _indirect(W: list, B: list, p: Pass, delta: list) -> list:
+    for k in range(1, len(W) - 1):
+        delta[k] = (delta[-1] @ B[1].mT if k == 1 else delta[k - 1] @ W[k].mT) * p.slope[k]
+    return delta
+
+
+def _target_propagation(W: list, B: list, p: Pass, e: torch.Tensor, transfer: str) -> list:
+    f, _ = TRANSFER[transfer]
+    delta, target = [None, *(None for _ in W[2:]), e], None
+    for k in reversed(range(1, len(W) - 1)):
+        r, above = p.r[k], p.r[min(k + 1, len(p.r) - 1)]
+        target = r - e @ W[-1] if target is None else r - f(above @ B[k].mT) + f(target @ B[k].mT)
+        delta[k] = (r - target) * p.slope[k]
+    return delta
+
+
+def gradients(delta: list, r: list) -> list:
+    """G_k = mean over the batch of δ_k r_{k-1}^T; slot 0 is None."""
+    return [None, *((d.mT @ below).div_(below.shape[-2]) for d, below in zip(delta[1:], r, strict=True))]
+
+
+def inverse_gradients(W: list, B: list, r: list, noise: list, transfer: str) -> list:
+    """DTP: the mean gradient by B_k of ½ ‖g_k(f(W_{k+1} h)) - h‖², h = r_k + noise_k, for k = 1 … N-2; else None."""
+    f, derivative = TRANSFER[transfer]
+    found = [None] * len(B)
+    for k in range(1, len(W) - 2):
+        h = r[k] + noise[k]
+        above = f(h @ W[k + 1].mT)
+        back = f(above @ B[k].mT)
+        found[k] = (((back - h) * derivative(back)).mT @ above).div_(h.shape[-2])
+    return found

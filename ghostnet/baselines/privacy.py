@@ -1,0 +1,72 @@
+"""Differentially private learning (Abadi et al. 2016, arXiv:1607.00133): clip every example, add noise, count ε.
+
+An example's gradient of W_k is the outer product δ_k r_{k-1}^T whatever the method, so its norm over all layers is
+√(Σ_k ‖δ_k‖² ‖r_{k-1}‖²): exact, without forming it. The guarantee holds for FA and DFA as for BP: fixed feedback
+weights know nothing of the data, and SSFA's and IFA's only what weights know that are private already.
+
+A step's sum of clipped gradients gets noise of deviation noise · clip and is divided by the expected batch. Batches are
+Poisson samples, every example with probability batch / train_examples, because the accountant's theorem is about these.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from ghostnet.baselines.draws import BaselineStream
+from ghostnet.config import Experiment
+from ghostnet.errors import ConfigError
+from ghostnet.network import generator
+
+
+def norms(delta: list, r: list) -> torch.Tensor:
+    """Norm of every example's gradient over all layers, (runs, batch)."""
+    pairs = zip(delta[1:], r, strict=True)
+    return sum(d.square().sum(-1) * below.square().sum(-1) for d, below in pairs).sqrt()
+
+
+def clipped_sums(delta: list, r: list, clip: float, present: torch.Tensor | None = None) -> list:
+    """Σ over the batch of δ_k r_{k-1}^T, each example's scaled to a norm of at most `clip`; slot 0 is None.
+
+    Args:
+        present: (runs, batch), 0 where an example is padding that must not count.
+    """
+    factor = (clip / norms(delta, r).clamp_min(torch.finfo(delta[-1].dtype).tiny)).clamp_max(1)
+    if present is not None:
+        factor = factor * present
+    return [None, *((factor[..., None] * d).mT @ below for d, below in zip(delta[1:], r, strict=True))]
+
+
+def poisson_batches(e: Experiment, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    """An epoch of Poisson samples: indices (steps, runs, longest) padded with 0, and 1 where they count."""
+    steps, rate = e.train_examples // e.batch, e.batch / e.train_examples
+    streams = [generator(seed, BaselineStream.SAMPLE, epoch) for seed in e.seeds]
+    drawn = [[np.flatnonzero(g.random(e.train_examples) < rate) for g in streams] for _ in range(steps)]
+    longest = max(len(sample) for step in drawn for sample in step)
+    shown = np.zeros((steps, len(e.seeds), longest), int)
+    present = np.zeros(shown.shape, np.float32)
+    for step, samples in enumerate(drawn):
+        for run, sample in enumerate(samples):
+            shown[step, run, : len(sample)], present[step, run, : len(sample)] = sample, 1
+    return shown, present
+
+
+def epsilon(e: Experiment, noise: float, delta: float, epochs: int) -> float:
+    """ε spent after so many epochs, by Opacus's Rényi accountant; infinite without noise.
+
+    Raises:
+        ConfigError: Opacus is not installed.
+    """
+    if epochs == 0:
+        return 0.0
+    if noise == 0:
+        return math.inf
+    try:
+        from opacus.accountants import RDPAccountant
+    except ImportError as error:
+        raise ConfigError("noise: counting ε needs Opacus; install the extra [dp]") from error
+    accountant = RDPAccountant()
+    accountant.history = [(noise, e.batch / e.train_examples, epochs * (e.train_examples // e.batch))]
+    return float(accountant.get_epsilon(delta))

@@ -1,0 +1,152 @@
+"""What a baseline adds to an Experiment: the method, its loss, its optimiser; checked on construction.
+
+Of the Experiment, a baseline reads sizes, transfer, init, batch, epochs, seeds, data and train_examples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ghostnet.config import Experiment, require_known
+from ghostnet.errors import ConfigError
+from ghostnet.presets import preset
+
+METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
+LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
+TRANSFERS = ("sigmoid", "tanh", "relu", "hard-sigmoid")
+OPTIMIZERS = ("sgd", "rmsprop")
+INITS = ("experiment", "fan-in", "zero")
+
+
+def _doc(text: str, **kwargs):
+    return field(metadata={"help": text}, **kwargs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """How an MLP learns. Losses, learning rate and order of updates are defined in `ghostnet.baselines.methods`.
+
+    Raises:
+        ConfigError: on construction, naming the field, what it got and what it takes.
+    """
+
+    method: str = _doc("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
+    loss: str = _doc("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
+    learning_rate: tuple[float, ...] | None = _doc(
+        "η of W_k -= η · mean gradient: one for all, or one per W_k (default: what the ghost units' η_k amount to)",
+        default=None,
+    )
+    optimizer: str = _doc("sgd or rmsprop, torch's", default="sgd")
+    momentum: float = _doc("of the optimizer", default=0.0)
+    transfer: str | None = _doc(
+        "of hidden units: sigmoid, tanh, relu, hard-sigmoid (default: --transfer)", default=None
+    )
+    weights: str = _doc("experiment: W and B uniform in ±init; fan-in: ±1/√columns; zero: W zero, B as fan-in",
+                        default="experiment")  # fmt: skip
+    feedback_init: float | None = _doc("B uniform in ± this instead", default=None)
+    dropout: float = _doc("probability of dropping a hidden unit", default=0.0)
+    adversarial: float = _doc("step of fast-gradient-sign examples trained on beside the clean ones", default=0.0)
+    inverse_rate: float = _doc("DTP: learning rate of the inverses", default=0.01)
+    inverse_noise: float = _doc("DTP: deviation of the noise the inverses learn from", default=0.1)
+    clip: float | None = _doc("privacy: bound on the norm of an example's gradient", default=None)
+    noise: float = _doc("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
+    delta: float = _doc("privacy: δ at which the spent ε is reported", default=1e-5)
+
+    def __post_init__(self):
+        object.__setattr__(self, "method", str(self.method).upper())
+        for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS)):
+            require_known([getattr(self, name)], valid, name)
+        if self.transfer is not None:
+            require_known([self.transfer], TRANSFERS, "transfer")
+        if self.learning_rate is not None:
+            rates = self.learning_rate
+            object.__setattr__(self, "learning_rate", tuple(rates) if isinstance(rates, Iterable) else (rates,))
+        for rate in self.learning_rate or ():
+            _check_number("learning_rate", rate, optional=False)
+        for spec in dataclasses.fields(self):
+            if str(spec.type).startswith("float"):
+                _check_number(spec.name, getattr(self, spec.name), optional="None" in str(spec.type))
+        for name in ("dropout", "momentum", "delta"):
+            _require(getattr(self, name) < 1, f"{name} = {getattr(self, name)}: expected less than 1")
+        _require(self.clip is None or self.clip > 0, f"clip = {self.clip}: expected a positive number")
+        _require(
+            self.noise == 0 or self.clip is not None,
+            f"noise = {self.noise}: noise without clipping protects nobody; give clip too, such as clip = 1",
+        )
+        _require(
+            self.clip is None or (self.method != "DTP" and self.adversarial == 0),
+            "clip: privacy is offered without adversarial examples and for all methods but DTP",
+        )
+
+    def rates(self, e: Experiment) -> tuple[float, ...]:
+        """η of W_1 … W_N: the given ones, or those of backprop in the limit that ghost units approximate.
+
+        At weak nudging (6) and (16) change W_k by -β η_k times the gradient, summed over the batch, and (6) does so for
+        clamped_steps · dt.
+
+        Raises:
+            ConfigError: neither one nor N of them, or none given and none in the experiment.
+        """
+        given = self.learning_rate
+        if given is None:
+            _require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
+            duration = e.clamped_steps * e.dt if e.plasticity.W else 1.0
+            return tuple(e.beta * rate * duration * e.batch for rate in e.eta)
+        text = f"learning_rate has {len(given)} values: expected 1, or {e.depth}, one per W_k"
+        _require(len(given) in (1, e.depth), text)
+        return given * e.depth if len(given) == 1 else given
+
+    def to_toml(self) -> str:
+        """The settings as lines of TOML; fields that are None are left out."""
+        values = ((spec.name, getattr(self, spec.name)) for spec in dataclasses.fields(self))
+        return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None)
+
+
+@dataclass(frozen=True)
+class BaselineRun:
+    """An experiment and what its baseline adds, as a run directory keeps them in config.toml."""
+
+    experiment: Experiment
+    baseline: Baseline
+
+    def to_toml(self) -> str:
+        """The experiment's fields, then a table [baseline]."""
+        return f"{self.experiment.to_toml()}\n[baseline]\n{self.baseline.to_toml()}"
+
+
+def baseline_from_mapping(values: dict) -> Baseline:
+    """A Baseline from field names and values.
+
+    Raises:
+        ConfigError: unknown fields, no method, and whatever Baseline refuses.
+    """
+    require_known(values, (spec.name for spec in dataclasses.fields(Baseline)), "setting")
+    _require("method" in values, f"missing setting method: expected {', '.join(METHODS)}")
+    return Baseline(**values)
+
+
+def mlp(sizes: tuple[int, ...], **changes) -> Experiment:
+    """An Experiment for baselines only, of any sizes: its ghost-unit fields hold inert values.
+
+    Raises:
+        ConfigError: an unknown field or an impossible value.
+    """
+    layers = max(0, len(sizes) - 1)
+    inert = {"ghosts": (1,) * (layers - 1), "eta": (0.0,) * layers, "eta_ghost": (0.0,) * (layers - 1)}
+    return preset("mb-500-fa", **({"sizes": sizes} | inert | changes))
+
+
+def _check_number(name: str, value, optional: bool) -> None:
+    if value is None and optional:
+        return
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    _require(number and 0 <= value < math.inf, f"{name} = {value!r}: expected a number of 0 or more")
+
+
+def _require(condition: bool, text: str) -> None:
+    if not condition:
+        raise ConfigError(text)

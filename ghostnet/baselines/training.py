@@ -1,0 +1,180 @@
+"""Training a baseline as `ghostnet.train` trains ghost units: same data, order, evaluation and run directory."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ghostnet import data
+from ghostnet.baselines import measures, privacy
+from ghostnet.baselines.learner import Learner
+from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
+from ghostnet.config import Experiment
+from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.network import Network, build
+from ghostnet.order import presentation_order
+from ghostnet.progress import Progress
+from ghostnet.store import RunDirectory
+from ghostnet.training import Training, epoch_line, fitting_data
+
+_MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
+
+
+def train(
+    method: str,
+    experiment: Experiment,
+    out: str | os.PathLike | None = None,
+    *,
+    dtype: str = "float32",
+    threads: int = 1,
+    progress: bool = True,
+    **settings,
+) -> Training:
+    """Train an MLP of the experiment's sizes by a method, every seed side by side.
+
+    Args:
+        method: see `ghostnet.baselines.METHODS`; lower case will do.
+        experiment: a preset, or `ghostnet.baselines.mlp(sizes, …)`.
+        out: a new run directory; None keeps everything in memory.
+        dtype: "float32" or "float64". threads: torch's; more than one change roundings.
+        settings: fields of `Baseline`, such as learning_rate and loss.
+
+    Returns:
+        the network (with the trained W, and FA's B where the method has one of that shape) and the rows of metrics.csv:
+        `ghostnet.train`'s columns, then angle_k, alignment_k of hidden layers and, with noise or clip, epsilon.
+
+    Raises:
+        ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.
+        DataError: the data can't be read. FileError: `out` can't be written.
+        DivergenceError: a weight became non-finite; the metrics until then are kept.
+    """
+    baseline = _baseline(method, dtype, threads, settings)
+    dataset = fitting_data(experiment)
+    privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return _train(Learner(experiment, baseline, dtype), Images(dataset), out, threads, progress)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _baseline(method: str, dtype: str, threads: int, settings: dict) -> Baseline:
+    if dtype not in ("float32", "float64"):
+        raise ConfigError(f"dtype = {dtype!r}: expected float32 or float64")
+    if threads < 1:
+        raise ConfigError(f"threads = {threads}: expected at least 1")
+    return baseline_from_mapping({"method": method} | settings)
+
+
+class Images:
+    """A data set as tensors: uint8 images, int64 labels."""
+
+    def __init__(self, dataset: data.Dataset):
+        self.train = torch.tensor(dataset.train_images), torch.tensor(dataset.train_labels, dtype=torch.int64)
+        self.test = torch.tensor(dataset.test_images), torch.tensor(dataset.test_labels, dtype=torch.int64)
+        self.classes = dataset.classes
+
+    def batch(self, shown: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """x (*shown, n_0) in [0, 1] and one-hot y (*shown, n_N) of training examples."""
+        images, labels = self.train
+        return images[shown].to(dtype) / 255, torch.nn.functional.one_hot(labels[shown], self.classes).to(dtype)
+
+
+def _train(learner: Learner, images: Images, out, threads: int, progress: bool) -> Training:
+    e, b = learner.experiment, learner.baseline
+    settings = {
+        "engine": f"baseline {b.method}",
+        "dtype": str(learner.dtype).removeprefix("torch."),
+        "threads": threads,
+    }
+    directory = RunDirectory(out, BaselineRun(e, b), settings) if out is not None else None
+    bar = Progress(e.epochs * (e.train_examples // e.batch), shown=progress)
+    rows: list[dict] = []
+    state, epoch, seconds = "failed", 0, 0.0
+    try:
+        for epoch in range(e.epochs + 1):
+            if epoch:
+                seconds += _epoch(learner, images, epoch, bar)
+            rows += _evaluation(learner, images, epoch, seconds)
+            bar.line(epoch_line(rows[-len(e.seeds) :]))
+            if directory:
+                directory.metrics(rows)
+                directory.status("running", epoch=epoch)
+        state = "complete"
+    except DivergenceError:
+        state = "diverged"
+        raise
+    except KeyboardInterrupt:
+        state = "stopped"
+        raise
+    finally:
+        bar.close()
+        if directory:
+            directory.status(state, epoch=epoch)
+            directory.close()
+    return Training(_network(learner), rows)
+
+
+def _epoch(learner: Learner, images: Images, epoch: int, bar: Progress) -> float:
+    """One pass; returns the seconds it took."""
+    e, start = learner.experiment, time.perf_counter()
+    learner.begin(epoch)
+    bar.describe(f"epoch {epoch}/{e.epochs}")
+    for shown, present in _batches(learner, epoch):
+        learner.step(*images.batch(shown, learner.dtype), present)
+        bar.advance(1)
+    seconds = time.perf_counter() - start
+    for run, seed in enumerate(e.seeds):
+        if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
+            smaller = " ".join(f"{rate / 4:g}" for rate in learner.baseline.rates(e))
+            text = f"epoch {epoch}: seed {seed} diverged: a weight is not finite; try learning_rate = {smaller}"
+            raise DivergenceError(text)
+    return seconds
+
+
+def _batches(learner: Learner, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Indices (runs, batch) of the epoch's batches, and which of them count: None for all of them."""
+    if learner.baseline.clip is None:
+        for shown in torch.from_numpy(presentation_order(learner.experiment, epoch)):
+            yield shown, None
+        return
+    shown, present = privacy.poisson_batches(learner.experiment, epoch)
+    yield from zip(torch.from_numpy(shown), torch.from_numpy(present).to(learner.dtype), strict=True)
+
+
+def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) -> list[dict]:
+    e, b, count = learner.experiment, learner.baseline, learner.experiment.train_examples
+    scores = {
+        name: measures.score(learner, x[:most], labels[:most])
+        for name, (x, labels), most in (("train", images.train, count), ("test", images.test, None))
+    }
+    x, y = images.batch(torch.arange(min(count, _MEASURED)), learner.dtype)
+    extra = measures.angles(learner, x, y) | measures.alignments(learner)
+    spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
+    return [
+        {"run": run, "seed": seed, "epoch": epoch}
+        | {f"{name}_accuracy": round(accuracy[run], 6) for name, (accuracy, _) in scores.items()}
+        | {f"{name}_mse": float(f"{mse[run]:.6g}") for name, (_, mse) in scores.items()}
+        | {"seconds": round(seconds, 3)}
+        | {name: round(values[run], 6) for name, values in extra.items()}
+        | spent
+        for run, seed in enumerate(e.seeds)
+    ]
+
+
+def _network(learner: Learner) -> Network:
+    """The trained network as the ghost units' code knows networks."""
+    network = build(learner.experiment)
+
+    def arrays(tensors: list) -> list:
+        return [None, *(tensor.numpy().astype(np.float64) for tensor in tensors[1:])]
+
+    network.weights = network.weights._replace(W=arrays(learner.W))
+    if learner.baseline.method in ("FA", "SSFA"):
+        network.weights = network.weights._replace(B=arrays(learner.B))
+    return network

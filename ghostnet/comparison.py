@@ -1,0 +1,106 @@
+"""Runs beside each other, whatever trained them: one table and one picture from their metrics.csv."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ghostnet import store
+from ghostnet.errors import FileError
+from ghostnet.report import aligned
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What metrics.csv of one run says.
+
+    epoch (evaluations,). columns: name → (evaluations, runs), nan where a value is missing.
+    """
+
+    name: str
+    epoch: np.ndarray
+    columns: dict[str, np.ndarray]
+
+    def mean(self, column: str) -> np.ndarray:
+        """Over the runs, per evaluation."""
+        return self.columns[column].mean(1)
+
+    @property
+    def angle(self) -> np.ndarray | None:
+        """Mean angle to backprop over hidden layers and runs, in degrees, per evaluation; None where not measured."""
+        angles = [values for name, values in self.columns.items() if name.startswith("angle_")]
+        return np.mean(angles, axis=(0, 2)) if angles else None
+
+
+def read(paths: Iterable[Path]) -> list[Curves]:
+    """The curves of run directories; an evaluation counts once every run of the directory has it.
+
+    Raises:
+        FileError: one that has no readable metrics.csv.
+    """
+    return [_read(Path(path)) for path in paths]
+
+
+def _read(path: Path) -> Curves:
+    try:
+        with (path / store.METRICS).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        runs = sorted({int(row["run"]) for row in rows})
+        by_epoch: dict[int, dict[int, dict]] = {}
+        for row in rows:
+            by_epoch.setdefault(int(row["epoch"]), {})[int(row["run"])] = row
+        whole = {epoch: found for epoch, found in sorted(by_epoch.items()) if len(found) == len(runs)}
+        names = [name for name in rows[0] if name not in ("run", "seed", "epoch")]
+        columns = {
+            name: np.array([[float(found[run][name] or math.nan) for run in runs] for found in whole.values()])
+            for name in names
+        }
+        if not {"train_accuracy", "test_accuracy", "seconds"} <= columns.keys():
+            raise KeyError("train_accuracy, test_accuracy or seconds")
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        text = " ".join(str(error).split())
+        raise FileError(f"{path}: no comparable run ({text}); give a directory with metrics.csv") from error
+    return Curves(path.name, np.array(list(whole)), columns)
+
+
+def table(runs: list[Curves]) -> str:
+    """Accuracies in percent (mean ± standard deviation over seeds), time and angle to backprop of each run."""
+    heading = ["run", "seeds", "epochs", "train", "test", "best test", "s/epoch", "angle to BP"]
+    return aligned([heading, *(_row(run) for run in runs)])
+
+
+def _row(run: Curves) -> list[str]:
+    def percent(values: np.ndarray) -> str:
+        spread = f" ± {100 * values.std(ddof=1):.2f}" if len(values) > 1 else ""
+        return f"{100 * values.mean():.2f}{spread}"
+
+    test, epochs = run.columns["test_accuracy"], int(run.epoch[-1])
+    seconds = run.mean("seconds")
+    speed = f"{(seconds[-1] - seconds[0]) / (epochs - run.epoch[0]):.2f}" if epochs > run.epoch[0] else ""
+    angle = "" if run.angle is None else f"{run.angle[-1]:.1f}°"
+    accuracies = [
+        percent(run.columns["train_accuracy"][-1]),
+        percent(test[-1]),
+        percent(test[run.mean("test_accuracy").argmax()]),
+    ]
+    return [run.name, str(test.shape[1]), str(epochs), *accuracies, speed, angle]
+
+
+def publish_picture(runs: list[Curves], path: Path) -> None:
+    """Test accuracy over epochs and over training time, and the angle to backprop: `path`.png, .pdf and .json."""
+    import matplotlib.pyplot as plt
+
+    from ghostnet import plots
+
+    plt.style.use(plots.STYLE)
+    figure, axes = plt.subplots(1, 3, figsize=(9.0, 2.8))
+    for index, run in enumerate(runs):
+        plots.progress(run.name, run.epoch, run.mean("seconds"), run.mean("test_accuracy"), run.angle, index, axes)
+    axes[0].legend()
+    store.publish_figure(figure, path, runs=[run.name for run in runs], table=table(runs).splitlines())
+    plt.close(figure)

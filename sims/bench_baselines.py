@@ -1,0 +1,70 @@
+"""FA and DFA training against torch's own BP: seconds per epoch of 784-500-10 and 784-500-500-10 on MNIST.
+
+    python sims/bench_baselines.py            batches of 10 and 100, a full epoch each; about 10 minutes
+    python sims/bench_baselines.py --quick    5,000 examples instead of 55,000; a minute
+
+torch's BP is the plain thing: 2-D matrices with requires_grad, loss.backward(), torch.optim.SGD. All get the same
+images in the same order, on one thread, in turns. Prints the median of three and its ratio to torch's; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import torch
+
+import ghostnet as gn
+from ghostnet import data
+from ghostnet.baselines import Baseline
+from ghostnet.baselines.learner import Learner
+from ghostnet.baselines.training import Images
+from ghostnet.training import presentation_order
+
+
+def torch_bp(e: gn.Experiment, images: Images) -> float:
+    """Seconds of an epoch of autograd and SGD on mean ½ ‖y - σ(u_N)‖²."""
+    W = [torch.tensor(w[0], dtype=torch.float32, requires_grad=True) for w in gn.build(e).weights.W[1:]]
+    optimizer, start = torch.optim.SGD(W, 0.1), time.perf_counter()
+    for shown in torch.from_numpy(presentation_order(e, 1)[:, 0]):
+        r, y = images.batch(shown, torch.float32)
+        for w in W:
+            r = torch.sigmoid(r @ w.T)
+        loss = 0.5 * (y - r).square().sum() / e.batch
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - start
+
+
+def ours(method: str, e: gn.Experiment, images: Images) -> float:
+    """Seconds of an epoch of a baseline."""
+    learner, start = Learner(e, Baseline(method=method, learning_rate=0.1)), time.perf_counter()
+    for shown in torch.from_numpy(presentation_order(e, 1)):
+        learner.step(*images.batch(shown, torch.float32))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    examples = 5_000 if parser.parse_args().quick else 55_000
+    torch.set_num_threads(1)
+    images, methods = Images(data.load()), ("BP", "FA", "DFA")
+    print(f"{examples} examples, one thread, torch {torch.__version__}; seconds (ratio to torch's BP)")
+    for sizes in ((784, 500, 10), (784, 500, 500, 10)):
+        for batch in (10, 100):
+            e = gn.baselines.mlp(sizes, batch=batch, train_examples=examples)
+            times: dict[str, list[float]] = {name: [] for name in ("torch", *methods)}
+            for _ in range(3):
+                times["torch"].append(torch_bp(e, images))
+                for method in methods:
+                    times[method].append(ours(method, e, images))
+            median = {name: statistics.median(values) for name, values in times.items()}
+            shown = "   ".join(f"{name} {value:.2f} ({value / median['torch']:.2f})" for name, value in median.items())
+            print(f"{'-'.join(map(str, sizes)):<16} batch {batch:<4} {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""The baselines are what they say: backprop is autograd's, every other method its closed form and no backprop."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from small import distance, experiment, inputs, refusal
+from test_training import tiny
+
+from ghostnet import PRESETS, ConfigError, DivergenceError, Simulator, baselines, build, data
+from ghostnet.baselines import METHODS, Baseline, measures, methods
+from ghostnet.baselines.learner import Learner
+from ghostnet.baselines.settings import LOSSES, TRANSFERS
+from ghostnet.equations import Weights
+from ghostnet.evaluation import evaluate
+
+EXACT = 1e-12
+ONE, TWO, THREE = (16, 12, 4), (16, 12, 9, 4), (16, 12, 9, 7, 4)
+
+
+def learner(method: str, sizes=TWO, seeds=(0, 1), batch=6, init=0.6, **settings) -> Learner:
+    e = baselines.mlp(sizes, batch=batch, seeds=seeds, init=init)
+    return Learner(e, Baseline(method=method, **({"learning_rate": 1.0} | settings)), "float64")
+
+
+def task_batch(net: Learner, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    e, draw = net.experiment, np.random.default_rng(seed)
+    shape = (len(e.seeds), e.batch)
+    x = draw.uniform(size=(*shape, e.sizes[0]))
+    return torch.from_numpy(x), torch.from_numpy(np.eye(e.sizes[-1])[draw.integers(e.sizes[-1], size=shape)])
+
+
+def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, torch.Tensor, list]:
+    """The forward pass, e and δ of a batch."""
+    p = methods.forward(net.W, x, net.transfer)
+    e = methods.output_error(p.u, y, net.baseline.loss)
+    return p, e, net.credit(p, e, method)
+
+
+def by_autograd(net: Learner, x, y) -> list:
+    """The gradient of the mean loss, the loss written with torch's own functions."""
+    W = [None, *(w.clone().requires_grad_() for w in net.W[1:])]
+    r = x
+    for w in W[1:-1]:
+        r = methods.TRANSFER[net.transfer][0](r @ w.mT)
+    u = r @ W[-1].mT
+    loss = {
+        "mse": lambda: 0.5 * (y - u.sigmoid()).square().sum(-1),
+        "cross-entropy": lambda: -(y * u.log_softmax(-1)).sum(-1),
+        "binary-cross-entropy": lambda: torch.nn.functional.binary_cross_entropy_with_logits(
+            u, y, reduction="none"
+        ).sum(-1),
+    }[net.baseline.loss]()
+    return [None, *torch.autograd.grad(loss.mean(1).sum(), W[1:])]
+
+
+def far(a, b) -> float:
+    return max(distance(own.numpy(), other.numpy()) for own, other in zip(a[1:], b[1:], strict=True))
+
+
+@pytest.mark.parametrize(("loss", "transfer"), list(itertools.product(LOSSES, TRANSFERS)))
+def test_backprop_is_autograds(loss, transfer):
+    net = learner("BP", THREE, loss=loss, transfer=transfer)
+    x, y = task_batch(net)
+    p, _, delta = found(net, x, y)
+    assert far(methods.gradients(delta, p.r), by_autograd(net, x, y)) <= EXACT
+
+
+@pytest.mark.parametrize("sizes", [ONE, TWO, THREE])
+def test_feedback_alignment_with_the_transpose_is_backprop(sizes):
+    net = learner("FA", sizes)
+    net.B[1:] = [w.mT.clone() for w in net.W[2:]]
+    x, y = task_batch(net)
+    assert far(found(net, x, y)[2], found(net, x, y, "BP")[2]) <= EXACT
+
+
+def test_direct_feedback_with_the_product_of_transposes_is_backprop_in_a_linear_range():
+    net = learner("DFA", THREE, transfer="relu")
+    net.W[1:] = [w.abs() for w in net.W[1:]]  # every unit is on, so f' = 1
+    net.B[1:] = [(net.W[4] @ net.W[3] @ net.W[2]).mT, (net.W[4] @ net.W[3]).mT, net.W[4].mT]
+    x, y = task_batch(net)
+    assert far(found(net, x, y)[2], found(net, x, y, "BP")[2]) <= EXACT
+    assert all(np.allclose(values, 1) for values in measures.alignments(net).values())
+
+
+def test_one_hidden_layer_makes_feedback_direct():
+    fa, dfa = learner("FA", ONE), learner("DFA", ONE)
+    assert torch.equal(fa.B[1], dfa.B[1])
+    x, y = task_batch(fa)
+    assert far(found(fa, x, y)[2], found(dfa, x, y)[2]) == 0
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(METHODS, 2)))
+def test_no_method_is_another_in_disguise_at_two_hidden_layers(pair):
+    a, b = (learner(method) for method in pair)
+    x, y = task_batch(a)
+    assert far(found(a, x, y)[2], found(b, x, y)[2]) > 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_closed_forms_of_credit(method):
+    """δ of one example, written with vectors and diagonal matrices."""
+    net = learner(method, THREE, seeds=(0,), batch=1)
+    x, y = task_batch(net)
+    p, e, delta = found(net, x, y)
+    W, B = ([None, *(a[0] for a in group[1:])] for group in (net.W, net.B))
+    r, e = [a[0, 0] for a in p.r], e[0, 0]
+    D = [None, *(torch.diag(a * (1 - a)) for a in r[1:])]
+    g1, g2 = (lambda h, k=k: torch.sigmoid(B[k] @ h) for k in (1, 2))
+    t3 = r[3] - W[4].T @ e
+    S = [None, *(B[k].abs() * torch.sign(W[k + 1].T) for k in (1, 2, 3) if B[k].shape == W[k + 1].T.shape)]
+    wanted = {
+        "BP": lambda: (D[1] @ W[2].T @ D[2] @ W[3].T @ D[3] @ W[4].T @ e, D[2] @ W[3].T @ D[3] @ W[4].T @ e),
+        "FA": lambda: (D[1] @ B[1] @ D[2] @ B[2] @ D[3] @ B[3] @ e, D[2] @ B[2] @ D[3] @ B[3] @ e),
+        "SSFA": lambda: (D[1] @ S[1] @ D[2] @ S[2] @ D[3] @ S[3] @ e, D[2] @ S[2] @ D[3] @ S[3] @ e),
+        "DFA": lambda: (D[1] @ B[1] @ e, D[2] @ B[2] @ e),
+        "IFA": lambda: (D[1] @ B[1] @ e, D[2] @ W[2] @ D[1] @ B[1] @ e),
+        "DTP": lambda: (D[1] @ (g1(r[2]) - g1(r[2] + g2(t3) - g2(r[3]))), D[2] @ (g2(r[3]) - g2(t3))),
+    }[method]()
+    for k in (1, 2):
+        assert distance(delta[k][0, 0].numpy(), wanted[k - 1].numpy()) <= EXACT
+
+
+def test_target_propagation_descends_its_local_losses_and_those_of_its_inverses():
+    net = learner("DTP", THREE, transfer="tanh")
+    x, y = task_batch(net)
+    p, _, delta = found(net, x, y)
+    targets = {k: p.r[k] - delta[k] / p.slope[k] for k in (1, 2, 3)}
+    W = [None, *(w.clone().requires_grad_() for w in net.W[1:])]
+    local = sum(0.5 * (t - torch.tanh(p.r[k - 1] @ W[k].mT)).square().sum(-1).mean(1).sum() for k, t in targets.items())
+    own = methods.gradients(delta, p.r)
+    assert far(own[:4], [None, *torch.autograd.grad(local, W[1:4])]) <= EXACT
+
+    noise = [
+        None,
+        *(0.1 * torch.from_numpy(np.random.default_rng(k).normal(size=a.shape)) for k, a in enumerate(p.r[1:])),
+    ]
+    B = [None, *(b.clone().requires_grad_() for b in net.B[1:])]
+    noisy = [None, *(a + n for a, n in zip(p.r[1:], noise[1:], strict=True))]
+    losses = (torch.tanh(torch.tanh(noisy[k] @ net.W[k + 1].mT) @ B[k].mT) - noisy[k] for k in (1, 2))
+    total = sum(0.5 * a.square().sum(-1).mean(1).sum() for a in losses)
+    inverse = methods.inverse_gradients(net.W, net.B, p.r, noise, "tanh")
+    assert far(inverse[:3], [None, *torch.autograd.grad(total, B[1:3])]) <= EXACT
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_step_takes_the_mean_gradient_from_every_matrix_at_once(method):
+    net = learner(method, learning_rate=(0.5, 0.25, 0.125))
+    x, y = task_batch(net)
+    p, _, delta = found(net, x, y)
+    wanted = [None, *(w - rate * d.mT @ below / 6 for w, rate, d, below in
+                      zip(net.W[1:], (0.5, 0.25, 0.125), delta[1:], p.r, strict=True))]  # fmt: skip
+    before = [b.clone() for b in net.B[1:]]
+    net.step(x, y)
+    assert far(net.W, wanted) <= EXACT
+    assert [torch.equal(a, b) for a, b in zip(net.B[1:], before, strict=True)] == [method != "DTP", True]
+
+
+def test_by_default_backprop_steps_as_far_as_the_ghost_units_do():
+    e = experiment(sizes=TWO[:2] + TWO[3:], batch=3, free_steps=400, clamped_steps=400, init=0.05, beta=0.01)
+    x, y = inputs(e)
+    ghosts, net = Simulator(build(e), "reference"), Learner(e, Baseline(method="BP"), "float64")
+    before = [w.clone() for w in net.W[1:]]
+    ghosts.present(x, y)
+    net.step(torch.from_numpy(x)[None], torch.from_numpy(y)[None])
+    for k in (1, 2):
+        change = net.W[k] - before[k - 1]
+        assert distance(ghosts.network.weights.W[k] - before[k - 1].numpy(), change.numpy()) < 0.05
+    assert baselines.Baseline(method="BP").rates(PRESETS["ma-500-tf"]) == pytest.approx((20, 20))
+
+
+def test_initial_weights_are_the_ghost_units():
+    e = tiny("mnist", feedback="FA", sizes=TWO, ghosts=(3, 3), eta=(1, 1, 1), eta_ghost=(1, 1), seeds=(3, 1))
+    weights, net = build(e).weights, Learner(e, Baseline(method="FA"), "float64")
+    for k in (1, 2, 3):
+        assert np.array_equal(net.W[k].numpy(), weights.W[k])
+    for k in (1, 2):
+        assert np.array_equal(net.B[k].numpy(), weights.B[k])
+    wide = Learner(e, Baseline(method="DFA", weights="fan-in"), "float64")
+    assert np.allclose(wide.W[2].numpy(), weights.W[2] / e.init / np.sqrt(12), rtol=1e-12)
+    assert float(wide.B[1].abs().max()) <= 0.5 and wide.B[1].shape == (2, 12, 4)
+
+
+def test_the_score_is_the_ghost_units_score(task):
+    e, images = tiny(task, seeds=(0, 1)), data.load(task)
+    net = Learner(e, Baseline(method="BP"), "float64")
+    W = [None, *(w.numpy() for w in net.W[1:])]
+    theirs = evaluate(Weights(W, [], [], []), images.test_images, images.test_labels, "sigmoid", "float64", 1)
+    accuracy, mse = measures.score(net, torch.tensor(images.test_images), torch.tensor(images.test_labels).long())
+    assert accuracy == theirs.accuracy.tolist()
+    assert np.allclose(mse, theirs.mse, rtol=1e-12)
+
+
+def test_angles_are_those_between_gradients():
+    net = learner("DFA", seeds=(2,))
+    x, y = task_batch(net)
+    p, _, own = found(net, x, y)
+    true = by_autograd(net, x, y)
+    angle = measures.angles(net, x[0], y[0])
+    for k in (1, 2):
+        a, b = methods.gradients(own, p.r)[k].flatten(), true[k].flatten()
+        assert np.isclose(angle[f"angle_{k}"][0], np.degrees(np.arccos(float(a @ b / a.norm() / b.norm()))), rtol=1e-9)
+    assert measures.angles(learner("BP"), x[0], y[0])["angle_1"] == pytest.approx([0, 0], abs=1e-5)
+
+
+def test_dropout_drops_and_keeps_the_mean_and_its_units_learn_nothing():
+    net = learner("FA", (16, 400, 4), dropout=0.25)
+    x, y = task_batch(net)
+    mask = net._masks(x)[1]
+    assert set(mask.unique().tolist()) == {0.0, 1 / 0.75}
+    assert float(mask.mean()) == pytest.approx(1, abs=0.03)
+    p = methods.forward(net.W, x, net.transfer, [None, mask])
+    delta = net.credit(p, methods.output_error(p.u, y, "mse"))
+    assert bool((delta[1][mask == 0] == 0).all()) and bool((p.r[1][mask == 0] == 0).all())
+
+
+def test_adversarial_examples_raise_the_loss_within_their_bound():
+    for method in ("BP", "DFA"):
+        net = learner(method, loss="cross-entropy", adversarial=0.1)
+        x, y = task_batch(net)
+        attack = net._adversarial(x, y)
+        assert float((attack - x).abs().max()) <= 0.1 + EXACT and 0 <= float(attack.min()) <= float(attack.max()) <= 1
+        clean, hit = (-(y * methods.forward(net.W, a, net.transfer).u.log_softmax(-1)).sum(-1) for a in (x, attack))
+        assert bool((hit > clean).all())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_learns_the_task(task, method, tmp_path):
+    e = tiny(task, sizes=TWO, ghosts=(3, 3), eta=(1, 1, 1), eta_ghost=(1, 1), epochs=15, batch=4, seeds=(0, 1))
+    trained = baselines.train(method, e, loss="cross-entropy", learning_rate=0.5, weights="fan-in", transfer="tanh")
+    assert all(row["test_accuracy"] > 0.9 for row in trained.metrics[-2:])  # chance: 0.25
+
+
+def test_seeds_do_not_depend_on_their_neighbours(task):
+    settings = dict(dropout=0.2, learning_rate=0.5, dtype="float64")
+    both = baselines.train("FA", tiny(task, seeds=(0, 1), batch=4), **settings).metrics
+    alone = baselines.train("FA", tiny(task, seeds=(1,), batch=4), **settings).metrics
+    for a, b in zip((row for row in both if row["seed"] == 1), alone, strict=True):
+        a, b = ({key: v for key, v in row.items() if key not in ("run", "seconds")} for row in (a, b))
+        assert a == pytest.approx(b, rel=1e-5, abs=1e-9)
+
+
+def test_training_leaves_torchs_own_random_numbers_and_threads_alone(task):
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    baselines.train("DTP", tiny(task), dropout=0.2, learning_rate=0.1)
+    assert torch.equal(before, torch.random.get_rng_state()) and torch.get_num_threads() == threads
+
+
+def test_a_diverging_baseline_says_so_and_keeps_its_metrics(task, tmp_path):
+    with pytest.raises(DivergenceError, match=r"epoch \d: seed 0 diverged: .* try learning_rate = "):
+        baselines.train("FA", tiny(task), tmp_path / "run", learning_rate=1e30, transfer="relu", loss="cross-entropy")
+    assert '"diverged"' in (tmp_path / "run" / "status.json").read_text()
+    assert (tmp_path / "run" / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"method": "backprop"}, "unknown method 'BACKPROP'"),
+        ({"loss": "msee"}, "did you mean 'mse'"),
+        ({"noise": 1.0}, "noise without clipping"),
+        ({"learning_rate": (1.0, 2.0)}, "learning_rate has 2 values: expected 1, or 3"),
+        ({"learning_rate": 1.0, "clip": 0.0}, "clip = 0.0: expected a positive number"),
+        ({"learning_rate": -1.0}, "expected a number of 0 or more"),
+        ({"dropout": 1.0}, "expected less than 1"),
+        ({"transfer": "softplus"}, "unknown transfer"),
+        ({"learning_rates": 1.0}, "did you mean 'learning_rate'"),
+        ({"dtype": "float16"}, "expected float32 or float64"),
+    ],
+)
+def test_impossible_settings_are_refused_in_one_line(task, settings, text):
+    e = tiny(task, sizes=TWO, ghosts=(3, 3), eta=(1, 1, 1), eta_ghost=(1, 1))
+    settings = {"method": "FA"} | settings
+    assert text in refusal(ConfigError, baselines.train, settings.pop("method"), e, **settings)
+
+
+def test_the_package_does_not_import_torch():
+    code = "import sys, ghostnet; ghostnet.baselines.Baseline; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

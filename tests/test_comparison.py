@@ -1,0 +1,90 @@
+"""`ghostnet baseline`, `ghostnet compare`, and `ghostnet info` of what a baseline left."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from small import refusal
+from test_cli import run
+from test_training import COLUMNS, tiny
+
+from ghostnet import ConfigError, FileError, baselines, comparison, train
+from ghostnet.baselines.settings import baseline_from_mapping
+from ghostnet.config import read_toml
+
+
+@pytest.fixture(scope="module")
+def runs(task, tmp_path_factory):
+    """A ghost-unit run and a DFA run, two seeds each."""
+    folder, e = tmp_path_factory.mktemp("runs"), tiny(task, seeds=(0, 1))
+    train(e, folder / "ghosts", engine="reference")
+    baselines.train("DFA", e.replace(batch=4), folder / "dfa", learning_rate=0.5)
+    return folder
+
+
+def test_metrics_of_a_baseline_begin_with_the_ghost_units_columns(runs):
+    header, *rows = (runs / "dfa" / "metrics.csv").read_text().splitlines()
+    assert header == f"{COLUMNS},angle_1,alignment_1"
+    assert header.startswith((runs / "ghosts" / "metrics.csv").read_text().splitlines()[0])
+    assert len(rows) == 6
+
+
+def test_the_configuration_of_a_baseline_can_be_read_again_and_shown(runs, capsys):
+    fields = read_toml(runs / "dfa" / "config.toml")
+    assert baseline_from_mapping(fields["baseline"]) == baselines.Baseline(method="DFA", learning_rate=0.5)
+    code, out, _ = run(capsys, "info", runs / "dfa")
+    assert code == 0 and "baseline DFA" in out and '[baseline]\nmethod = "DFA"' in out
+
+
+def test_a_baseline_is_trained_from_the_command_line(task, tmp_path, capsys):
+    code, out, err = run(
+        capsys, "baseline", "fa", "mb-100-tf", "--epochs", 1, "--train-examples", 200, "--batch", 20, "--out",
+        tmp_path / "run", "--learning-rate", 1, 0.1, "--loss", "cross-entropy", "--quiet",
+    )  # fmt: skip
+    assert (code, err) == (0, "") and out.startswith("after epoch 1:   train accuracy")
+    kept = read_toml(tmp_path / "run" / "config.toml")["baseline"]
+    assert (kept["method"], kept["learning_rate"], kept["loss"]) == ("FA", [1, 0.1], "cross-entropy")
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"
+
+
+def test_an_unknown_method_is_one_line_and_exit_code_2(capsys):
+    code, out, err = run(capsys, "baseline", "dfaa", "mb-100-tf")
+    assert (code, out) == (2, "") and "did you mean 'DFA'" in err and err.count("\n") == 1
+
+
+def test_the_table_says_what_metrics_csv_says(runs, tmp_path, capsys):
+    code, out, err = run(capsys, "compare", runs / "ghosts", runs / "dfa", "--out", tmp_path / "picture")
+    assert (code, err) == (0, "")
+    heading, ghosts, dfa = out.splitlines()
+    assert heading.split()[:3] == ["run", "seeds", "epochs"]
+    with (runs / "dfa" / "metrics.csv").open(newline="") as file:
+        last = [row for row in csv.DictReader(file) if row["epoch"] == "2"]
+    test = [100 * float(row["test_accuracy"]) for row in last]
+    assert f"{np.mean(test):.2f} ± {np.std(test, ddof=1):.2f}" in dfa
+    assert f"{np.mean([float(row['angle_1']) for row in last]):.1f}°" in dfa and "°" not in ghosts
+    assert {path.name for path in tmp_path.iterdir()} == {"picture.png", "picture.pdf", "picture.json"}
+
+
+def test_a_run_that_is_still_writing_is_compared_up_to_its_last_whole_evaluation(tmp_path):
+    (tmp_path / "metrics.csv").write_text(f"{COLUMNS}\n0,0,0,0.1,0.1,1,1,0\n1,1,0,0.3,0.1,1,1,0\n0,0,1,0.5,0.5,1,1,2\n")
+    (curves,) = comparison.read([tmp_path])
+    assert curves.epoch.tolist() == [0] and curves.mean("train_accuracy") == pytest.approx([0.2])
+
+
+def test_what_cannot_be_compared_is_refused_in_one_line(tmp_path, runs):
+    (tmp_path / "metrics.csv").write_text("a,b\n1,2\n")
+    assert "no comparable run" in refusal(FileError, comparison.read, [tmp_path])
+    assert "no comparable run" in refusal(FileError, comparison.read, [tmp_path / "nowhere"])
+    assert "method" in refusal(ConfigError, baseline_from_mapping, {})
+
+
+def test_help_imports_no_torch():
+    code = (
+        "import sys, ghostnet.cli as c\ntry: c.main(['--help'])\nexcept SystemExit: assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

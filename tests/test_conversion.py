@@ -1,0 +1,133 @@
+"""Converted modules: FA with B = W is autograd, DFA is its closed form, and neither is backprop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small import distance, refusal
+from torch import nn
+from torch.nn import functional
+
+from ghostnet import ConfigError
+from ghostnet.baselines import convert
+
+EXACT = 1e-12
+
+
+def module(kind: str) -> nn.Module:
+    """A float64 module with weights of its own, none from torch's global generator."""
+    layers = {
+        "mlp": lambda: [nn.Flatten(), nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 9), nn.Tanh(), nn.Linear(9, 4)],
+        "cnn": lambda: [
+            nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.MaxPool2d(2),
+            nn.Conv2d(4, 6, 3, stride=2, padding=(1, 2), dilation=1, groups=2), nn.Tanh(),
+            nn.Sequential(nn.Flatten(), nn.Linear(36, 9), nn.Tanh()), nn.Linear(9, 4),
+        ],
+    }[kind]()  # fmt: skip
+    with torch.random.fork_rng():
+        net, draw = nn.Sequential(*layers).double(), torch.Generator().manual_seed(1)
+    for parameter in net.parameters():
+        parameter.data.uniform_(-0.5, 0.5, generator=draw)
+    return net
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(2)
+    return torch.rand(5, 1, 8, 8, generator=draw).double(), torch.randint(4, (5,), generator=draw)
+
+
+def gradients(net: nn.Module, x, labels) -> list:
+    return list(torch.autograd.grad(functional.cross_entropy(net(x), labels), list(net.parameters())))
+
+
+def far(a: list, b: list) -> list[float]:
+    return [distance(p.numpy(), q.numpy()) for p, q in zip(a, b, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_the_forward_pass_and_the_original_are_left_alone(kind):
+    original, (x, _) = module(kind), batch()
+    before = [p.clone() for p in original.parameters()]
+    for method in ("fa", "dfa"):
+        assert torch.equal(convert(original, method, 4)(x), original(x))
+    assert all(torch.equal(a, b) for a, b in zip(before, original.parameters(), strict=True))
+    assert not any("feedback" in name for name in convert(original, "fa", 4).state_dict())
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_feedback_alignment_with_the_weights_themselves_is_autograd(kind):
+    original, (x, labels) = module(kind), batch()
+    net = convert(original, "fa", 4)
+    for layer in net.layers:
+        layer.feedback = layer.layer.weight.detach().clone()
+    assert max(far(gradients(net, x, labels), gradients(original, x, labels))) <= EXACT
+
+
+@pytest.mark.parametrize("method", ["fa", "dfa"])
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_only_the_last_layer_learns_as_by_backprop(kind, method):
+    original, (x, labels) = module(kind), batch()
+    errors = far(gradients(convert(original, method, 4), x, labels), gradients(original, x, labels))
+    assert max(errors[-2:]) <= EXACT and min(errors[:-2]) > 0.1
+
+
+def test_closed_forms_of_an_mlp():
+    original, (x, labels) = module("mlp"), batch()
+    W = [None, *(layer.weight.detach() for layer in original if isinstance(layer, nn.Linear))]
+    b = [None, *(layer.bias.detach() for layer in original if isinstance(layer, nn.Linear))]
+    r0 = x.flatten(1)
+    r1 = torch.tanh(r0 @ W[1].T + b[1])
+    r2 = torch.tanh(r1 @ W[2].T + b[2])
+    e = ((r2 @ W[3].T + b[3]).softmax(1) - functional.one_hot(labels, 4)) / 5
+    for method in ("fa", "dfa"):
+        net = convert(original, method, 4)
+        own = gradients(net, x, labels)
+        B1, B2 = (layer.feedback for layer in net.layers[1:])
+        d2 = (e @ B2) * (1 - r2**2)
+        d1 = ((d2 if method == "fa" else e) @ B1) * (1 - r1**2)
+        assert max(far(own, [d1.T @ r0, d1.sum(0), d2.T @ r1, d2.sum(0), e.T @ r2, e.sum(0)])) <= EXACT
+
+
+def test_direct_feedback_reaches_a_convolution_in_the_shape_of_what_it_gave():
+    original, (x, labels) = module("cnn"), batch()
+    net = convert(original, "dfa", 4)
+    own = gradients(net, x, labels)
+    first, pooled = original[0], original[:3](x)
+    e = (original(x).softmax(1) - functional.one_hot(labels, 4)) / 5
+    arrives = (e @ net.layers[1].feedback).reshape(pooled.shape).detach()
+    surrogate = (original[2](original[1](first(x))) * arrives).sum()  # its gradient is B^T e through pooling and f'
+    assert max(far(own[:2], torch.autograd.grad(surrogate, [first.weight, first.bias]))) <= EXACT
+
+
+def test_two_passes_learned_from_together_keep_their_errors_apart():
+    net, (x, labels) = convert(module("mlp"), "dfa", 4), batch()
+    apart = [gradients(net, x[i : i + 1], labels[i : i + 1]) for i in (0, 1)]
+    losses = [functional.cross_entropy(net(x[i : i + 1]), labels[i : i + 1]) for i in (0, 1)]
+    together = torch.autograd.grad(sum(losses), list(net.parameters()))
+    assert max(far(list(together), [a + b for a, b in zip(*apart, strict=True)])) <= EXACT
+
+
+def test_one_hidden_layer_makes_feedback_direct():
+    original, (x, labels) = nn.Sequential(*module("mlp")[:3], nn.Linear(12, 4).double()), batch()
+    fa, dfa = (convert(original, method, 4) for method in ("fa", "dfa"))
+    assert max(far(gradients(fa, x, labels), gradients(dfa, x, labels))) <= EXACT
+
+
+def test_feedback_is_the_seeds():
+    first, again, other = (convert(module("cnn"), "fa", 4, seed).layers[1].feedback for seed in (0, 0, 1))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("layers", "method", "output_dim", "text"),
+    [
+        ([nn.Linear(4, 4), nn.LSTM(4, 4), nn.Linear(4, 4)], "fa", 4, "unsupported layer 1: LSTM"),
+        ([nn.Conv2d(1, 2, 3, padding="same"), nn.Linear(4, 4)], "dfa", 4, "Conv2d with padding 'same'"),
+        ([nn.Linear(4, 4)], "dfa", 10, "output_dim = 10: the last layer, 0, has 4 outputs"),
+        ([nn.Linear(4, 4), nn.Conv2d(1, 2, 3)], "dfa", 4, "has to be Linear"),
+        ([nn.ReLU()], "fa", 4, "has to be Linear"),
+        ([nn.Linear(4, 4)], "dafa", 4, "did you mean 'dfa'"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused_in_one_line(layers, method, output_dim, text):
+    assert text in refusal(ConfigError, convert, nn.Sequential(*layers), method, output_dim)
