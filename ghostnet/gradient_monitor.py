@@ -87,9 +87,10 @@ def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
 
 
 def _warn(phase: str, far: float, at: Network) -> None:
-    steps, name = settling(at, phase).steps, f"{phase}_steps"
+    name, steps = f"{phase}_steps", settling(at, phase).steps
+    given = getattr(at.experiment, name)
+    advice = f"about {steps:g} would settle it" if steps > given else "take more"  # near rest, fewer would do
     log.warning(
-        "the %s phase ends far from equilibrium (τ ds/dt is %.0f %% of what the nudge does): "
-        "%s = %d; about %g would settle it",
-        phase, 100 * far, name, getattr(at.experiment, name), steps,
+        "the %s phase ends far from equilibrium (τ ds/dt is %.0f %% of what the nudge does): %s = %d; %s",
+        phase, 100 * far, name, given, advice,
     )  # fmt: skip

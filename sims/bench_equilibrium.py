@@ -80,7 +80,7 @@ def picture(results: dict) -> plt.Figure:
         right.bar_label(bars, fmt="%.1f", fontsize=7)
     right.set(yscale="log", ylabel="seconds per epoch, one thread", xticks=place + 0.2)
     right.set_xticklabels(results, fontsize=7)
-    right.legend()
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure
 
 

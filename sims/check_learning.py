@@ -1,6 +1,6 @@
 """Do the networks learn as they should? Test accuracies that the model's calibration promises, on the bundled MNIST.
 
-    python sims/check_learning.py                 every row (hours for ma-500-500; the others half an hour on 2 CPUs)
+    python sims/check_learning.py                 every row (half an hour on 2 CPUs, most of it for ma-500-500)
     python sims/check_learning.py mb-500-tf       one row
     python sims/check_learning.py --quick         an epoch of the fast ones, a minute
 
