@@ -107,9 +107,8 @@ class Engine:
         return layout.get(self.layout.views(memory))
 
     def _inputs(self, values: np.ndarray):
-        """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type."""
-        by_run = np.ascontiguousarray(np.moveaxis(values, -3, 0), self.memory.dtype)
-        return by_run.__getitem__
+        """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type: made in its thread."""
+        return lambda run: np.ascontiguousarray(values[..., run, :, :], self.memory.dtype)
 
 
 def _first(ends: list[tuple[int, int]]) -> Divergence | None:
