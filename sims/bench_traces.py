@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import ghostnet as gn
-from ghostnet import data
+from ghostnet import checkpoint, data
 from ghostnet.recording import Recording
 from ghostnet.traces import TraceFiles
 
@@ -37,9 +37,15 @@ KINDS = {
 MUTATE = """
 import sys, numpy as np
 from pathlib import Path
-from ghostnet import FileError, open_trace
+from ghostnet import FileError, checkpoint, open_trace
+def arrays(path):
+    found = checkpoint.load(path).network
+    return [a.tobytes() for group in (*found.weights, *found.state) for a in group if a is not None]
+def same(a, b):
+    return a == b if isinstance(a, list) else a.identical(b)
+read = {"trace": open_trace, "checkpoint": arrays}[sys.argv[5]]
 whole, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
-expected, draw, refused, wrong = open_trace(sys.argv[1]), np.random.default_rng(int(sys.argv[4])), 0, 0
+expected, draw, refused, wrong = read(sys.argv[1]), np.random.default_rng(int(sys.argv[4])), 0, 0
 for i in range(int(sys.argv[3])):
     content = bytearray(whole)
     if i % 3 == 0:
@@ -50,7 +56,7 @@ for i in range(int(sys.argv[3])):
             content[at] ^= int(draw.integers(1, 256))
     path.write_bytes(content)
     try:
-        wrong += not open_trace(path).identical(expected)
+        wrong += not same(read(path), expected)
     except FileError:
         refused += 1
 print(refused, wrong)
@@ -105,19 +111,21 @@ def sizes(quick: bool) -> None:
 
 
 def mutations(quick: bool) -> None:
-    """Damaged trace files, opened in another process."""
+    """Damaged trace and checkpoint files, opened in another process."""
     count = 200 if quick else 1000
     simulator = gn.Simulator(gn.build(gn.preset("mb-100-tf")), threads=1)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "t.h5"
-        with simulator.recording(gn.Recorder(every=10, weights=("W_2",)), path):
+        trace = Path(folder) / "t.h5"
+        with simulator.recording(gn.Recorder(every=10, weights=("W_2",)), trace):
             simulator.run(*inputs(simulator.experiment, 5))
-        command = [sys.executable, "-c", MUTATE, path, Path(folder) / "m.h5", str(count), "1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    refused, wrong = map(int, done.stdout.split()) if done.returncode == 0 else (0, 0)
-    right = count - refused - wrong
-    print(f"  {count} mutated files: {refused} refused, {right} read correctly, {wrong} wrongly; ", end="")
-    print(f"the process ended with {done.returncode} {done.stderr.strip()[-200:]}")
+        saved = checkpoint.save(Path(folder), checkpoint.Checkpoint(simulator.network, 0), simulator.dtype)
+        for kind, path in (("trace", trace), ("checkpoint", saved)):
+            command = [sys.executable, "-c", MUTATE, path, Path(folder) / "m.h5", str(count), "1", kind]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            refused, wrong = map(int, done.stdout.split()) if done.returncode == 0 else (0, 0)
+            right = count - refused - wrong
+            print(f"  {count} mutated {kind}s: {refused} refused, {right} read correctly, {wrong} wrongly; ", end="")
+            print(f"the process ended with {done.returncode} {done.stderr.strip()[-200:]}")
 
 
 def memory(quick: bool) -> None:
