@@ -13,7 +13,7 @@ from ghostnet.models import MODELS
 
 SIZES = (20, 30, 25, 6)
 ALL = dict(variables=("s", "r", "g", "e", "drive"), weights=("W", "B", "W_pg", "W_gp"))
-KINDS = [("cpu", "float32"), ("cpu", "float64"), ("reference", "float64")]
+KINDS = [("cpu", "float32"), ("cpu", "float64"), ("reference", "float64"), ("torch", "float64")]
 
 each_model = pytest.mark.parametrize("model", MODELS)
 each_engine = pytest.mark.parametrize(("engine", "dtype"), KINDS)
@@ -37,12 +37,13 @@ def test_a_recorded_presentation_leaves_the_network_as_an_unrecorded_one(engine,
 @each_model
 @pytest.mark.parametrize("feedback", ["TF", "FA"])
 @pytest.mark.parametrize("every", [1, 5])
-def test_every_row_of_the_compiled_engine_is_that_of_the_reference(model, feedback, every):
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+def test_every_row_of_an_engine_is_that_of_the_reference(engine, model, feedback, every):
     e = experiment(model, SIZES, seeds=(0, 4), feedback=feedback)
     x, y = inputs(e)
     ours, page = (
-        Simulator(running(e), engine, "float64").record(x, y, every=every, weights_at=(3, 12, 20), **ALL)
-        for engine in ("cpu", "reference")
+        Simulator(running(e), kind, "float64").record(x, y, every=every, weights_at=(3, 12, 20), **ALL)
+        for kind in (engine, "reference")
     )
     assert ours.sizes == page.sizes and len(ours.data_vars) == 25 - 2 * 1
     for name in page.data_vars:
