@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from ghostnet import cli_baselines, cli_gradcheck, cli_traces, config, doctor, presets, report
+from ghostnet.cli_arguments import add_setting, given
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import resume, train
@@ -90,13 +91,7 @@ def _train_parser(commands) -> None:
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
     for spec in dataclasses.fields(config.Experiment):
-        kind = str(spec.type)
-        number = int if "int" in kind else float if "float" in kind else str
-        many = {"nargs": "+"} if kind.startswith("tuple") else {}
-        option = f"--{spec.name.replace('_', '-')}"
-        name = number.__name__.upper() if number is not str else "NAME"
-        text = spec.metadata["help"]
-        settings.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, **many)
+        add_setting(settings, spec)
     parser.set_defaults(command=_train)
 
 
@@ -111,7 +106,7 @@ def _train(arguments: argparse.Namespace) -> None:
     experiment = _experiment(arguments)
     name = arguments.preset or experiment.model.lower()
     out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    options = {name: value for name in _ENGINE_OPTIONS if (value := getattr(arguments, name)) is not None}
+    options = given(arguments, _ENGINE_OPTIONS)
     result = train(
         experiment,
         out,
@@ -136,7 +131,7 @@ def _experiment(arguments: argparse.Namespace) -> config.Experiment:
         raise ConfigError("preset: expected a name such as mb-500-tf (see `ghostnet presets`), or --config FILE")
     names = [spec.name for spec in dataclasses.fields(config.Experiment)]
     changes = config.read_toml(arguments.config) if arguments.config else {}
-    changes |= {name: value for name in names if (value := getattr(arguments, name)) is not None}
+    changes |= given(arguments, names)
     return presets.preset(arguments.preset, **changes) if arguments.preset else config.from_mapping(changes)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ghostnet import report
 from ghostnet.baselines.settings import METHODS, Baseline
+from ghostnet.cli_arguments import add_setting, given
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
 from ghostnet.presets import preset
@@ -40,32 +41,19 @@ def _baseline_parser(commands) -> None:
     settings = parser.add_argument_group("settings (default: the preset's)")
     for spec in dataclasses.fields(Experiment):
         if spec.name in _OWN:
-            _add_option(settings, spec)
+            add_setting(settings, spec)
     method = parser.add_argument_group("method")
     for spec in dataclasses.fields(Baseline):
         if spec.name != "method":
-            _add_option(method, spec)
+            add_setting(method, spec)
     parser.set_defaults(command=_baseline)
-
-
-def _add_option(group, spec: dataclasses.Field) -> None:
-    kind = str(spec.type)
-    number = int if "int" in kind else float if "float" in kind else str
-    many = {"nargs": "+"} if kind.startswith("tuple") else {}
-    name = "NAME" if number is str else number.__name__.upper()
-    option, text = f"--{spec.name.replace('_', '-')}", spec.metadata["help"]
-    group.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, **many)
-
-
-def _given(arguments: argparse.Namespace, names) -> dict:
-    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _baseline(arguments: argparse.Namespace) -> None:
     from ghostnet.baselines.training import train  # torch takes seconds to import
 
-    experiment = preset(arguments.preset, **_given(arguments, _OWN))
-    settings = _given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
+    experiment = preset(arguments.preset, **given(arguments, _OWN))
+    settings = given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
     name = f"{arguments.method.lower()}-{arguments.preset}"
     out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     options = {"dtype": arguments.dtype, "threads": arguments.threads, "progress": not arguments.quiet}

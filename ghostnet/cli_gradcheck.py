@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ghostnet import presets
+from ghostnet import cli_arguments
 from ghostnet.errors import ConfigError
 
 _CHANGES = (("beta", float), ("dt", float), ("free-steps", int), ("clamped-steps", int))
@@ -42,7 +42,7 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
         raise ConfigError("--picture shows the causes: leave out --no-causes")
     if arguments.picture and arguments.picture.suffix not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
-    network = _network(arguments.network)
+    network = cli_arguments.network(arguments.network)
     changes = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _ in _CHANGES}
     network.experiment = network.experiment.replace(**{k: v for k, v in changes.items() if v is not None})
     dataset = data.load(network.experiment.data)
@@ -52,19 +52,6 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
     report = gradcheck(network, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
     print("\n\n".join(report.text(run) for run in range(network.runs)))
     _write(report, arguments)
-
-
-def _network(name: str):
-    """The newest checkpoint of a run directory, or the initial network of a preset."""
-    from ghostnet.network import build
-
-    if Path(name).is_dir():
-        from ghostnet import checkpoint
-
-        return checkpoint.newest(Path(name))
-    if name not in presets.PRESETS and ("/" in name or Path(name).exists()):
-        raise ConfigError(f"{name}: expected a run directory or a preset (see `ghostnet presets`)")
-    return build(presets.preset(name))
 
 
 def _range(text: str, count: int) -> slice:

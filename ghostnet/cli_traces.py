@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ghostnet import cli_arguments
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
-from ghostnet.presets import preset
 from ghostnet.recorder import ACTIVITIES, MATRICES, Recorder
 
 _CHUNK = 256  # presentations run at once
@@ -74,22 +74,11 @@ def _slice(text: str) -> slice:
     return slice(first, last)
 
 
-def _network(name: str):
-    """The newest checkpoint of a run directory, or a preset's fresh network."""
-    from ghostnet.network import build
-
-    if not Path(name).is_dir():
-        return build(preset(name))
-    from ghostnet import checkpoint
-
-    return checkpoint.newest(Path(name))
-
-
 def _record(arguments: argparse.Namespace) -> None:
     from ghostnet import data
     from ghostnet.simulator import Simulator
 
-    simulator = Simulator(_network(arguments.network), arguments.engine, arguments.dtype)
+    simulator = Simulator(cli_arguments.network(arguments.network), arguments.engine, arguments.dtype)
     e, digits = simulator.experiment, data.load(simulator.experiment.data)
     images, labels = (getattr(digits, f"{arguments.part}_{kind}") for kind in ("images", "labels"))
     chosen = np.arange(len(images))[arguments.examples]

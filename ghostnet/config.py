@@ -19,7 +19,7 @@ RULES = ("difference", "derivative")
 TRANSFERS = ("sigmoid", "tanh", "hard-sigmoid")
 
 
-def _doc(text: str, **kwargs):
+def documented(text: str, **kwargs):
     """A field with the one-line help that the command line shows."""
     return field(metadata={"help": text}, **kwargs)
 
@@ -32,26 +32,26 @@ class Experiment:
         ConfigError: on construction, naming the field, what it got and what it takes.
     """
 
-    model: str = _doc("MA, MA-prime or MB: which weights are plastic, and when")
-    feedback: str = _doc("TF: B_k = W_{k+1}^T; FA: B_k random and fixed")
-    sizes: tuple[int, ...] = _doc("units per layer n_0 … n_N, input first")
-    ghosts: tuple[int, ...] = _doc("ghost units m_k of each hidden layer; MA: m_k = n_{k+1}")
-    tau: float = _doc("time constant τ in seconds")
-    dt: float = _doc("Euler step in seconds")
-    beta: float = _doc("nudging strength β of the clamped phase")
-    free_steps: int = _doc("Euler steps of the free phase")
-    clamped_steps: int = _doc("Euler steps of the weakly clamped phase")
-    eta: tuple[float, ...] = _doc("learning rates η_k of W_1 … W_N (1/s; MB: applied once, no unit)")
-    eta_ghost: tuple[float, ...] = _doc("learning rates η^g_k of the lateral weights of each hidden layer (1/s)")
-    init: float = _doc("initial weights are uniform in [-init, init]")
-    batch: int = _doc("examples presented together")
-    rule: str = _doc("form of rule (6): difference of rates, or derivative", default="difference")
-    clip: float | None = _doc("MA-prime: bound on every |dW_ij/dt|", default=None)
-    transfer: str = _doc("transfer function ρ: sigmoid, tanh or hard-sigmoid", default="sigmoid")
-    epochs: int = _doc("passes through the training set", default=1)
-    seeds: tuple[int, ...] = _doc("one independent network per seed, run side by side", default=(0,))
-    data: str = _doc("mnist, fashion-mnist, or a directory of IDX files", default="mnist")
-    train_examples: int = _doc("how many training images to use, from the first", default=55_000)
+    model: str = documented("MA, MA-prime or MB: which weights are plastic, and when")
+    feedback: str = documented("TF: B_k = W_{k+1}^T; FA: B_k random and fixed")
+    sizes: tuple[int, ...] = documented("units per layer n_0 … n_N, input first")
+    ghosts: tuple[int, ...] = documented("ghost units m_k of each hidden layer; MA: m_k = n_{k+1}")
+    tau: float = documented("time constant τ in seconds")
+    dt: float = documented("Euler step in seconds")
+    beta: float = documented("nudging strength β of the clamped phase")
+    free_steps: int = documented("Euler steps of the free phase")
+    clamped_steps: int = documented("Euler steps of the weakly clamped phase")
+    eta: tuple[float, ...] = documented("learning rates η_k of W_1 … W_N (1/s; MB: applied once, no unit)")
+    eta_ghost: tuple[float, ...] = documented("learning rates η^g_k of the lateral weights of each hidden layer (1/s)")
+    init: float = documented("initial weights are uniform in [-init, init]")
+    batch: int = documented("examples presented together")
+    rule: str = documented("form of rule (6): difference of rates, or derivative", default="difference")
+    clip: float | None = documented("MA-prime: bound on every |dW_ij/dt|", default=None)
+    transfer: str = documented("transfer function ρ: sigmoid, tanh or hard-sigmoid", default="sigmoid")
+    epochs: int = documented("passes through the training set", default=1)
+    seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
+    data: str = documented("mnist, fashion-mnist, or a directory of IDX files", default="mnist")
+    train_examples: int = documented("how many training images to use, from the first", default=55_000)
 
     def __post_init__(self):
         for spec in dataclasses.fields(self):
@@ -77,9 +77,14 @@ class Experiment:
 
     def to_toml(self) -> str:
         """The experiment as TOML text. Fields that are None are left out: TOML has no null."""
-        values = ((spec.name, getattr(self, spec.name)) for spec in dataclasses.fields(self))
-        # JSON's strings, numbers and arrays of them are TOML's too.
-        return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None)
+        return toml_lines(self)
+
+
+def toml_lines(settings) -> str:
+    """The fields of a dataclass as lines of TOML. Fields that are None are left out: TOML has no null."""
+    values = ((spec.name, getattr(settings, spec.name)) for spec in dataclasses.fields(settings))
+    # JSON's strings, numbers and arrays of them are TOML's too.
+    return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None)
 
 
 def from_mapping(values: dict) -> Experiment:
@@ -165,7 +170,8 @@ def _real(value) -> float:
     return float(value)
 
 
-def _require(condition: bool, text: str) -> None:
+def require(condition: bool, text: str) -> None:
+    """Raise ConfigError with this text unless the condition holds."""
     if not condition:
         raise ConfigError(text)
 
@@ -175,24 +181,24 @@ def _check_choices(e: Experiment) -> None:
     require_known([e.feedback], FEEDBACKS, "feedback")
     require_known([e.rule], RULES, "rule")
     require_known([e.transfer], TRANSFERS, "transfer")
-    _require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
+    require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
 
 
 def _check_numbers(e: Experiment) -> None:
     for name in ("tau", "dt", "beta", "init"):
         value = getattr(e, name)
-        _require(math.isfinite(value) and value > 0, f"{name} = {value}: expected a positive number")
-    _require(
+        require(math.isfinite(value) and value > 0, f"{name} = {value}: expected a positive number")
+    require(
         e.dt < 2 * e.tau,
         f"dt = {e.dt}: explicit Euler is unstable from dt = 2 tau = {2 * e.tau}; take dt below tau = {e.tau}",
     )
     for name in ("free_steps", "clamped_steps", "batch", "train_examples"):
-        _require(getattr(e, name) >= 1, f"{name} = {getattr(e, name)}: expected at least 1")
-    _require(e.epochs >= 0, f"epochs = {e.epochs}: expected 0 or more")
+        require(getattr(e, name) >= 1, f"{name} = {getattr(e, name)}: expected at least 1")
+    require(e.epochs >= 0, f"epochs = {e.epochs}: expected 0 or more")
     for name in ("eta", "eta_ghost"):
         for rate in getattr(e, name):
-            _require(math.isfinite(rate) and rate >= 0, f"{name} = {rate}: expected rates of 0 or more")
-    _require(
+            require(math.isfinite(rate) and rate >= 0, f"{name} = {rate}: expected rates of 0 or more")
+    require(
         e.batch <= e.train_examples,
         f"batch = {e.batch}: only {e.train_examples} training examples; take a smaller batch",
     )
@@ -200,28 +206,28 @@ def _check_numbers(e: Experiment) -> None:
 
 def _check_shapes(e: Experiment) -> None:
     hidden = e.depth - 1
-    _require(len(e.sizes) >= 2, f"sizes = {e.sizes}: expected input, hidden and output sizes, such as 784 500 10")
+    require(len(e.sizes) >= 2, f"sizes = {e.sizes}: expected input, hidden and output sizes, such as 784 500 10")
     for name in ("sizes", "ghosts"):
-        _require(
+        require(
             min(getattr(e, name), default=1) >= 1,
             f"{name} = {getattr(e, name)}: expected at least 1 unit each",
         )
     for name, wanted, why in (("ghosts", hidden, "hidden layer"), ("eta", e.depth, "matrix W_k"),
                               ("eta_ghost", hidden, "hidden layer")):  # fmt: skip
         got = len(getattr(e, name))
-        _require(got == wanted, f"{name} has {got} values: expected {wanted}, one per {why} of sizes {e.sizes}")
+        require(got == wanted, f"{name} has {got} values: expected {wanted}, one per {why} of sizes {e.sizes}")
     if e.plasticity.paired:
-        _require(
+        require(
             e.ghosts == e.sizes[2:],
             f"ghosts = {e.ghosts}: {e.model} pairs every ghost with a unit above; expected {e.sizes[2:]}",
         )
     if e.plasticity.clips:
-        _require(
+        require(
             e.clip is not None and 0 < e.clip < math.inf,
             f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|",
         )
     else:
-        _require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
-    _require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
-    _require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
-    _require(len(set(e.seeds)) == len(e.seeds), f"seeds = {e.seeds}: a seed twice gives the same network twice")
+        require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
+    require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
+    require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
+    require(len(set(e.seeds)) == len(e.seeds), f"seeds = {e.seeds}: a seed twice gives the same network twice")

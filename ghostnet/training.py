@@ -101,10 +101,10 @@ def resume(
     start = checkpoint.latest(directory.path) or Checkpoint(build(e))
     try:
         engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
+        every = settings["gradcheck_every"]
     except KeyError as error:
         raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
     simulator = Simulator(start.network, engine, dtype, threads, **options)
-    every = settings.get("gradcheck_every", 0)
     return _Run(simulator, fitting_data(e), threads, directory, progress, record, every).until_the_end(start)
 
 

@@ -230,7 +230,7 @@ def test_a_network_that_diverges_is_one_line_that_names_the_phase():
 
 def test_the_command_prints_and_writes_what_was_found(capsys, task, tmp_path, monkeypatch):
     network = build(tiny(task, feedback="FA"))
-    monkeypatch.setattr("ghostnet.cli_gradcheck._network", lambda name: network)
+    monkeypatch.setattr("ghostnet.cli_arguments.network", lambda name: network)
     picture, table_ = tmp_path / "a.png", tmp_path / "a.csv"
     code, out, err = command(
         capsys, "gradcheck", "mb-100-fa", "--examples", "3:9", "--csv", table_, "--picture", picture, "--beta", 0.05

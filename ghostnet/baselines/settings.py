@@ -6,13 +6,11 @@ Of the Experiment, a baseline reads sizes, transfer, init, batch, epochs, seeds,
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from ghostnet.config import Experiment, require_known
-from ghostnet.errors import ConfigError
+from ghostnet.config import Experiment, documented, require, require_known, toml_lines
 from ghostnet.presets import preset
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
@@ -20,10 +18,6 @@ LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
 TRANSFERS = ("sigmoid", "tanh", "relu", "hard-sigmoid")
 OPTIMIZERS = ("sgd", "rmsprop")
 INITS = ("experiment", "fan-in", "zero")
-
-
-def _doc(text: str, **kwargs):
-    return field(metadata={"help": text}, **kwargs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +28,27 @@ class Baseline:
         ConfigError: on construction, naming the field, what it got and what it takes.
     """
 
-    method: str = _doc("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
-    loss: str = _doc("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
-    learning_rate: tuple[float, ...] | None = _doc(
+    method: str = documented("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
+    loss: str = documented("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
+    learning_rate: tuple[float, ...] | None = documented(
         "η of W_k -= η · mean gradient: one for all, or one per W_k (default: what the ghost units' η_k amount to)",
         default=None,
     )
-    optimizer: str = _doc("sgd or rmsprop, torch's", default="sgd")
-    momentum: float = _doc("of the optimizer", default=0.0)
-    transfer: str | None = _doc(
+    optimizer: str = documented("sgd or rmsprop, torch's", default="sgd")
+    momentum: float = documented("of the optimizer", default=0.0)
+    transfer: str | None = documented(
         "of hidden units: sigmoid, tanh, relu, hard-sigmoid (default: --transfer)", default=None
     )
-    weights: str = _doc("experiment: W and B uniform in ±init; fan-in: ±1/√columns; zero: W zero, B as fan-in",
+    weights: str = documented("experiment: W and B uniform in ±init; fan-in: ±1/√columns; zero: W zero, B as fan-in",
                         default="experiment")  # fmt: skip
-    feedback_init: float | None = _doc("B uniform in ± this instead", default=None)
-    dropout: float = _doc("probability of dropping a hidden unit", default=0.0)
-    adversarial: float = _doc("step of fast-gradient-sign examples trained on beside the clean ones", default=0.0)
-    inverse_rate: float = _doc("DTP: learning rate of the inverses", default=0.01)
-    inverse_noise: float = _doc("DTP: deviation of the noise the inverses learn from", default=0.1)
-    clip: float | None = _doc("privacy: bound on the norm of an example's gradient", default=None)
-    noise: float = _doc("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
-    delta: float = _doc("privacy: δ at which the spent ε is reported", default=1e-5)
+    feedback_init: float | None = documented("B uniform in ± this instead", default=None)
+    dropout: float = documented("probability of dropping a hidden unit", default=0.0)
+    adversarial: float = documented("step of fast-gradient-sign examples trained on beside the clean ones", default=0.0)
+    inverse_rate: float = documented("DTP: learning rate of the inverses", default=0.01)
+    inverse_noise: float = documented("DTP: deviation of the noise the inverses learn from", default=0.1)
+    clip: float | None = documented("privacy: bound on the norm of an example's gradient", default=None)
+    noise: float = documented("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
+    delta: float = documented("privacy: δ at which the spent ε is reported", default=1e-5)
 
     def __post_init__(self):
         object.__setattr__(self, "method", str(self.method).upper())
@@ -71,13 +65,13 @@ class Baseline:
             if str(spec.type).startswith("float"):
                 _check_number(spec.name, getattr(self, spec.name), optional="None" in str(spec.type))
         for name in ("dropout", "momentum", "delta"):
-            _require(getattr(self, name) < 1, f"{name} = {getattr(self, name)}: expected less than 1")
-        _require(self.clip is None or self.clip > 0, f"clip = {self.clip}: expected a positive number")
-        _require(
+            require(getattr(self, name) < 1, f"{name} = {getattr(self, name)}: expected less than 1")
+        require(self.clip is None or self.clip > 0, f"clip = {self.clip}: expected a positive number")
+        require(
             self.noise == 0 or self.clip is not None,
             f"noise = {self.noise}: noise without clipping protects nobody; give clip too, such as clip = 1",
         )
-        _require(
+        require(
             self.clip is None or (self.method != "DTP" and self.adversarial == 0),
             "clip: privacy is offered without adversarial examples and for all methods but DTP",
         )
@@ -93,17 +87,16 @@ class Baseline:
         """
         given = self.learning_rate
         if given is None:
-            _require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
+            require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
             duration = e.clamped_steps * e.dt if e.plasticity.W else 1.0
             return tuple(e.beta * rate * duration * e.batch for rate in e.eta)
         text = f"learning_rate has {len(given)} values: expected 1, or {e.depth}, one per W_k"
-        _require(len(given) in (1, e.depth), text)
+        require(len(given) in (1, e.depth), text)
         return given * e.depth if len(given) == 1 else given
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""
-        values = ((spec.name, getattr(self, spec.name)) for spec in dataclasses.fields(self))
-        return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None)
+        return toml_lines(self)
 
 
 @dataclass(frozen=True)
@@ -125,7 +118,7 @@ def baseline_from_mapping(values: dict) -> Baseline:
         ConfigError: unknown fields, no method, and whatever Baseline refuses.
     """
     require_known(values, (spec.name for spec in dataclasses.fields(Baseline)), "setting")
-    _require("method" in values, f"missing setting method: expected {', '.join(METHODS)}")
+    require("method" in values, f"missing setting method: expected {', '.join(METHODS)}")
     return Baseline(**values)
 
 
@@ -144,9 +137,4 @@ def _check_number(name: str, value, optional: bool) -> None:
     if value is None and optional:
         return
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    _require(number and 0 <= value < math.inf, f"{name} = {value!r}: expected a number of 0 or more")
-
-
-def _require(condition: bool, text: str) -> None:
-    if not condition:
-        raise ConfigError(text)
+    require(number and 0 <= value < math.inf, f"{name} = {value!r}: expected a number of 0 or more")

@@ -79,49 +79,34 @@ def signals(mem, at, c):
 
 @jit
 def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
-    """(4), (5) and (15) for every hidden layer."""
+    """(4), (5) and (15) for every hidden layer, less what `currents` has done in its one sweep."""
     for k in range(1, at.shape[0] - 1):
-        width, m, ghost_width, step = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH], c.dt * c.eta_ghost[k]
-        if fits_one_sweep(at, c, k):
-            pass  # `currents` has done (5), (15)
-        elif W_gp_plastic and c.fast_gp:
-            for b in range(c.batch):
-                own, rho_g = at[k, W_GP] + b * m * width, at[k, RHO_G] + b * ghost_width
-                outer(mem, own, width, m, rho_g, at[k, E] + b * width, width, step)  # (15)
-        elif W_gp_plastic:
-            multiply(
-                mem,
-                at[k, W_GP],
-                width,
-                m,
-                at[k, RHO_G],
-                1,
-                ghost_width,
-                c.batch,
-                at[k, E],
-                width,
-                width,
-                step,
-                1.0,
-            )  # (5)
+        if W_gp_plastic and not fits_one_sweep(at, c, k):
+            learn_W_gp(mem, at, c, k)
         if W_pg_plastic:
-            for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
-                store(mem, at[k, MISMATCH] + i, load(mem, at[k + 1, S] + i) - load(mem, at[k, G] + i))
-            multiply(
-                mem,
-                at[k, W_PG],
-                width,
-                m,
-                at[k, MISMATCH],
-                1,
-                ghost_width,
-                c.batch,
-                at[k, R],
-                width,
-                width,
-                step,
-                1.0,
-            )  # (4)
+            learn_W_pg(mem, at, c, k)
+
+
+@jit
+def learn_W_gp(mem, at, c, k):
+    """(5), or (15) where every example owns its W^gp."""
+    W_gp, rho_g, e, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, E], at[k, WIDTH], at[k, GHOST_WIDTH]
+    m, step = at[k, GHOSTS], c.dt * c.eta_ghost[k]
+    if c.fast_gp:
+        for b in range(c.batch):
+            outer(mem, W_gp + b * m * width, width, m, rho_g + b * ghost_width, e + b * width, width, step)  # (15)
+    else:
+        multiply(mem, W_gp, width, m, rho_g, 1, ghost_width, c.batch, e, width, width, step, 1.0)  # (5)
+
+
+@jit
+def learn_W_pg(mem, at, c, k):
+    """(4)."""
+    mismatch, width, ghost_width, m = at[k, MISMATCH], at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
+        store(mem, mismatch + i, load(mem, at[k + 1, S] + i) - load(mem, at[k, G] + i))
+    step = c.dt * c.eta_ghost[k]
+    multiply(mem, at[k, W_PG], width, m, mismatch, 1, ghost_width, c.batch, at[k, R], width, width, step, 1.0)  # (4)
 
 
 @jit
