@@ -1,6 +1,6 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
-from ghostnet import baselines
+from ghostnet import baselines, sweep
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
@@ -26,9 +26,11 @@ __all__ = [
     "baselines",
     "build",
     "gradcheck",
+    "load_sweep",
     "open_trace",
     "preset",
     "resume",
+    "sweep",
     "train",
 ]
 
@@ -38,4 +40,8 @@ def __getattr__(name: str):
         from ghostnet.traces import open_trace
 
         return open_trace
+    if name == "load_sweep":
+        from ghostnet.sweep.results import load_sweep
+
+        return load_sweep
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

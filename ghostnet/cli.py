@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import cli_baselines, cli_gradcheck, cli_traces, config, doctor, presets, report
+from ghostnet import cli_baselines, cli_gradcheck, cli_sweep, cli_traces, config, doctor, presets, report
 from ghostnet.cli_arguments import add_setting, given
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     again.set_defaults(command=_resume)
     cli_traces.add_parsers(commands)
     cli_baselines.add_parsers(commands)
+    cli_sweep.add_parser(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()))
     info = commands.add_parser("info", help="show what a run directory or a trace file holds")
@@ -88,6 +89,9 @@ def _train_parser(commands) -> None:
     parser.add_argument(
         "--gradcheck-every", type=int, default=0, metavar="N", help="add gradient figures to metrics.csv every N epochs"
     )
+    parser.add_argument(
+        "--gradcheck-examples", type=int, default=50, metavar="N", help="of the training set, for these (default: 50)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
     for spec in dataclasses.fields(config.Experiment):
@@ -115,6 +119,7 @@ def _train(arguments: argparse.Namespace) -> None:
         threads=arguments.threads,
         progress=not arguments.quiet,
         gradcheck_every=arguments.gradcheck_every,
+        gradcheck_examples=arguments.gradcheck_examples,
         **options,
     )
     print(report.final_line(result.metrics), f"({out})", sep="   ")

@@ -12,7 +12,7 @@ import numpy as np
 
 from ghostnet import store
 from ghostnet.errors import FileError
-from ghostnet.report import aligned
+from ghostnet.report import aligned, percent
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,6 @@ def table(runs: list[Curves]) -> str:
 
 
 def _row(run: Curves) -> list[str]:
-    def percent(values: np.ndarray) -> str:
-        spread = f" ± {100 * values.std(ddof=1):.2f}" if len(values) > 1 else ""
-        return f"{100 * values.mean():.2f}{spread}"
-
     test, epochs = run.columns["test_accuracy"], int(run.epoch[-1])
     seconds = run.mean("seconds")
     speed = f"{(seconds[-1] - seconds[0]) / (epochs - run.epoch[0]):.2f}" if epochs > run.epoch[0] else ""

@@ -77,14 +77,13 @@ class Experiment:
 
     def to_toml(self) -> str:
         """The experiment as TOML text. Fields that are None are left out: TOML has no null."""
-        return toml_lines(self)
+        return toml_lines(dataclasses.asdict(self))
 
 
-def toml_lines(settings) -> str:
-    """The fields of a dataclass as lines of TOML. Fields that are None are left out: TOML has no null."""
-    values = ((spec.name, getattr(settings, spec.name)) for spec in dataclasses.fields(settings))
+def toml_lines(values: dict) -> str:
+    """Strings, numbers and lists of them as lines of TOML. What is None is left out: TOML has no null."""
     # JSON's strings, numbers and arrays of them are TOML's too.
-    return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values if v is not None)
+    return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values.items() if v is not None)
 
 
 def from_mapping(values: dict) -> Experiment:

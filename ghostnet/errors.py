@@ -15,6 +15,10 @@ class ConfigError(GhostnetError):
     exit_code = 2
 
 
+class InUse(ConfigError):
+    """Another process is at work on the run directory."""
+
+
 class DivergenceError(GhostnetError):
     """An activity became non-finite or exploded: names run, presentation and layer, and a remedy."""
 

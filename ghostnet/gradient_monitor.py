@@ -13,17 +13,19 @@ from ghostnet.progress import log
 from ghostnet.settling import settling
 from ghostnet.simulator import Simulator
 
-EXAMPLES = 50  # the first of the training set, always the same
 _LOOKED_AT = 4  # examples for the warning
 _FAR = 0.1  # a phase ends far from equilibrium where τ ds/dt is more than this share of what the nudge does to s
 
 
-def gradient_columns(network: Network, dataset: data.Dataset, epoch: int, every: int, dtype) -> list[dict]:
+def gradient_columns(
+    network: Network, dataset: data.Dataset, epoch: int, every: int, examples: int, dtype
+) -> list[dict]:
     """A dict of columns per run: every `every` epochs the figures of the update against backprop, else None in each.
 
-    gradient_error_L and gradient_angle_L are those of the summed gradient, gradient_mean_error_L is the norm-weighted
-    mean over examples (`ghostnet.likeness`); L is a layer or "all". Under FA, alignment_k is the angle between B_k and
-    W_{k+1}^T. Angles are in degrees.
+    gradient_error_L and gradient_angle_L are those of the gradient summed over the first `examples` of the training
+    set, gradient_mean_error_L is the norm-weighted mean over them (`ghostnet.likeness`); L is a layer or "all".
+    Under FA, alignment_k is the angle between B_k and W_{k+1}^T. Angles are in degrees. Where ghost units are paired
+    with the units above, distance_pg_k is ‖W_{k+1} - W^pg_k‖ and distance_gp_k is ‖B_k - W^gp_k‖ (Frobenius).
     """
     from ghostnet.gradients import gradcheck
 
@@ -36,11 +38,12 @@ def gradient_columns(network: Network, dataset: data.Dataset, epoch: int, every:
     )
     names = [f"gradient_{kind}_{layer}" for kind, *_ in kinds for layer in layers]
     names += [f"alignment_{k}" for k in range(1, e.depth)] if e.feedback == "FA" else []
+    names += [f"distance_{kind}_{k}" for k in range(1, e.depth) for kind in ("pg", "gp")] if e.plasticity.paired else []
     blank = dict.fromkeys(names)
     if epoch % every:
         return [dict(blank) for _ in runs]
     try:
-        report = gradcheck(network, *_first(network, dataset, EXAMPLES), causes=False, dtype=np.dtype(dtype).name)
+        report = gradcheck(network, *_first(network, dataset, examples), causes=False, dtype=np.dtype(dtype).name)
     except DivergenceError as error:
         log.warning("gradient check left out: %s", error)
         return [dict(blank) for _ in runs]
@@ -48,8 +51,18 @@ def gradient_columns(network: Network, dataset: data.Dataset, epoch: int, every:
     for run in runs:
         values = [report.find(k, over=over, run=run)[figure] for _, over, figure in kinds for k in layers]
         values += [row["angle"] for row in report.alignment if row["run"] == run]
+        values += _distances(network, run) if e.plasticity.paired else []
         rows.append({name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)})
     return rows
+
+
+def _distances(network: Network, run: int) -> list[float]:
+    """How far each hidden layer's ghosts are from imitating, and from cancelling: the two norms of Figure 3."""
+    w = network.weights
+    pairs = [
+        pair for k in range(1, network.experiment.depth) for pair in ((w.W[k + 1], w.W_pg[k]), (w.B[k], w.W_gp[k]))
+    ]
+    return [np.linalg.norm(a[run] - b[run]) for a, b in pairs]
 
 
 def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,35 +13,37 @@ _EVERY = 60.0  # seconds between log lines
 
 
 class Progress:
-    """A bar over `total` presentations, with one lasting line per epoch.
+    """A bar over `total` of something, with lasting lines.
 
     Args:
         done: how many there were before.
         shown: False keeps silent.
+        unit: of what is counted; None shows shares only.
     """
 
-    def __init__(self, total: int, done: int = 0, shown: bool = True):
+    def __init__(self, total: int, done: int = 0, shown: bool = True, unit: str | None = "presentations"):
         hidden = not (shown and sys.stderr.isatty())
-        self._bar = tqdm(total=total, initial=done, unit=" presentations", disable=hidden, leave=False)
-        self._logs, self._what = shown and hidden, ""
+        style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
+        self._bar = tqdm(total=total, initial=done, disable=hidden, leave=False, **style)
+        self._logs, self._what, self._unit = shown and hidden, "", unit
         self._start = self._last = time.monotonic()
-        self._done, self._left = 0, total - done
+        self._done, self._total, self._before = 0, total, done
 
     def describe(self, what: str) -> None:
         """Say what is going on now."""
         self._what = what
         self._bar.set_description(what)
 
-    def advance(self, presentations: int) -> None:
+    def advance(self, count: int) -> None:
         """So many more are done."""
-        self._bar.update(presentations)
-        self._done += presentations
+        self._bar.update(count)
+        self._done += count
         now = time.monotonic()
-        if self._logs and now - self._last >= _EVERY:
+        if self._logs and self._done and now - self._last >= _EVERY:
             self._last = now
-            rate = self._done / (now - self._start)
-            left = (self._left - self._done) / rate
-            log.info("%s, %.1f presentations/s, %.0f min left", self._what, rate, left / 60)
+            done, rate = self._before + self._done, self._done / (now - self._start)
+            speed = f"{rate:.1f} {self._unit}/s" if self._unit else f"{done / self._total:.0%}"
+            log.info("%s, %s, %.0f min left", self._what, speed, (self._total - done) / rate / 60)
 
     def line(self, text: str) -> None:
         """A line that stays, above the bar or in the log."""

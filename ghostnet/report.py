@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from ghostnet import config, store
@@ -47,10 +48,14 @@ def final_line(metrics: list[dict]) -> str:
     last = [row for row in metrics if row["epoch"] == metrics[-1]["epoch"]]
     parts = [f"after epoch {last[0]['epoch']}:"]
     for name in ("train", "test"):
-        percent = [100 * float(row[f"{name}_accuracy"]) for row in last]
-        spread = f" ± {statistics.stdev(percent):.2f}" if len(percent) > 1 else ""
-        parts.append(f"{name} accuracy {statistics.mean(percent):.2f}{spread} %")
+        parts.append(f"{name} accuracy {percent([float(row[f'{name}_accuracy']) for row in last])} %")
     return "   ".join(parts)
+
+
+def percent(fractions: Sequence[float]) -> str:
+    """Fractions in percent: the only one, or mean ± standard deviation."""
+    spread = f" ± {100 * statistics.stdev(fractions):.2f}" if len(fractions) > 1 else ""
+    return f"{100 * statistics.mean(fractions):.2f}{spread}"
 
 
 def run_summary(path: Path) -> str:

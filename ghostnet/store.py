@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 
 from ghostnet import config
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, FileError
+from ghostnet.errors import ConfigError, FileError, InUse
 
 CONFIG, PROVENANCE, STATUS, METRICS, LOCK = "config.toml", "provenance.json", "status.json", "metrics.csv", ".lock"
 _TEMPORARY = ".unfinished-"  # begins the names of files being written
@@ -98,12 +98,12 @@ class RunDirectory:
         """Make a new directory and write what is known before training.
 
         Raises:
-            ConfigError: it exists and is not empty, or is a file.
+            ConfigError: it exists and is not empty, or is a file. InUse: another process is at work on it.
             FileError: it can't be made or written.
         """
         self.path, self.experiment, self.settings = Path(path), experiment, settings
         try:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if not _free_to_begin(self.path):
                 raise ConfigError(f"out = {path}: exists and is not empty; give a new directory or remove it")
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -119,7 +119,7 @@ class RunDirectory:
 
         Raises:
             FileError: it is no run directory, or can't be read or written.
-            ConfigError: another process is at work on it.
+            InUse: another process is at work on it.
         """
         self = cls.__new__(cls)
         self.path = Path(path)
@@ -136,7 +136,7 @@ class RunDirectory:
         try:
             self._held.acquire(timeout=0)
         except Timeout:
-            raise ConfigError(f"{self.path}: another process is at work on it; wait until it ends or stop it") from None
+            raise InUse(f"{self.path}: another process is at work on it; wait until it ends or stop it") from None
         except OSError as error:
             raise FileError(f"{self.path}: can't be locked ({error.strerror}); make it writable") from error
 
@@ -151,6 +151,14 @@ class RunDirectory:
     def metrics(self, rows: Iterable[dict]) -> None:
         """Replace metrics.csv by these rows, which share their keys."""
         publish(self.path / METRICS, csv_text(rows).encode())
+
+
+def _free_to_begin(path: Path) -> bool:
+    """Whether a run may begin there: nothing is there, or only what one left that was killed before it had a status."""
+    if not path.is_dir():
+        return not path.exists()
+    first = (CONFIG, PROVENANCE, LOCK)
+    return all(entry.name in first or entry.name.startswith(_TEMPORARY) for entry in path.iterdir())
 
 
 def csv_text(rows: Iterable[dict]) -> str:

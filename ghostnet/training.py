@@ -51,6 +51,7 @@ def train(
     progress: bool = True,
     record: Recorder | None = None,
     gradcheck_every: int = 0,
+    gradcheck_examples: int = 50,
     **options,
 ) -> Training:
     """Train every seed of an experiment, side by side.
@@ -60,7 +61,7 @@ def train(
         engine, dtype, threads, options: see `Simulator`.
         record: what to record as traces in the run directory.
         gradcheck_every: add the columns of `gradient_monitor.gradient_columns` to the metrics, with figures at every
-            so many epochs; 0: no such columns.
+            so many epochs; 0: no such columns. gradcheck_examples: over so many examples.
 
     Raises:
         ConfigError: the experiment does not fit the data, or `out` is in use.
@@ -72,13 +73,15 @@ def train(
         raise ConfigError("record: expected `out` too, a run directory for the traces")
     if gradcheck_every < 0:
         raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
+    if gradcheck_examples < 1:
+        raise ConfigError(f"gradcheck_examples = {gradcheck_examples}: expected at least 1")
     threads = threads or available_cpus()
     dataset = fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads, "options": options}
-    settings |= {"gradcheck_every": gradcheck_every}
-    directory = RunDirectory(out, experiment, settings) if out is not None else None
-    run = _Run(simulator, dataset, threads, directory, progress, record, gradcheck_every)
+    gradchecks = {"gradcheck_every": gradcheck_every, "gradcheck_examples": gradcheck_examples}
+    directory = RunDirectory(out, experiment, settings | gradchecks) if out is not None else None
+    run = _Run(simulator, dataset, threads, directory, progress, record, **gradchecks)
     return run.until_the_end(Checkpoint(simulator.network))
 
 
@@ -101,11 +104,12 @@ def resume(
     start = checkpoint.latest(directory.path) or Checkpoint(build(e))
     try:
         engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
-        every = settings["gradcheck_every"]
+        gradchecks = {name: settings[name] for name in ("gradcheck_every", "gradcheck_examples")}
     except KeyError as error:
         raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
     simulator = Simulator(start.network, engine, dtype, threads, **options)
-    return _Run(simulator, fitting_data(e), threads, directory, progress, record, every).until_the_end(start)
+    run = _Run(simulator, fitting_data(e), threads, directory, progress, record, **gradchecks)
+    return run.until_the_end(start)
 
 
 @dataclass
@@ -119,6 +123,7 @@ class _Run:
     progress: bool
     record: Recorder | None
     gradcheck_every: int
+    gradcheck_examples: int
 
     def __post_init__(self):
         e = self.experiment = self.simulator.experiment
@@ -189,7 +194,8 @@ class _Run:
         rows = _evaluation(self.simulator, self.dataset, epoch, position.seconds, self.threads)
         if self.gradcheck_every:
             network, dtype = self.simulator.network, self.simulator.dtype
-            gradients = gradient_columns(network, self.dataset, epoch, self.gradcheck_every, dtype)
+            how = self.gradcheck_every, self.gradcheck_examples, dtype
+            gradients = gradient_columns(network, self.dataset, epoch, *how)
             rows = [row | columns for row, columns in zip(rows, gradients, strict=True)]
         self.warned = self.warned or warn_unsettled(self.simulator, self.dataset)
         position.metrics += rows

@@ -96,7 +96,7 @@ class Baseline:
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""
-        return toml_lines(self)
+        return toml_lines(dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)

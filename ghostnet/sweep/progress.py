@@ -1,0 +1,80 @@
+"""How far a sweep is, from the run directories alone: wherever its tasks run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ghostnet.config import Experiment
+from ghostnet.errors import FileError
+from ghostnet.progress import Progress
+from ghostnet.sweep.plan import Task
+from ghostnet.sweep.task import Outcome, status
+
+_EQUILIBRIUM_STEPS = 10  # what the equilibrium engine's sweeps cost, in Euler steps
+
+
+class SweepProgress:
+    """Context with a bar over the work of all tasks, a line for each that ends, and the time left.
+
+    Tasks weigh what they cost, so that the time left is right where large and small ones are mixed.
+    """
+
+    def __init__(self, tasks: list[Task], folder: Path, shown: bool):
+        self._folder, self._left = folder, {task.name: task for task in tasks}
+        self._total, self._tasks = sum(map(_work, tasks)), len(tasks)
+        self._done = self._now()
+        self._bar = Progress(self._total, self._done, shown, unit=None)
+        self.look()
+
+    def __enter__(self) -> SweepProgress:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._bar.close()
+
+    def look(self) -> None:
+        """See how far the tasks are."""
+        done = self._now()
+        self._bar.describe(f"{self._tasks - len(self._left)} of {self._tasks} tasks")
+        self._bar.advance(max(0, done - self._done))
+        self._done = max(done, self._done)
+
+    def ended(self, outcome: Outcome) -> None:
+        """A task came to its end."""
+        self._left.pop(outcome.name, None)
+        self._bar.line(f"{outcome.name}: {outcome.status}" + (f" ({outcome.text})" if outcome.text else ""))
+
+    def _now(self) -> int:
+        for task in list(self._left.values()):
+            if _state(self._folder / task.name).get("status") == "complete":
+                del self._left[task.name]
+        return self._total - sum(
+            round(_work(task) * (1 - _share(task, _state(self._folder / task.name)))) for task in self._left.values()
+        )
+
+
+def _state(path: Path) -> dict:
+    try:
+        return status(path)
+    except FileError:
+        return {}  # its task will say so
+
+
+def _share(task: Task, state: dict) -> float:
+    """The share of a task's presentations that is done, as its last checkpoint says."""
+    e = task.experiment
+    each = e.train_examples // e.batch
+    return min(1.0, (state.get("epoch", 0) * each + state.get("presentation", 0)) / max(1, e.epochs * each))
+
+
+def _work(task: Task) -> int:
+    """About how many multiplications a task takes."""
+    e = task.experiment
+    return e.epochs * (e.train_examples // e.batch) * _presentation(e, task.options.get("engine"))
+
+
+def _presentation(e: Experiment, engine: str | None) -> int:
+    steps = _EQUILIBRIUM_STEPS if engine == "equilibrium" else e.free_steps + e.clamped_steps
+    hidden = zip(e.sizes[1:-1], e.sizes[2:], e.ghosts, strict=True)
+    lateral = sum(units * (2 * above + 3 * ghosts) for units, above, ghosts in hidden)
+    return e.batch * (2 * e.sizes[0] * e.sizes[1] + steps * lateral)

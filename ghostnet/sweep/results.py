@@ -1,0 +1,95 @@
+"""A sweep's run directories as one dataset, and as a table."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ghostnet import report, store
+from ghostnet.errors import FileError
+from ghostnet.sweep.execution import FILE
+from ghostnet.sweep.plan import Task, read
+from ghostnet.sweep.task import status
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_PLACE = ("run", "seed", "epoch")  # columns of metrics.csv that say where a row belongs
+
+
+def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
+    """All metrics of a sweep, whole or in progress.
+
+    Returns:
+        Every other column of metrics.csv as a variable over the sweep's dimensions (`experiment` for its list, the
+        names of its grid, `seed`) and `epoch`; nan where there is no such row, and throughout for runs that diverged.
+        Coordinate `status` over all dimensions but epoch: complete, diverged, running, stopped, failed, "not run", or
+        "" where the sweep has no such task; coordinate `directory`: the run's name.
+
+    Raises:
+        FileError: it is no directory of a sweep, or a file of it can't be read. ConfigError: a damaged sweep.toml.
+    """
+    import xarray as xr
+
+    folder = Path(folder)
+    tasks = read(folder / FILE).tasks
+    labels = {name: list(dict.fromkeys(task.at[name] for task in tasks)) for name in tasks[0].at}
+    shape = tuple(map(len, labels.values()))
+    states, names = np.full(shape, "", object), np.full(shape, "", object)
+    found = []
+    for task in tasks:
+        at = tuple(labels[name].index(label) for name, label in task.at.items())
+        states[at], names[at] = status(folder / task.name).get("status", "not run"), task.name
+        found += [(at, row) for row in _rows(folder, task)] if states[at] != "diverged" else []
+    columns = dict.fromkeys(name for _, row in found for name in row if name not in _PLACE)
+    epochs = sorted({row["epoch"] for _, row in found})
+    values = {name: np.full((*shape, len(epochs)), np.nan) for name in columns}
+    for at, row in found:
+        for name in row.keys() - _PLACE:
+            values[name][*at, epochs.index(row["epoch"])] = np.nan if row[name] is None else row[name]
+    dims = (*labels, "epoch")
+    coordinates = {"status": (dims[:-1], states.astype(str)), "directory": (dims[:-1], names.astype(str))}
+    variables = {name: (dims, array) for name, array in values.items()}
+    return xr.Dataset(variables, labels | {"epoch": epochs} | coordinates)
+
+
+def _rows(folder: Path, task: Task) -> list[dict]:
+    path = folder / task.name / store.METRICS
+    if not path.exists():
+        return []
+    try:
+        return store.csv_rows(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: can't be read ({error}); remove its run directory and run the sweep again") from error
+
+
+def table(folder: str | os.PathLike) -> str:
+    """A line for every experiment of a sweep: its runs by status, and accuracies of the complete ones in percent."""
+    results = load_sweep(folder)
+    cells = [name for name in results.status.dims if name != "seed"]
+    flat = results.stack(cell=cells) if cells else results.expand_dims("cell")
+    rows = [[*cells, "runs", "epochs", "train %", "test %"]]
+    for i in range(flat.sizes["cell"]):
+        cell = flat.isel(cell=i)
+        states = [state for state in cell.status.values.tolist() if state]
+        if not states:
+            continue
+        done = cell.isel(seed=np.flatnonzero(cell.status.values == "complete"))
+        places = [str(cell[name].item()) for name in cells]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+        rows.append([*places, counts, *_accuracies(done)])
+    return report.aligned(rows)
+
+
+def _accuracies(done: xr.Dataset) -> list[str]:
+    """The last epoch of complete runs, and mean ± standard deviation of their accuracies there."""
+    if not done.sizes["seed"]:
+        return ["", "", ""]
+    last = done.dropna("epoch", subset=["test_accuracy"]).isel(epoch=-1)
+    return [
+        str(last.epoch.item()),
+        *(report.percent(last[f"{part}_accuracy"].values.tolist()) for part in ("train", "test")),
+    ]

@@ -1,0 +1,78 @@
+"""One task of a sweep: train it, or go on with it; done twice, it does nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from ghostnet import config, store
+from ghostnet.errors import ConfigError, DivergenceError, GhostnetError, InUse, Stopped
+from ghostnet.simulator import available_cpus
+from ghostnet.sweep.plan import Task
+from ghostnet.training import resume, train
+
+_ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended.
+
+    Attributes:
+        status: complete, diverged, stopped, in use (another process is at work on it) or failed.
+        text, exit_code: of the error that ended it; empty and 0 if complete.
+    """
+
+    name: str
+    status: str
+    text: str = ""
+    exit_code: int = 0
+
+
+def status(path: Path) -> dict:
+    """What status.json says; {} where no run has begun.
+
+    Raises:
+        FileError: it can't be read.
+    """
+    return store.read_json(path / store.STATUS) if (path / store.STATUS).exists() else {}
+
+
+def perform(task: Task, folder: Path, threads: int) -> Outcome:
+    """Bring a task to its end, from its last checkpoint if there is one, on at most so many threads."""
+    path = folder / task.name
+    try:
+        state = status(path).get("status")
+        if state:
+            _require_same(path, task)
+        if state == "diverged":  # and would again
+            return Outcome(task.name, state, f"diverged before; see {path}", DivergenceError.exit_code)
+        with threadpool_limits(threads):
+            if state is None:
+                train(task.experiment, path, threads=threads, progress=False, **task.options)
+            elif state != "complete":
+                resume(path, threads=threads, progress=False)
+    except GhostnetError as error:
+        return Outcome(task.name, _ENDS.get(type(error), "failed"), str(error), error.exit_code)
+    return Outcome(task.name, "complete")
+
+
+def perform_on_dask(task: Task, folder: Path, threads: int | None) -> Outcome:
+    """`perform` within a Dask worker, whose tasks share its CPUs evenly."""
+    from distributed import get_worker
+
+    return perform(task, folder, threads or max(1, available_cpus() // get_worker().state.nthreads))
+
+
+def _require_same(path: Path, task: Task) -> None:
+    """Raise ConfigError where the directory holds another experiment than the task's, or another engine's."""
+    found = config.from_mapping(config.read_toml(path / store.CONFIG))
+    for name, value in vars(task.experiment).items():
+        if getattr(found, name) != value:
+            had = getattr(found, name)
+            raise ConfigError(f"{path}: holds a run with {name} = {had}, not {value}; give another directory")
+    had, asked = store.read_json(path / store.PROVENANCE).get("engine"), task.options.get("engine", "cpu")
+    if had != asked:
+        raise ConfigError(f"{path}: holds a run with engine = {had}, not {asked}; give another directory")
