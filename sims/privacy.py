@@ -14,7 +14,6 @@ Needs the extra [dp]. Prints a table; the full setting writes figures/privacy.pn
 from __future__ import annotations
 
 import argparse
-import statistics
 import warnings
 from pathlib import Path
 
@@ -28,7 +27,7 @@ import ghostnet as gn
 from ghostnet import data, plots, store
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.draws import weights
-from ghostnet.report import aligned
+from ghostnet.report import aligned, percent
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 NOISES, METHODS, REPORT = (None, 0.1, 0.5, 1.0), ("BP", "FA", "DFA"), (97, 78, 73, 61)
@@ -84,9 +83,9 @@ def picture(found: dict) -> plt.Figure:
     figure, ax = plt.subplots(figsize=(4.4, 2.8))
     for name, colour, line in zip(found, plots.SERIES, ("o-", "o-", "o-", "s:"), strict=False):
         places = [NOISES.index(noise) for noise in found[name]]
-        percent = 100 * np.array([accuracies for accuracies, _ in found[name].values()])
-        spread = percent.std(1, ddof=1)
-        ax.errorbar(places, percent.mean(1), spread, fmt=line, color=colour, label=name, capsize=2, mfc="none")
+        tests = 100 * np.array([accuracies for accuracies, _ in found[name].values()])
+        spread = tests.std(1, ddof=1)
+        ax.errorbar(places, tests.mean(1), spread, fmt=line, color=colour, label=name, capsize=2, mfc="none")
     ax.plot(range(len(NOISES)), REPORT, "x--", color=plots.OTHER, label="the report's BP")
     spent = [epsilon for _, epsilon in found["BP"].values()]
     labels = [f"{'none' if noise is None else noise}\nε = {_short(ε)}" for noise, ε in zip(NOISES, spent, strict=True)]
@@ -94,11 +93,6 @@ def picture(found: dict) -> plt.Figure:
     ax.set_xticks(range(len(NOISES)), labels)
     ax.legend()
     return figure
-
-
-def _percent(accuracies: list[float]) -> str:
-    """Mean and standard deviation over seeds."""
-    return f"{100 * statistics.mean(accuracies):.2f} ± {100 * statistics.stdev(accuracies):.2f}"
 
 
 def _short(epsilon: float | None) -> str:
@@ -109,7 +103,7 @@ def table(found: dict) -> str:
     """Accuracy in percent and ε of every method (rows) and noise (columns), beside the report's."""
     rows = [["test %, ε"] + ["no privacy" if noise is None else f"σ = {noise}" for noise in NOISES]]
     for name, row in found.items():
-        cells = {noise: f"{_percent(accuracies)}, ε {_short(ε)}" for noise, (accuracies, ε) in row.items()}
+        cells = {noise: f"{percent(accuracies)}, ε {_short(ε)}" for noise, (accuracies, ε) in row.items()}
         rows.append([name] + [cells.get(noise, "") for noise in NOISES])
     return aligned([*rows, ["the report's BP", *map(str, REPORT)]])
 
