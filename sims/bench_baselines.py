@@ -5,7 +5,7 @@
 
 torch's BP is the plain thing: 2-D matrices with requires_grad, loss.backward(), torch.optim.SGD. All get the same
 images in the same order, on one thread. Every epoch of ours follows one of torch's, and is divided by it: on a machine
-with other work, both slow down. Prints the median of five such ratios and their range; asserts nothing.
+with other work, both slow down. Prints the median of three such ratios and their range; asserts nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.training import Images
 from ghostnet.training import presentation_order
 
-ROUNDS = 5
+ROUNDS = 3
 
 
 def torch_bp(e: gn.Experiment, images: Images) -> float:
