@@ -12,9 +12,11 @@ of a kind has one setting, stated below, and 20 epochs. B and W are uniform in �
 
 Prints test errors beside the paper's.
 
---deep: 100 tanh layers of 240 units, weights in ±1/√columns, softmax, RMSprop at 3e-4, batches of 64. Activities and
-errors shrink by about √3 a layer, so BP's gradient is lost in every hidden layer. DFA's is lost only where no activity
-arrives: its lower layers learn first and give the next ones something to learn from.
+--deep: 100 tanh layers of 240 units, weights in ±1/√columns, softmax, RMSprop at 3e-4, batches of 64; a quarter of an
+hour of one CPU. Activities and errors shrink by about √3 a layer, so BP's gradient is 1e-24 in every hidden layer, and
+stays there: 8.35 % test accuracy before training and after six epochs (seed 0). DFA's is lost only where no activity
+arrives (3.8 in layer 1, 9e-24 in layer 100): lower layers learn first and give the next ones something to learn from.
+69.1 % after one epoch, 93.2 % after six, with 0.2 to 0.4 in every layer. The paper has 96.1 % after up to 300 epochs.
 """
 
 from __future__ import annotations
@@ -98,20 +100,18 @@ def deep(method: str, epochs: int) -> dict[str, np.ndarray]:
     return {"accuracy": accuracy, "before": before, "after": credit(learner, x, y)}
 
 
-def deep_picture(epochs: int) -> None:
+def deep_picture(results: dict) -> plt.Figure:
     """Left, test accuracy over epochs; right, how large the gradient is in each layer."""
-    plt.style.use(plots.STYLE)
     figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 2.8))
-    results = {method: deep(method, epochs) for method in ("DFA", "BP")}
     for (method, found), colour in zip(results.items(), (plots.RIGHT, plots.ERROR), strict=True):
-        left.plot(100 * found["accuracy"], "o-", color=colour, label=method)
+        left.plot(100 * np.array(found["accuracy"]), "o-", color=colour, label=method)
         for when, line in (("before", ":"), ("after", "-")):
-            name = f"{method} {when} training"
-            right.semilogy(np.arange(1, 101), found[when], line, color=colour, label=name)
+            right.semilogy(np.arange(1, 101), found[when], line, color=colour, label=f"{method} {when} training")
     left.set(xlabel="epoch", ylabel="test accuracy (%)", ylim=(0, 100))
     right.set(xlabel="hidden layer", ylabel="‖gradient‖, 64 examples")
-    left.legend(), right.legend(fontsize=7)
-    store.publish_figure(figure, FIGURES / "deep_dfa", results=results, settings=SETTINGS | DEEP, seeds=[0])
+    left.legend(loc="center right")
+    right.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0, 0.08))
+    return figure
 
 
 def main() -> None:
@@ -126,7 +126,10 @@ def main() -> None:
     if arguments.ours:
         ours(arguments.epochs or 20)
     elif arguments.deep:
-        deep_picture(arguments.epochs or 6)
+        results = {method: deep(method, arguments.epochs or 6) for method in ("DFA", "BP")}
+        plt.style.use(plots.STYLE)
+        facts = {"results": results, "settings": SETTINGS | DEEP, "seeds": [0]}
+        store.publish_figure(deep_picture(results), FIGURES / "deep_dfa", **facts)
     elif arguments.quick:
         table(["1x800", "2x800"], 1, 3_000)
     else:
