@@ -238,7 +238,7 @@ def fitting_data(e: Experiment) -> data.Dataset:
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
     """Pieces of about _CHUNK_SECONDS, from the measured speed. Results do not depend on where the cuts are."""
-    most = max(1, _CHUNK_BYTES // (order[0].size * 784 * 4))
+    most = max(1, _CHUNK_BYTES // (order.shape[1] * 784 * 4))
     size, position = 1, 0
     while position < len(order):
         start = time.perf_counter()

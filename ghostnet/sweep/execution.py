@@ -5,10 +5,13 @@ from __future__ import annotations
 import concurrent.futures as cf
 import contextlib
 import functools
+import math
 import multiprocessing
 import os
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ghostnet import store
 from ghostnet.errors import ConfigError, FileError, Stopped
@@ -22,7 +25,18 @@ FILE = "sweep.toml"
 _LOOK = 1.0  # seconds between looks at how far the tasks are
 _TRIES = 3  # of a task whose worker died
 
-Submit = Callable[[Task], cf.Future]
+
+class Pool(NamedTuple):
+    """An executor of tasks.
+
+    Attributes:
+        submit: start a task. slots: how many to submit at once.
+        stop: given the futures and their tasks, drop those that wait, and ask the rest to end.
+    """
+
+    submit: Callable[[Task], cf.Future]
+    slots: float
+    stop: Callable[[dict[cf.Future, Task]], None] | None
 
 
 def run(
@@ -66,37 +80,38 @@ def run(
     outcomes = {task.name: Outcome(task.name, "complete") for task in tasks}
     with SweepProgress(tasks, folder, progress) as shown, Interruption() as interruption:
         executor = _dask(scheduler, folder, threads) if scheduler else _processes(workers, len(left), folder, threads)
-        with executor if left else contextlib.nullcontext() as submit:
-            for outcome in _outcomes(submit, left, shown, interruption):
+        with executor if left else contextlib.nullcontext() as pool:
+            for outcome in _outcomes(pool, left, shown, interruption):
                 outcomes[outcome.name] = outcome
     if interruption.requested:
         raise Stopped(f"stopped by {interruption.requested.name}; the same command goes on with {out}")
     return list(outcomes.values())
 
 
-def _outcomes(submit: Submit, tasks: list[Task], shown: SweepProgress, interruption: Interruption) -> Iterator[Outcome]:
+def _outcomes(pool: Pool, tasks: list[Task], shown: SweepProgress, interruption: Interruption) -> Iterator[Outcome]:
     """Each task's outcome when it has ended; when asked to stop, of those that were being worked on."""
-    tries = {task.name: 1 for task in tasks}
-    waiting, told = {submit(task): task for task in tasks}, False
-    while waiting:
-        done, _ = cf.wait(waiting, _LOOK, cf.FIRST_COMPLETED)
-        for future in done:
-            task = waiting.pop(future)
+    queue, working, deaths = deque(tasks), {}, Counter()
+    while queue or working:
+        while queue and len(working) < pool.slots:
+            task = queue.popleft()
+            working[pool.submit(task)] = task
+        done, _ = cf.wait(working, _LOOK, cf.FIRST_COMPLETED)
+        for task, future in [(working.pop(future), future) for future in done]:
             outcome = _outcome(task, future)
-            if outcome is None and interruption.requested:
-                continue
-            if outcome is None and tries[task.name] < _TRIES:
-                tries[task.name] += 1
-                waiting[submit(task)] = task
-                continue
-            outcome = outcome or Outcome(task.name, "failed", f"its worker died {_TRIES} times; is memory short?", 1)
+            if outcome is None:
+                deaths[task.name] += 1
+                if deaths[task.name] < _TRIES:
+                    queue.append(task)
+                    continue
+                outcome = Outcome(task.name, "failed", f"its process died {_TRIES} times; is memory short?", 1)
             shown.ended(outcome)
             yield outcome
         shown.look()
-        if interruption.requested and not told:
-            waiting, told = {f: task for f, task in waiting.items() if f.running() or not f.cancel()}, True
-            for process in multiprocessing.active_children():
-                process.terminate()  # its task writes a checkpoint and ends
+        if interruption.requested:
+            queue.clear()
+            if pool.stop:
+                pool.stop(working)
+                pool = pool._replace(stop=None)
 
 
 def _outcome(task: Task, future: cf.Future) -> Outcome | None:
@@ -112,22 +127,27 @@ def _outcome(task: Task, future: cf.Future) -> Outcome | None:
 
 
 @contextlib.contextmanager
-def _processes(workers: int | None, tasks: int, folder: Path, threads: int | None) -> Iterator[Submit]:
+def _processes(workers: int | None, tasks: int, folder: Path, threads: int | None) -> Iterator[Pool]:
     """Spawned processes on this machine. One that dies takes its own task with it, no other."""
     from pebble import ProcessPool
 
     cpus = available_cpus()
     workers = min(workers or cpus, tasks)
     work = functools.partial(perform, folder=folder, threads=threads or max(1, cpus // workers))
+
+    def stop(working: dict) -> None:
+        for process in multiprocessing.active_children():
+            process.terminate()  # its task writes a checkpoint and ends
+
     # In process groups of their own: a terminal's Ctrl-C reaches this process, which then ends them in order.
-    pool = ProcessPool(workers, initializer=os.setpgrp, context=multiprocessing.get_context("spawn"))
-    with pool:  # waits for the processes
-        yield lambda task: pool.schedule(work, (task,))
-        pool.close()
+    processes = ProcessPool(workers, initializer=os.setpgrp, context=multiprocessing.get_context("spawn"))
+    with processes:  # waits for them
+        yield Pool(lambda task: processes.schedule(work, (task,)), workers, stop)
+        processes.close()
 
 
 @contextlib.contextmanager
-def _dask(address: str, folder: Path, threads: int | None) -> Iterator[Submit]:
+def _dask(address: str, folder: Path, threads: int | None) -> Iterator[Pool]:
     """The workers of a Dask cluster; it gives a lost worker's tasks to others by itself."""
     try:
         from distributed import Client
@@ -137,8 +157,14 @@ def _dask(address: str, folder: Path, threads: int | None) -> Iterator[Submit]:
         client = Client(address, timeout="10s")
     except (OSError, ValueError, TimeoutError) as error:
         raise FileError(f"scheduler = {address}: not reached ({error}); start one with `dask scheduler`") from error
+
+    def stop(working: dict) -> None:
+        for future in list(working):
+            if future.cancel():  # what a worker has begun, it brings to its end
+                del working[future]
+
     with client:
         executor = client.get_executor(pure=False)
         work = functools.partial(perform_on_dask, folder=folder, threads=threads)
-        yield lambda task: executor.submit(work, task)
+        yield Pool(lambda task: executor.submit(work, task), math.inf, stop)
         executor.shutdown(wait=False)
