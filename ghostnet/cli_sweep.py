@@ -18,6 +18,13 @@ def add_parser(commands) -> None:
     )
     parser.add_argument("file", type=Path, help="what to train: see 'Sweeps' in the README")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the sweep (default: runs/NAME of the file)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=["*"],
+        metavar="PATTERN",
+        help="tasks with such names, as '*,seed=0' (default: all)",
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a CPU)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, such as tcp://host:8786")
     parser.add_argument("--threads", type=int, metavar="N", help="of each task (default: its share of the CPUs)")
@@ -34,6 +41,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     outcomes = sweep.run(
         plan,
         out,
+        only=arguments.only,
         workers=arguments.workers,
         scheduler=arguments.scheduler,
         threads=arguments.threads,

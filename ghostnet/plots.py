@@ -101,6 +101,16 @@ def _lane(trace: xr.Dataset, run: int, example: int) -> xr.Dataset:
     return trace.isel(run=run, example=example)
 
 
+def band(x: np.ndarray, values: np.ndarray, ax: plt.Axes, **look) -> plt.Axes:
+    """The mean of values (runs, points) over x (points,), and where there are several runs, their range as a band."""
+    finished = ~np.isnan(values).all(1)
+    values = values[finished]
+    (line,) = ax.plot(x, values.mean(0), **look)
+    if len(values) > 1:
+        ax.fill_between(x, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
+    return ax
+
+
 def progress(
     name: str,
     epoch: np.ndarray,

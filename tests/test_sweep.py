@@ -86,6 +86,14 @@ def test_a_sweep_is_every_combination_of_list_grid_and_seeds():
     assert last.experiment.epochs == 1 and last.at == {"experiment": "small", "beta": 0.2, "eta": "8 0.2", "seed": 9}
 
 
+def test_patterns_choose_tasks_in_their_order():
+    plan = Sweep({"seeds": [0, 1]}, {}, [{"preset": "mb-100-tf"}, {"preset": "mb-100-fa"}, {"preset": "ma-100-tf"}])
+    assert [task.name for task in plan.matching(["ma-*", "mb-*,seed=0"])] == [
+        "mb-100-tf,seed=0", "mb-100-fa,seed=0", "ma-100-tf,seed=0", "ma-100-tf,seed=1"
+    ]  # fmt: skip
+    assert "only = mc-*: matches no task" in refusal(ConfigError, plan.matching, ["mb-*", "mc-*"])
+
+
 def test_a_file_says_the_same_as_the_sweep(tmp_path):
     path = tmp_path / "sweep.toml"
     plan = Sweep({"preset": "mb-100-tf", "engine": "equilibrium"}, {"beta": [0.1, 0.2]}, [{"name": "a", "epochs": 2}])
@@ -101,7 +109,10 @@ WRONG = [
     (({"preset": "mb-100-tf"}, {"beta": 0.1}), "grid: beta = 0.1: expected a list"),
     (({"preset": "mb-100-tf"}, {"beta": [-1.0]}), "beta = -1.0: expected a positive number"),
     (({}, {}, [{"epochs": 2}]), "expected a name or a preset"),
-    (({}, {}, [{"preset": "mb-100-tf"}, {"preset": "mb-100-tf"}]), "would share the run directory"),
+    (
+        ({}, {}, [{"preset": "mb-100-tf"}, {"preset": "mb-100-tf"}]),
+        "2 experiments would share the run directory mb-100-tf,seed=0",
+    ),
     (({"preset": "mb-100-tf"}, {"beta": [0.1, 0.1]}), "would share the run directory"),
     (({},), "missing fields model"),
 ]

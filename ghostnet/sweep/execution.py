@@ -8,10 +8,13 @@ import functools
 import math
 import multiprocessing
 import os
+import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm import tqdm
 
 from ghostnet import store
 from ghostnet.errors import ConfigError, FileError, Stopped
@@ -43,6 +46,7 @@ def run(
     sweep: Sweep,
     out: str | os.PathLike,
     *,
+    only: Sequence[str] = ("*",),
     workers: int | None = None,
     scheduler: str | None = None,
     threads: int | None = None,
@@ -53,13 +57,14 @@ def run(
     Args:
         out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
             others go on from their last checkpoints.
+        only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
         workers: processes on this machine, at most a CPU each by default.
         scheduler: address of a Dask scheduler, such as tcp://host:8786, instead; its workers must see `out` under the
             same path.
         threads: of each task; by default an even share of the worker's CPUs.
 
     Returns:
-        How each task ended, in order.
+        How each of them ended, in order.
 
     Raises:
         ConfigError: an impossible argument. FileError: `out` can't be written, or the scheduler not reached.
@@ -70,7 +75,7 @@ def run(
     for name, value in (("workers", workers), ("threads", threads)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} = {value}: expected at least 1")
-    folder, tasks = Path(out).resolve(), sweep.tasks
+    folder, tasks = Path(out).resolve(), sweep.matching(only)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -139,11 +144,17 @@ def _processes(workers: int | None, tasks: int, folder: Path, threads: int | Non
         for process in multiprocessing.active_children():
             process.terminate()  # its task writes a checkpoint and ends
 
-    # In process groups of their own: a terminal's Ctrl-C reaches this process, which then ends them in order.
-    processes = ProcessPool(workers, initializer=os.setpgrp, context=multiprocessing.get_context("spawn"))
+    processes = ProcessPool(workers, initializer=_begin_worker, context=multiprocessing.get_context("spawn"))
     with processes:  # waits for them
         yield Pool(lambda task: processes.schedule(work, (task,)), workers, stop)
         processes.close()
+
+
+def _begin_worker() -> None:
+    # A terminal's Ctrl-C shall reach the parent only, which then ends its workers in order.
+    os.setpgrp()
+    # tqdm's own lock is a semaphore between processes, and left over when this one ends without ceremony.
+    tqdm.set_lock(threading.RLock())
 
 
 @contextlib.contextmanager

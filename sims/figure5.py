@@ -1,0 +1,50 @@
+"""Figure 5 of Mesnard et al. 2019 (arXiv:1911.08585): MB with 500 hidden units over 50 epochs, TF.
+
+Accuracy and MSE of the feedforward graph, and the relative error of the ghost units' gradient against backprop: both
+summed over the first 1,000 training examples, all layers together and each. The paper says "up to 7 %".
+
+    python sims/figure5.py             mb-500-tf, 5 seeds; half an hour on 2 CPUs; figures/figure5.png, .pdf, .json
+    python sims/figure5.py --quick     a minute, for a look
+    python sims/figure5.py --draw      from the runs in figures/results
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+from paper_runs import arguments, complete, name, results
+
+from ghostnet import plots, store
+
+CELL = "mb-500-tf"
+
+
+def main() -> None:
+    given = arguments(__doc__)
+    runs = complete(results(given, [f"{CELL},*"]), CELL)
+    epoch, seeds = runs.epoch.values, runs.seed.values.tolist()
+    plt.style.use(plots.STYLE)
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7.2, 2.6))
+    for part, colour in (("train", plots.OTHER), ("test", plots.RIGHT)):
+        look = {"color": colour, "label": part, "linestyle": "-"}
+        plots.band(epoch[1:], 100 * runs[f"{part}_accuracy"].values[:, 1:], left, **look)
+        plots.band(epoch[1:], runs[f"{part}_mse"].values[:, 1:], middle, **look)
+    for layer, colour, label in (
+        ("1", plots.OTHER, "hidden"),
+        ("2", plots.RIGHT, "output"),
+        ("all", plots.ERROR, "all"),
+    ):
+        errors = 100 * runs[f"gradient_mean_error_{layer}"].values
+        plots.band(epoch, errors, right, color=colour, label=label, linestyle="-")
+    left.set(ylabel="accuracy (%)"), middle.set(ylabel="MSE", yscale="log")
+    right.set(ylabel="gradient error against BP (%)", ylim=(0, None))
+    for ax in (left, middle, right):
+        ax.set_xlabel("epoch"), ax.legend()
+    worst = float(100 * runs.gradient_error_all.max())
+    print(
+        f"{CELL}, {len(seeds)} seeds: all layers together at most {worst:.1f} % off in every epoch (paper: up to 7 %)"
+    )
+    store.publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=round(worst, 2))
+
+
+if __name__ == "__main__":
+    main()
