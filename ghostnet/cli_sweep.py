@@ -25,6 +25,9 @@ def add_parser(commands) -> None:
         metavar="PATTERN",
         help="tasks with such names, as '*,seed=0' (default: all)",
     )
+    parser.add_argument(
+        "--pack", action="store_true", help="those that differ in seed, β, dt and η only as one ensemble (torch engine)"
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a CPU)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, such as tcp://host:8786")
     parser.add_argument("--threads", type=int, metavar="N", help="of each task (default: its share of the CPUs)")
@@ -42,6 +45,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
         plan,
         out,
         only=arguments.only,
+        pack=arguments.pack,
         workers=arguments.workers,
         scheduler=arguments.scheduler,
         threads=arguments.threads,

@@ -73,6 +73,8 @@ def train(
         raise ConfigError("record: expected `out` too, a run directory for the traces")
     if gradcheck_every < 0:
         raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
+    if len(set(experiment.seeds)) < len(experiment.seeds) and "per_run" not in options:
+        raise ConfigError(f"seeds = {experiment.seeds}: a seed twice gives the same network twice")
     if gradcheck_examples < 1:
         raise ConfigError(f"gradcheck_examples = {gradcheck_examples}: expected at least 1")
     threads = threads or available_cpus()
@@ -145,7 +147,8 @@ class _Run:
             state = "complete"
         except DivergenceError as error:
             state = "diverged"
-            raise DivergenceError(f"epoch {self.position.epoch + 1}: {error}{self._flight_record(error)}") from error
+            error.args = (f"epoch {self.position.epoch + 1}: {error}{self._flight_record(error)}",)
+            raise
         except Stopped as error:
             state = "stopped"
             raise Stopped(f"{error}; go on with: ghostnet resume {self.directory.path}") from None
