@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FOLDER = "checkpoints"
 _KEPT = 3
-_GROUPS = ("W", "B", "W_pg", "W_gp", "s", "g")
+_EXTRA = "extra_"
 
 log = logging.getLogger("ghostnet")
 
@@ -36,6 +36,7 @@ class Checkpoint:
         shown: presentations of the next epoch already done.
         seconds: training time so far.
         metrics: the rows of metrics.csv so far.
+        extra: other arrays by name, such as an optimizer's, kept in their own types.
     """
 
     network: Network
@@ -43,6 +44,7 @@ class Checkpoint:
     shown: int = 0
     seconds: float = 0.0
     metrics: list[dict] = field(default_factory=list)
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -69,6 +71,8 @@ def save(run: Path, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
             for k, values in enumerate(arrays):
                 if values is not None:
                     file.create_dataset(f"{name}_{k}", data=values.astype(dtype))
+        for name, values in c.extra.items():
+            file.create_dataset(f"{_EXTRA}{name}", data=values)
 
     folder = run / FOLDER
     try:
@@ -109,10 +113,11 @@ def load(path: str | os.PathLike) -> Checkpoint:
             network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
             network.presentations = int(file.attrs["presentations"])
             rows = store.csv_rows(file.attrs["metrics_csv"])
+            extra = {name.removeprefix(_EXTRA): np.asarray(file[name]) for name in file if name.startswith(_EXTRA)}
             position = int(file.attrs["epoch"]), int(file.attrs["shown"]), float(file.attrs["seconds"])
         except ConfigError as error:
             raise FileError(f"{path}: {error}") from error
-    return Checkpoint(network, *position, rows)
+    return Checkpoint(network, *position, rows, extra)
 
 
 def latest(run: Path) -> Checkpoint | None:

@@ -10,7 +10,18 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import cli_baselines, cli_gradcheck, cli_sweep, cli_traces, config, doctor, presets, report
+from ghostnet import (
+    baselines,
+    cli_baselines,
+    cli_gradcheck,
+    cli_sweep,
+    cli_traces,
+    config,
+    doctor,
+    presets,
+    report,
+    store,
+)
 from ghostnet.cli_arguments import add_setting, given
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
@@ -43,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     _train_parser(commands)
     again = commands.add_parser("resume", help="go on with a run that was stopped or killed")
     again.add_argument("run", type=Path, help="its run directory")
-    again.add_argument("--threads", type=int, metavar="N", help="at most (default: the CPUs allowed)")
+    again.add_argument(
+        "--threads", type=int, metavar="N", help="at most (default: the CPUs allowed); a baseline keeps to its own"
+    )
     again.add_argument("--quiet", action="store_true", help="show no progress")
     again.set_defaults(command=_resume)
     cli_traces.add_parsers(commands)
@@ -126,7 +139,10 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    result = resume(arguments.run, threads=arguments.threads, progress=not arguments.quiet)
+    if "baseline" in config.read_toml(arguments.run / store.CONFIG):
+        result = baselines.resume(arguments.run, progress=not arguments.quiet)
+    else:
+        result = resume(arguments.run, threads=arguments.threads, progress=not arguments.quiet)
     print(report.final_line(result.metrics), f"({arguments.run})", sep="   ")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ghostnet import config, store
-from ghostnet.baselines.settings import BaselineRun, baseline_from_mapping
+from ghostnet.baselines.settings import BaselineRun
 from ghostnet.errors import FileError
 from ghostnet.presets import PRESETS
 
@@ -75,8 +75,5 @@ def run_summary(path: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path}: no readable run directory ({error}); give one that `ghostnet train` made") from error
     fields = config.read_toml(path / store.CONFIG)
-    baseline = fields.pop("baseline", None)
-    settings = config.from_mapping(fields)
-    if baseline is not None:
-        settings = BaselineRun(settings, baseline_from_mapping(baseline))
+    settings = BaselineRun.from_mapping(fields) if "baseline" in fields else config.from_mapping(fields)
     return "\n".join([*lines, "", settings.to_toml().rstrip()])

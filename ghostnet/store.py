@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -114,8 +114,11 @@ class RunDirectory:
         self.status("running", epoch=0)
 
     @classmethod
-    def existing(cls, path: str | os.PathLike) -> RunDirectory:
+    def existing(cls, path: str | os.PathLike, from_mapping: Callable = config.from_mapping) -> RunDirectory:
         """A directory that a run has left, whatever ended it. What a killed process was just writing is removed.
+
+        Args:
+            from_mapping: makes `experiment` of config.toml's fields.
 
         Raises:
             FileError: it is no run directory, or can't be read or written.
@@ -123,7 +126,7 @@ class RunDirectory:
         """
         self = cls.__new__(cls)
         self.path = Path(path)
-        self.experiment = config.from_mapping(config.read_toml(self.path / CONFIG))
+        self.experiment = from_mapping(config.read_toml(self.path / CONFIG))
         self.settings = read_json(self.path / PROVENANCE)
         self._lock()
         for litter in self.path.rglob(f"{_TEMPORARY}*"):

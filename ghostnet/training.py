@@ -90,7 +90,8 @@ def train(
 def resume(
     out: str | os.PathLike, *, threads: int | None = None, progress: bool = True, record: Recorder | None = None
 ) -> Training:
-    """Go on with a run that was stopped or killed, from its newest readable checkpoint.
+    """Go on with a run that was stopped or killed, from its newest readable checkpoint. For a baseline's, take
+    `ghostnet.baselines.resume`.
 
     On the same machine with the same versions, all that follows is what it would have been without the interruption,
     bit for bit, on any number of threads; only the seconds differ.

@@ -8,14 +8,14 @@ torch is imported when one of these is first asked for, not with the package.
 
 from ghostnet.baselines.settings import METHODS, Baseline, mlp
 
-__all__ = ["METHODS", "Baseline", "convert", "mlp", "train"]
+__all__ = ["METHODS", "Baseline", "convert", "mlp", "resume", "train"]
 
 
 def __getattr__(name: str):
-    if name == "train":
-        from ghostnet.baselines.training import train
+    if name in ("train", "resume"):
+        from ghostnet.baselines import training
 
-        return train
+        return getattr(training, name)
     if name == "convert":
         from ghostnet.baselines.conversion import convert
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from ghostnet.baselines import methods, privacy
@@ -40,6 +41,27 @@ class Learner:
     def begin(self, epoch: int) -> None:
         """Start the random streams of an epoch."""
         self._draws = {stream: Noise(self.experiment.seeds, stream, epoch) for stream in BaselineStream}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the next step depends on beside W: B, and what the optimizer has accumulated, "name.parameter"."""
+        found = {f"B.{k}": B.numpy() for k, B in enumerate(self.B) if B is not None}
+        for index, values in self._optimizer.state_dict()["state"].items():
+            found |= {f"{name}.{index}": np.asarray(value) for name, value in values.items() if value is not None}
+        return found
+
+    def restore(self, W: list, state: dict[str, np.ndarray]) -> None:
+        """Be as the learner was whose W and `state` these are; an epoch has to begin next."""
+        for own, values in zip(self.W[1:], W[1:], strict=True):
+            own.copy_(torch.from_numpy(values))
+        accumulated: dict[int, dict] = {}
+        for name, values in state.items():
+            kind, _, index = name.partition(".")
+            if kind == "B":
+                self.B[int(index)].copy_(torch.from_numpy(values))
+            else:
+                accumulated.setdefault(int(index), {})[kind] = torch.from_numpy(values)
+        groups = self._optimizer.state_dict()["param_groups"]
+        self._optimizer.load_state_dict({"state": accumulated, "param_groups": groups})
 
     def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> None:
         """Learn from one batch, x (runs, batch, n_0), y (runs, batch, n_N).

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ghostnet.config import Experiment, documented, require, require_known, toml_lines
+from ghostnet.config import Experiment, documented, from_mapping, require, require_known, toml_lines
 from ghostnet.presets import preset
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
@@ -105,6 +105,17 @@ class BaselineRun:
 
     experiment: Experiment
     baseline: Baseline
+
+    @classmethod
+    def from_mapping(cls, fields: dict) -> BaselineRun:
+        """From what `to_toml` wrote, read.
+
+        Raises:
+            ConfigError: no table [baseline], or what Experiment and Baseline refuse.
+        """
+        require("baseline" in fields, "no table [baseline]: expected a run of `ghostnet baseline`")
+        experiment = {name: value for name, value in fields.items() if name != "baseline"}
+        return cls(from_mapping(experiment), baseline_from_mapping(fields["baseline"]))
 
     def to_toml(self) -> str:
         """The experiment's fields, then a table [baseline]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ghostnet import data
+from ghostnet import checkpoint, data
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
+from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.errors import ConfigError, DivergenceError, Stopped
+from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
@@ -51,14 +54,50 @@ def train(
         ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: a weight became non-finite; the metrics until then are kept.
+        Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on after the last epoch that was finished.
     """
     baseline = _baseline(method, dtype, threads, settings)
     dataset = fitting_data(experiment)
     privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    learner = Learner(experiment, baseline, dtype)
+    how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads}
+    directory = RunDirectory(out, BaselineRun(experiment, baseline), how) if out is not None else None
+    with _threads(threads):
+        return _Run(learner, Images(dataset), directory, progress).until_the_end(Checkpoint(_network(learner)))
+
+
+def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
+    """Go on with a run that was stopped or killed, after the epoch of its newest readable checkpoint.
+
+    On the same machine with the same versions, all that follows is what it would have been without the interruption,
+    bit for bit; only the seconds differ.
+
+    Raises:
+        FileError: `out` is no run directory of a baseline, or can't be read or written.
+        InUse: another process is at work on it.
+        And what `train` raises.
+    """
+    directory = RunDirectory.existing(out, BaselineRun.from_mapping)
+    e, settings = directory.experiment.experiment, directory.settings
     try:
-        return _train(Learner(experiment, baseline, dtype), Images(dataset), out, threads, progress)
+        dtype, threads = settings["dtype"], settings["threads"]
+    except KeyError as error:
+        raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
+    learner, start = Learner(e, directory.experiment.baseline, dtype), checkpoint.latest(directory.path)
+    if start:
+        learner.restore(start.network.weights.W, start.extra)
+    run = _Run(learner, Images(fitting_data(e)), directory, progress)
+    with _threads(threads):
+        return run.until_the_end(start or Checkpoint(_network(learner)))
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """torch with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
     finally:
         torch.set_num_threads(before)
 
@@ -85,56 +124,78 @@ class Images:
         return images[shown].to(dtype) / 255, torch.nn.functional.one_hot(labels[shown], self.classes).to(dtype)
 
 
-def _train(learner: Learner, images: Images, out, threads: int, progress: bool) -> Training:
-    e, b = learner.experiment, learner.baseline
-    settings = {
-        "engine": f"baseline {b.method}",
-        "dtype": str(learner.dtype).removeprefix("torch."),
-        "threads": threads,
-    }
-    directory = RunDirectory(out, BaselineRun(e, b), settings) if out is not None else None
-    bar = Progress(e.epochs * (e.train_examples // e.batch), shown=progress)
-    rows: list[dict] = []
-    state, epoch, seconds = "failed", 0, 0.0
-    try:
-        for epoch in range(e.epochs + 1):
-            if epoch:
-                seconds += _epoch(learner, images, epoch, bar)
-            rows += _evaluation(learner, images, epoch, seconds)
-            bar.line(epoch_line(rows[-len(e.seeds) :]))
-            if directory:
-                directory.metrics(rows)
-                directory.status("running", epoch=epoch)
-        state = "complete"
-    except DivergenceError:
-        state = "diverged"
-        raise
-    except KeyboardInterrupt:
-        state = "stopped"
-        raise
-    finally:
-        bar.close()
-        if directory:
-            directory.status(state, epoch=epoch)
-            directory.close()
-    return Training(_network(learner), rows)
+class _Run:
+    """One run on its way: `position` says how far it is.
 
+    Every draw of an epoch comes from streams that begin with it, so a checkpoint between epochs holds all there is.
+    """
 
-def _epoch(learner: Learner, images: Images, epoch: int, bar: Progress) -> float:
-    """One pass; returns the seconds it took."""
-    e, start = learner.experiment, time.perf_counter()
-    learner.begin(epoch)
-    bar.describe(f"epoch {epoch}/{e.epochs}")
-    for shown, present in _batches(learner, epoch):
-        learner.step(*images.batch(shown, learner.dtype), present)
-        bar.advance(1)
-    seconds = time.perf_counter() - start
-    for run, seed in enumerate(e.seeds):
-        if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
-            smaller = " ".join(f"{rate / 4:g}" for rate in learner.baseline.rates(e))
-            text = f"epoch {epoch}: seed {seed} diverged: a weight is not finite; try learning_rate = {smaller}"
-            raise DivergenceError(text)
-    return seconds
+    def __init__(self, learner: Learner, images: Images, directory: RunDirectory | None, progress: bool):
+        self.learner, self.images, self.directory, self.progress = learner, images, directory, progress
+        self.interruption = Interruption(listen=directory is not None)
+        self.checkpoint: str | None = None  # the last that was saved
+
+    def until_the_end(self, start: Checkpoint) -> Training:
+        """From `start` to the last epoch; the directory says how it ended."""
+        e, state, self.position = self.learner.experiment, "failed", start
+        steps = e.train_examples // e.batch
+        self.bar = Progress(e.epochs * steps, max(start.epoch, 0) * steps, self.progress)
+        try:
+            with self.interruption:
+                for epoch in range(start.epoch + 1, e.epochs + 1):
+                    if epoch:
+                        self._learn(epoch)
+                    self._evaluate(epoch)
+            state = "complete"
+        except DivergenceError:
+            state = "diverged"
+            raise
+        except Stopped as error:
+            state = "stopped"
+            raise Stopped(f"{error}; go on with: ghostnet resume {self.directory.path}") from None
+        except KeyboardInterrupt:
+            state = "stopped"
+            raise
+        finally:
+            self.bar.close()
+            if self.directory:
+                self._status(state)
+                self.directory.close()
+        return Training(_network(self.learner), self.position.metrics)
+
+    def _learn(self, epoch: int) -> None:
+        """One pass over the examples."""
+        learner, e, start = self.learner, self.learner.experiment, time.perf_counter()
+        learner.begin(epoch)
+        self.bar.describe(f"epoch {epoch}/{e.epochs}")
+        for shown, present in _batches(learner, epoch):
+            learner.step(*self.images.batch(shown, learner.dtype), present)
+            self.bar.advance(1)
+            self.interruption.obey()
+        self.position.seconds += time.perf_counter() - start
+        for run, seed in enumerate(e.seeds):
+            if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
+                smaller = " ".join(f"{rate / 4:g}" for rate in learner.baseline.rates(e))
+                text = f"epoch {epoch}: seed {seed} diverged: a weight is not finite; try learning_rate = {smaller}"
+                raise DivergenceError(text)
+
+    def _evaluate(self, epoch: int) -> None:
+        """The end of an epoch: its rows of metrics.csv, and a checkpoint."""
+        position, learner = self.position, self.learner
+        rows = _evaluation(learner, self.images, epoch, position.seconds)
+        position.metrics += rows
+        position.epoch = epoch
+        self.bar.line(epoch_line(rows))
+        if self.directory:
+            self.directory.metrics(position.metrics)
+            position.network, position.extra = _network(learner), learner.state()
+            dtype = str(learner.dtype).removeprefix("torch.")
+            self.checkpoint = checkpoint.save(self.directory.path, position, dtype).name
+            self._status("running")
+        self.interruption.obey()
+
+    def _status(self, state: str) -> None:
+        self.directory.status(state, epoch=max(self.position.epoch, 0), checkpoint=self.checkpoint)
 
 
 def _batches(learner: Learner, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:

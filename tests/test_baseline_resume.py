@@ -1,0 +1,95 @@
+"""A baseline that was stopped or killed goes on as if it had never been."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+from small import refusal
+from test_resume import assert_same_end
+from test_training import tiny
+
+from ghostnet import ConfigError, Stopped, baselines, checkpoint, resume, train
+from ghostnet.baselines.learner import Learner
+from ghostnet.cli import main
+
+RUNS = [
+    ("BP", {}),
+    ("DFA", {"optimizer": "rmsprop", "learning_rate": 0.01}),
+    ("FA", {"optimizer": "rmsprop", "learning_rate": 0.01, "momentum": 0.9, "dropout": 0.2}),
+    ("DTP", {"momentum": 0.9, "inverse_noise": 0.2}),
+    ("SSFA", {"momentum": 0.5, "adversarial": 0.1}),
+    ("IFA", {"clip": 1.0, "noise": 0.5}),
+]
+
+
+def of_three_hidden_layers(task):
+    rates = {"eta": (1, 1, 1, 1), "eta_ghost": (1, 1, 1)}
+    return tiny(task, sizes=(16, 12, 9, 7, 4), ghosts=(3, 3, 3), epochs=4, batch=4, seeds=(3, 1), **rates)
+
+
+def stop_in_step(monkeypatch, number):
+    """Send this process a signal in the course of the `number`-th step from now."""
+    step, left = Learner.step, [number]
+
+    def counting(self, *batch):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *batch)
+
+    monkeypatch.setattr(Learner, "step", counting)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("method", "settings"), RUNS)
+def test_a_stopped_baseline_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, method, settings, dtype):
+    if "noise" in settings:
+        pytest.importorskip("opacus")
+    e, settings = of_three_hidden_layers(task), {"learning_rate": 0.1, "dtype": dtype} | settings
+    whole = baselines.train(method, e, **settings)
+    for steps in (7, 47):  # of 80: in the first epoch and in the third
+        out = tmp_path / str(steps)
+        with monkeypatch.context() as patch:
+            stop_in_step(patch, steps)
+            with pytest.raises(Stopped, match="ghostnet resume"):
+                baselines.train(method, e, out, **settings)
+        status = json.loads((out / "status.json").read_text())
+        assert status["status"] == "stopped" and status["epoch"] == (steps - 1) // 20
+        assert (out / "checkpoints" / status["checkpoint"]).exists()
+        assert_same_end(baselines.resume(out), out, whole)
+
+
+def test_the_command_line_resumes_baselines_too(task, tmp_path, monkeypatch):
+    e, out = of_three_hidden_layers(task), tmp_path / "run"
+    whole = baselines.train("DFA", e, learning_rate=0.1)
+    with monkeypatch.context() as patch:
+        stop_in_step(patch, 30)
+        with pytest.raises(Stopped):
+            baselines.train("DFA", e, out, learning_rate=0.1)
+    assert main(["resume", str(out), "--quiet"]) == 0
+    found = checkpoint.newest(out)
+    trained = whole.network.weights.W
+    assert all(np.array_equal(a, b) for a, b in zip(found.weights.W[1:], trained[1:], strict=True))
+    assert found.experiment == e
+
+
+def test_without_hidden_layers_or_checkpoints_a_baseline_goes_on_too(task, tmp_path):
+    e = tiny(task, "MA", sizes=(16, 4), ghosts=(), eta=(1,), eta_ghost=())
+    whole = baselines.train("BP", e, tmp_path, learning_rate=0.1)
+    newest = tmp_path / "checkpoints" / "epoch-0002.h5"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    assert_same_end(baselines.resume(tmp_path), tmp_path, whole)
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.unlink()
+    assert_same_end(baselines.resume(tmp_path), tmp_path, whole)
+
+
+def test_each_kind_of_run_is_resumed_by_its_own(task, tmp_path):
+    train(tiny(task, epochs=0), tmp_path / "ghosts")
+    baselines.train("BP", tiny(task, epochs=0), tmp_path / "bp", learning_rate=0.1)
+    assert "no table [baseline]" in refusal(ConfigError, baselines.resume, tmp_path / "ghosts")
+    assert "baseline" in refusal(ConfigError, resume, tmp_path / "bp")
