@@ -2,7 +2,7 @@
 
 import sys
 
-from ghostnet.cli import main
+from ghostnet.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

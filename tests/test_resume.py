@@ -147,7 +147,7 @@ def test_what_is_no_run_directory_is_refused_by_name(task, tmp_path, missing):
 
 
 def ghostnet(*arguments):
-    command = [sys.executable, "-m", "ghostnet.cli", *map(str, arguments), "--quiet"]
+    command = [sys.executable, "-m", "ghostnet.cli.main", *map(str, arguments), "--quiet"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_line_and_exit_74_and_keeps_what_was_written(task, tm
     command = [
         sys.executable,
         "-m",
-        "ghostnet.cli",
+        "ghostnet.cli.main",
         "train",
         "--config",
         tmp_path / "e.toml",

@@ -18,7 +18,7 @@ from test_training import SETTINGS, table, tiny, without_seconds
 
 import ghostnet as gn
 from ghostnet import ConfigError, FileError, Stopped, checkpoint, sweep
-from ghostnet.cli import main
+from ghostnet.cli.main import main
 from ghostnet.simulator import available_cpus
 from ghostnet.sweep import Sweep
 from ghostnet.sweep.ensembles import pack, perform_together

@@ -6,11 +6,11 @@ import numpy as np
 
 from ghostnet import data
 from ghostnet.errors import DivergenceError
+from ghostnet.gradients.presented import alone, drift, present
+from ghostnet.gradients.settling import settling
 from ghostnet.models import CLAMPED, FREE
 from ghostnet.network import Network
-from ghostnet.presented import alone, drift, present
 from ghostnet.progress import log
-from ghostnet.settling import settling
 from ghostnet.simulator import Simulator
 
 _LOOKED_AT = 4  # examples for the warning
@@ -23,7 +23,7 @@ def gradient_columns(
     """A dict of columns per run: every `every` epochs the figures of the update against backprop, else None in each.
 
     gradient_error_L and gradient_angle_L are those of the gradient summed over the first `examples` of the training
-    set, gradient_mean_error_L is the norm-weighted mean over them (`ghostnet.likeness`); L is a layer or "all".
+    set, gradient_mean_error_L is the norm-weighted mean over them (`gradients.likeness`); L is a layer or "all".
     Under FA, alignment_k is the angle between B_k and W_{k+1}^T. Angles are in degrees. Where ghost units are paired
     with the units above, distance_pg_k is ‖W_{k+1} - W^pg_k‖ and distance_gp_k is ‖B_k - W^gp_k‖ (Frobenius).
     """

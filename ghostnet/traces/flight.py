@@ -16,9 +16,9 @@ from ghostnet.engines import Engine
 from ghostnet.errors import DivergenceError, FileError
 from ghostnet.models import PHASES
 from ghostnet.recorder import Recorder, Shown
-from ghostnet.recording import Recording, Segment
 from ghostnet.simulator import Simulator
-from ghostnet.traces import TraceFiles
+from ghostnet.traces.files import TraceFiles
+from ghostnet.traces.recording import Recording, Segment
 
 LAST_STEPS = 1000  # at most, and no more than fit into a segment
 STEPS_AFTER = 5

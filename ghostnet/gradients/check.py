@@ -1,8 +1,8 @@
 """Ghost-unit gradients against backprop: what a network learns from some examples, beside what backprop would.
 
-`gradcheck` changes nothing in the network. Quantities are defined in `ghostnet.presented` (what the network learns),
-`ghostnet.backward` (what backprop and feedback alignment would), `ghostnet.likeness` (the figures, and how the relative
-error divides among causes) and `ghostnet.settling`; docs/gradients.md explains them with a picture.
+`gradcheck` changes nothing in the network. Quantities are defined in `presented` (what the network learns), `backward`
+(what backprop and feedback alignment would), `likeness` (the figures, and how the relative error divides among causes)
+and `settling`; docs/gradients.md explains them with a picture.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from ghostnet.backward import autograd_difference, backward, transposed
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.gradient_report import GradientReport
-from ghostnet.likeness import (
+from ghostnet.gradients.backward import autograd_difference, backward, transposed
+from ghostnet.gradients.likeness import (
     add_shares,
     concatenate_shares,
     concatenated,
@@ -24,10 +23,11 @@ from ghostnet.likeness import (
     shares,
     together,
 )
+from ghostnet.gradients.presented import CAUSES, Learned, alone, course, drift, present, removals
+from ghostnet.gradients.report import GradientReport
+from ghostnet.gradients.settling import settling
 from ghostnet.models import CLAMPED, FREE
 from ghostnet.network import Network
-from ghostnet.presented import CAUSES, Learned, alone, course, drift, present, removals
-from ghostnet.settling import settling
 
 _BLOCK_ELEMENTS = 1 << 21  # of one matrix per example, over the examples looked at together
 _COURSE = 10  # examples whose approach to the target is followed step by step

@@ -34,7 +34,7 @@ def recording(simulator: Simulator, record: Recorder, run: Path) -> AbstractCont
 
 def flight_record(simulator: Simulator, dataset: data.Dataset, error: DivergenceError, run: Path) -> str:
     """Write traces/diverged.h5; returns where, for the error's text."""
-    from ghostnet import flight  # brings xarray and h5py
+    from ghostnet.traces import flight  # brings xarray and h5py
 
     examples = shown(simulator.experiment)
     _, chosen = examples(simulator.presentations)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
-from ghostnet.settling import RESIDUAL
+from ghostnet.gradients.settling import RESIDUAL
 
 _LETTERS = {"free phase": "a", "clamped phase": "c", "finite beta": "b", "ghost circuit": "d", "feedback": "e"}
 _BLAME = {
@@ -31,12 +31,12 @@ class GradientReport:
     Attributes:
         experiment: the settings the check was made with. examples: how many.
         figures: quantity ("update" of W_k, or "error" e_k / β), against ("backprop" or "feedback alignment"), layer,
-            over ("summed", "mean", "median"), and the FIGURES of `ghostnet.likeness`.
-        causes: layer, over ("summed", "mean"), cause, part, size; see `ghostnet.likeness.divided`.
+            over ("summed", "mean", "median"), and the FIGURES of `ghostnet.gradients.likeness`.
+        causes: layer, over ("summed", "mean"), cause, part, size; see `ghostnet.gradients.likeness.divided`.
         residuals: layer, and the mean over examples of ‖τ ds_k/dt‖ (free_drift, clamped_drift) and ‖e_k‖ (free_error,
             clamped_error) at the ends of the phases.
         alignment: FA only: layer k, cosine and angle between B_k and W_{k+1}^T.
-        settling: phase, slowest, stable_dt, steps; see `ghostnet.settling.Settling`.
+        settling: phase, slowest, stable_dt, steps; see `ghostnet.gradients.settling.Settling`.
         courses: per run, how far e_k / β is from its target at every step of the clamped phase, (steps + 1, N).
         no_causes: {run: why its causes could not be told apart}; empty where they could.
         autograd_difference: largest relative difference between our backward pass and torch's; None: not asked for.

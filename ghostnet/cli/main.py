@@ -10,19 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from ghostnet import (
-    baselines,
-    cli_baselines,
-    cli_gradcheck,
-    cli_sweep,
-    cli_traces,
-    config,
-    doctor,
-    presets,
-    report,
-    store,
-)
-from ghostnet.cli_arguments import add_setting, given
+from ghostnet import baselines, config, doctor, presets, report, store
+from ghostnet.cli import baseline, gradcheck, sweep, traces
+from ghostnet.cli.arguments import add_setting, given
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError, GhostnetError
 from ghostnet.training import resume, train
@@ -59,15 +49,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     again.add_argument("--quiet", action="store_true", help="show no progress")
     again.set_defaults(command=_resume)
-    cli_traces.add_parsers(commands)
-    cli_baselines.add_parsers(commands)
-    cli_sweep.add_parser(commands)
+    traces.add_parsers(commands)
+    baseline.add_parsers(commands)
+    sweep.add_parser(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()))
     info = commands.add_parser("info", help="show what a run directory or a trace file holds")
     info.add_argument("path", type=Path, help="a run directory or a trace file")
     info.set_defaults(command=_info)
-    cli_gradcheck.add_parser(commands)
+    gradcheck.add_parser(commands)
     check = commands.add_parser("doctor", help="show versions, threads, BLAS, caches and GPU of this installation")
     check.set_defaults(command=lambda arguments: print(doctor.report()))
     return parser
@@ -113,7 +103,7 @@ def _train_parser(commands) -> None:
 
 
 def _info(arguments: argparse.Namespace) -> None:
-    describe = cli_traces.describe if arguments.path.is_file() else report.run_summary
+    describe = traces.describe if arguments.path.is_file() else report.run_summary
     print(describe(arguments.path))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet import cli_arguments
+from ghostnet.cli.arguments import network
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.recorder import ACTIVITIES, MATRICES, Recorder
@@ -78,7 +78,7 @@ def _record(arguments: argparse.Namespace) -> None:
     from ghostnet import data
     from ghostnet.simulator import Simulator
 
-    simulator = Simulator(cli_arguments.network(arguments.network), arguments.engine, arguments.dtype)
+    simulator = Simulator(network(arguments.network), arguments.engine, arguments.dtype)
     e, digits = simulator.experiment, data.load(simulator.experiment.data)
     images, labels = (getattr(digits, f"{arguments.part}_{kind}") for kind in ("images", "labels"))
     chosen = np.arange(len(images))[arguments.examples]
@@ -100,9 +100,10 @@ def _record(arguments: argparse.Namespace) -> None:
 def _plot(arguments: argparse.Namespace) -> None:
     import matplotlib.pyplot as plt
 
-    from ghostnet import plots, store, traces
+    from ghostnet import plots, store
+    from ghostnet.traces.files import open_trace
 
-    trace = traces.open_trace(arguments.trace, arguments.variable and [arguments.variable])
+    trace = open_trace(arguments.trace, arguments.variable and [arguments.variable])
     out = arguments.out or arguments.trace.with_suffix(".png")
     chosen = {"run": arguments.run, "example": arguments.example}
     plt.switch_backend("agg")
@@ -124,6 +125,6 @@ def describe(path: Path) -> str:
     Raises:
         FileError: it can't be read, or is no trace.
     """
-    from ghostnet.trace_summary import summary
+    from ghostnet.traces.summary import summary
 
     return summary(path)

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ghostnet import plots
-from ghostnet.gradient_report import GradientReport
+from ghostnet.gradients.report import GradientReport
 
 COLOURS = {  # Okabe and Ito
     "free phase": "#56b4e9",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ghostnet import cli_arguments
+from ghostnet.cli.arguments import network
 from ghostnet.errors import ConfigError
 
 _CHANGES = (("beta", float), ("dt", float), ("free-steps", int), ("clamped-steps", int))
@@ -42,15 +42,15 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
         raise ConfigError("--picture shows the causes: leave out --no-causes")
     if arguments.picture and arguments.picture.suffix not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
-    network = cli_arguments.network(arguments.network)
+    net = network(arguments.network)
     changes = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _ in _CHANGES}
-    network.experiment = network.experiment.replace(**{k: v for k, v in changes.items() if v is not None})
-    dataset = data.load(network.experiment.data)
+    net.experiment = net.experiment.replace(**{k: v for k, v in changes.items() if v is not None})
+    dataset = data.load(net.experiment.data)
     images, labels = getattr(dataset, f"{arguments.part}_images"), getattr(dataset, f"{arguments.part}_labels")
     some = _range(arguments.examples, len(images))
     x, y = data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
-    report = gradcheck(network, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
-    print("\n\n".join(report.text(run) for run in range(network.runs)))
+    report = gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
+    print("\n\n".join(report.text(run) for run in range(net.runs)))
     _write(report, arguments)
 
 
@@ -71,6 +71,6 @@ def _write(report, arguments: argparse.Namespace) -> None:
     if arguments.csv:
         publish(arguments.csv, report.csv().encode())
     if arguments.picture:
-        from ghostnet.gradient_plots import report_figure
+        from ghostnet.gradients.plots import report_figure
 
         publish_picture(report_figure(report), arguments.picture)

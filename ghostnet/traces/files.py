@@ -20,7 +20,7 @@ from ghostnet import hdf5, store
 from ghostnet.config import Experiment
 from ghostnet.errors import FileError
 from ghostnet.recorder import Variable
-from ghostnet.recording import Segment
+from ghostnet.traces.recording import Segment
 
 Array = tuple[tuple[str, ...], np.ndarray, dict]  # axes, values, attributes
 

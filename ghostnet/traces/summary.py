@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ghostnet import hdf5
-from ghostnet.traces import TEXTS, axes_of, plain, wanted
+from ghostnet.traces.files import TEXTS, axes_of, plain, wanted
 
 _PHASES = ("free", "weakly clamped")
 

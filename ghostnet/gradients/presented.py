@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ghostnet.backward import transposed
 from ghostnet.engines import EXPLODED, create
 from ghostnet.equations import State, Weights, errors, learning_signal, rates
 from ghostnet.errors import DivergenceError
-from ghostnet.fixedpoint import fixed_point
+from ghostnet.gradients.backward import transposed
+from ghostnet.gradients.fixedpoint import fixed_point
 from ghostnet.models import CLAMPED, FREE
 from ghostnet.network import Network
 

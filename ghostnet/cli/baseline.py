@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ghostnet import report
 from ghostnet.baselines.settings import METHODS, Baseline
-from ghostnet.cli_arguments import add_setting, given
+from ghostnet.cli.arguments import add_setting, given
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
 from ghostnet.presets import preset
