@@ -1,7 +1,8 @@
 """Figure 5 of Mesnard et al. 2019 (arXiv:1911.08585): MB with 500 hidden units over 50 epochs, TF.
 
-Accuracy and MSE of the feedforward graph, and the relative error of the ghost units' gradient against backprop: both
-summed over the first 1,000 training examples, all layers together and each. The paper says "up to 7 %".
+Accuracy and MSE of the feedforward graph, and the relative error of the ghost units' gradient against backprop: the
+norm-weighted mean over the first 1,000 training examples (`ghostnet.gradients.likeness`), all layers and each of them.
+The paper says "up to 7 %"; docs/reproduction.md says why some seeds exceed it late in training.
 
     python sims/figure5.py             mb-500-tf, 5 seeds; half an hour on 2 CPUs; figures/figure5.png, .pdf, .json
     python sims/figure5.py --quick     a minute, for a look
@@ -39,11 +40,9 @@ def main() -> None:
     right.set(ylabel="gradient error against BP (%)", ylim=(0, None))
     for ax in (left, middle, right):
         ax.set_xlabel("epoch"), ax.legend()
-    worst = float(100 * runs.gradient_error_all.max())
-    print(
-        f"{CELL}, {len(seeds)} seeds: all layers together at most {worst:.1f} % off in every epoch (paper: up to 7 %)"
-    )
-    store.publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=round(worst, 2))
+    largest = (100 * runs.gradient_mean_error_all.max("epoch")).round(1).values.tolist()
+    print(f"{CELL}: all layers together at most {largest} % off in any epoch, by seed {seeds} (paper: up to 7 %)")
+    store.publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)
 
 
 if __name__ == "__main__":

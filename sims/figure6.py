@@ -37,7 +37,8 @@ def main() -> None:
                 plots.band(done.epoch.values[1:], error, ax, color=colour, linestyle=style, label=label)
         ax.set(title=title, xlabel="epoch", ylabel="test error (%)", yscale="log")
         ax.yaxis.set_major_formatter("{x:g}"), ax.yaxis.set_minor_formatter("{x:g}")
-        ax.legend(ncols=2, fontsize="x-small")
+        if ax.lines:
+            ax.legend(ncols=2, fontsize="x-small")
     print("not complete yet, left out: " + (", ".join(left_out) or "none"))
     store.publish_figure(figure, name(given, "figure6"), left_out=left_out)
 
