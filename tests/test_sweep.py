@@ -116,6 +116,8 @@ WRONG = [
     ),
     (({"preset": "mb-100-tf"}, {"beta": [0.1, 0.1]}), "would share the run directory"),
     (({},), "missing fields model"),
+    (({"preset": "mb-100-tf"}, ["beta"]), "expected a table, [grid]"),
+    (({"preset": "mb-100-tf"}, {}, {"name": "a"}), "each headed [[experiments]]"),
 ]
 
 

@@ -63,6 +63,9 @@ class Sweep:
     experiments: list[dict] = field(default_factory=list)
 
     def __post_init__(self):
+        require(isinstance(self.grid, dict), f"grid = {self.grid!r}: expected a table, [grid]")
+        listed = isinstance(self.experiments, list) and all(isinstance(entry, dict) for entry in self.experiments)
+        require(listed, f"experiments = {self.experiments!r}: expected tables, each headed [[experiments]]")
         require_known(self.settings, _SETTINGS, "setting")
         require_known(self.grid, (name for name in _SETTINGS if name != "seeds"), "setting")
         for name, values in self.grid.items():
