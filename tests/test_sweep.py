@@ -250,6 +250,7 @@ def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
     base = settings(task, feedback="TF", engine="torch", dtype="float64", seeds=[0, 1], free_steps=20, clamped_steps=10)
     plan = Sweep(base, {"beta": [0.1, 0.2], "eta": [[8.0, 2.0], [4.0, 1.0]], "init": [0.5, 0.4]})
     assert [len(job) for job in pack(plan.tasks)] == [8, 8]
+    assert not pack(Sweep(base | {"engine": "equilibrium"}).tasks)
     outcomes = sweep.run(plan, tmp_path / "packed", pack=True, workers=1, progress=False)
     assert [(outcome.name, outcome.status) for outcome in outcomes] == [(t.name, "complete") for t in plan.tasks]
     for one in plan.tasks[::5]:

@@ -26,9 +26,11 @@ _OWN = ("beta", "dt", "eta", "eta_ghost")  # what the torch engine takes per run
 
 
 def pack(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
-    """The tasks, those together that differ in nothing but seed, β, dt, η and η^g."""
+    """Those together that differ in nothing but seed, β, dt, η and η^g; tasks that name another engine are left out."""
     groups: dict = {}
     for task in tasks:
+        if task.options.get("engine", "torch") != "torch":
+            continue
         e = task.experiment
         none = {"eta": (0.0,) * len(e.eta), "eta_ghost": (0.0,) * len(e.eta_ghost)}
         shape = e.replace(seeds=(0,), beta=1.0, dt=e.tau, **none)

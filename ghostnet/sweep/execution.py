@@ -42,7 +42,8 @@ def run(
         out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
             others go on from their last checkpoints.
         only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
-        pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine.
+        pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine; not those
+            that name another engine.
         workers: processes on this machine, at most a CPU each by default.
         scheduler: address of a Dask scheduler, such as tcp://host:8786, instead; its workers must see `out` under the
             same path.
