@@ -23,18 +23,11 @@ def main() -> None:
     given = arguments(__doc__)
     runs = complete(results(given, [f"{CELL},*"]), CELL)
     epoch, seeds = runs.epoch.values, runs.seed.values.tolist()
+    columns = {column: values.transpose("seed", "epoch").values for column, values in runs.data_vars.items()}
     plt.style.use(plots.STYLE)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(4.2, 4.2), sharex=True)
-    for part, colour in (("train", plots.OTHER), ("test", plots.RIGHT)):
-        plots.band(epoch, 100 * runs[f"{part}_accuracy"].values, top, color=colour, label=part, linestyle="-")
-    for kind, colour, label in (
-        ("pg", plots.RIGHT, "‖W$_2$ - W$^{pg}_1$‖"),
-        ("gp", plots.ERROR, "‖B$_1$ - W$^{gp}_1$‖"),
-    ):
-        plots.band(epoch, runs[f"distance_{kind}_1"].values, bottom, color=colour, label=label, linestyle="-")
-    top.set(ylabel="accuracy (%)", ylim=(90, 100.2))
-    bottom.set(ylabel="Frobenius norm", xlabel="epoch", ylim=(0, None))
-    top.legend(), bottom.legend()
+    plots.accuracy(epoch, columns, top)
+    plots.ghost_distances(epoch, columns, bottom)
     last = {kind: float(runs[f"distance_{kind}_1"].isel(epoch=-1).mean()) for kind in ("pg", "gp")}
     print(
         f"{CELL}, {len(seeds)} seeds, epoch {epoch[-1]}: "

@@ -23,23 +23,11 @@ def main() -> None:
     given = arguments(__doc__)
     runs = complete(results(given, [f"{CELL},*"]), CELL)
     epoch, seeds = runs.epoch.values, runs.seed.values.tolist()
+    columns = {column: values.transpose("seed", "epoch").values for column, values in runs.data_vars.items()}
     plt.style.use(plots.STYLE)
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7.2, 2.6))
-    for part, colour in (("train", plots.OTHER), ("test", plots.RIGHT)):
-        look = {"color": colour, "label": part, "linestyle": "-"}
-        plots.band(epoch[1:], 100 * runs[f"{part}_accuracy"].values[:, 1:], left, **look)
-        plots.band(epoch[1:], runs[f"{part}_mse"].values[:, 1:], middle, **look)
-    for layer, colour, label in (
-        ("1", plots.OTHER, "hidden"),
-        ("2", plots.RIGHT, "output"),
-        ("all", plots.ERROR, "all"),
-    ):
-        errors = 100 * runs[f"gradient_mean_error_{layer}"].values
-        plots.band(epoch, errors, right, color=colour, label=label, linestyle="-")
-    left.set(ylabel="accuracy (%)"), middle.set(ylabel="MSE", yscale="log")
-    right.set(ylabel="gradient error against BP (%)", ylim=(0, None))
-    for ax in (left, middle, right):
-        ax.set_xlabel("epoch"), ax.legend()
+    figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.6))
+    for panel, ax in zip((plots.accuracy, plots.mse, plots.gradient_error), axes, strict=True):
+        panel(epoch, columns, ax)
     largest = (100 * runs.gradient_mean_error_all.max("epoch")).round(1).values.tolist()
     print(f"{CELL}: all layers together at most {largest} % off in any epoch, by seed {seeds} (paper: up to 7 %)")
     store.publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)

@@ -48,16 +48,17 @@ def _record_parser(commands) -> None:
 def _plot_parser(commands) -> None:
     parser = commands.add_parser(
         "plot",
-        help="draw a trace",
-        description="Draw the paper's Figure 4 from a trace (output rates, the right class highlighted, the clamped "
-        "phases shaded; below, the hidden error), or one variable.",
+        help="draw a run or a trace",
+        description="Draw a run over its epochs (accuracy, MSE and, where measured, gradient error and the ghosts' "
+        "distances: the paper's Figures 3 and 5), or from a trace the paper's Figure 4 (output rates, the right class "
+        "highlighted, the clamped phases shaded; below, the hidden error) or one variable.",
     )
-    parser.add_argument("trace", type=Path, help="a trace file")
-    parser.add_argument("--variable", metavar="NAME", help="such as e_1, instead of Figure 4")
+    parser.add_argument("path", type=Path, help="a run directory or a trace file")
+    parser.add_argument("--variable", metavar="NAME", help="of a trace, such as e_1, instead of Figure 4")
     parser.add_argument("--units", type=_slice, default=slice(None), metavar="A:B", help="default: all")
     parser.add_argument("--run", type=int, default=0, metavar="N", help="among the runs recorded (default 0)")
     parser.add_argument("--example", type=int, default=0, metavar="N", help="place in the batch (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="png, pdf or svg (default: TRACE.png)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="png, pdf or svg (default: PATH.png)")
     parser.set_defaults(command=_plot)
 
 
@@ -101,22 +102,40 @@ def _plot(arguments: argparse.Namespace) -> None:
     import matplotlib.pyplot as plt
 
     from ghostnet import plots, store
-    from ghostnet.traces.files import open_trace
 
-    trace = open_trace(arguments.trace, arguments.variable and [arguments.variable])
-    out = arguments.out or arguments.trace.with_suffix(".png")
-    chosen = {"run": arguments.run, "example": arguments.example}
+    out = arguments.out or arguments.path.with_suffix(".png")
     plt.switch_backend("agg")
     with plt.style.context(plots.STYLE):
-        if arguments.variable:
-            figure, axes = plt.subplots()
-            plots.variable(trace, arguments.variable, axes, arguments.units, **chosen)
-        else:
-            figure, (top, bottom) = plt.subplots(2, sharex=True)
-            plots.figure4(trace, top, bottom, **chosen)
+        figure = _run_figure(arguments) if arguments.path.is_dir() else _trace_figure(arguments)
         store.publish_picture(figure, out)
         plt.close(figure)
     print(out)
+
+
+def _run_figure(arguments: argparse.Namespace):
+    from ghostnet import comparison, plots
+
+    if arguments.variable:
+        raise ConfigError(f"variable = {arguments.variable}: {arguments.path} is a run directory; give a trace file")
+    (curves,) = comparison.read([arguments.path])
+    return plots.training(curves.epoch, {name: values.T for name, values in curves.columns.items()})
+
+
+def _trace_figure(arguments: argparse.Namespace):
+    import matplotlib.pyplot as plt
+
+    from ghostnet import plots
+    from ghostnet.traces.files import open_trace
+
+    trace = open_trace(arguments.path, arguments.variable and [arguments.variable])
+    chosen = {"run": arguments.run, "example": arguments.example}
+    if arguments.variable:
+        figure, axes = plt.subplots()
+        plots.variable(trace, arguments.variable, axes, arguments.units, **chosen)
+    else:
+        figure, (top, bottom) = plt.subplots(2, sharex=True)
+        plots.figure4(trace, top, bottom, **chosen)
+    return figure
 
 
 def describe(path: Path) -> str:
