@@ -87,22 +87,31 @@ def row(entry: dict, cell: xr.Dataset, epochs: int) -> list[str]:
     ]  # fmt: skip
 
 
+def table(runs: xr.Dataset, epochs: int | None = None) -> list[list[str]]:
+    """The whole table, heading first; epochs: what a complete run has, if not its preset's."""
+    entries = gn.sweep.read(HERE / "table1.toml").experiments
+    cells = [runs.sel(experiment=entry.get("name", entry["preset"])) for entry in entries]
+    return [HEADING] + [
+        row(entry, cell, epochs or gn.preset(entry["preset"]).epochs)
+        for entry, cell in zip(entries, cells, strict=True)
+    ]
+
+
+def markdown(rows: list[list[str]]) -> str:
+    heading, *rest = [" | ".join(cells) for cells in rows]
+    ruler = " | ".join(["---"] * len(rows[0]))
+    return "\n".join(f"| {line} |" for line in (heading, ruler, *rest)) + "\n"
+
+
 def main() -> None:
     given = arguments(__doc__)
     runs = results(given, ["*"])
-    plan = gn.sweep.read(HERE / "table1.toml")
-    rows = []
-    for entry in plan.experiments:
-        cell = runs.sel(experiment=entry.get("name", entry["preset"]))
-        epochs = int(runs.epoch[-1]) if given.quick else gn.preset(entry["preset"]).epochs
-        rows.append(row(entry, cell, epochs))
-    print(report.aligned([HEADING, *rows]))
-    lines = [" | ".join(cells) for cells in (HEADING, ["---"] * len(HEADING), *rows)]
-    text = "\n".join(f"| {line} |" for line in lines) + "\n"
-    table = io.StringIO(newline="")
-    csv.writer(table, lineterminator="\n").writerows([HEADING, *rows])
-    store.publish(name(given, "table1").with_suffix(".md"), text.encode())
-    store.publish(name(given, "table1").with_suffix(".csv"), table.getvalue().encode())
+    rows = table(runs, int(runs.epoch[-1]) if given.quick else None)
+    print(report.aligned(rows))
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    store.publish(name(given, "table1").with_suffix(".md"), markdown(rows).encode())
+    store.publish(name(given, "table1").with_suffix(".csv"), text.getvalue().encode())
 
 
 if __name__ == "__main__":
