@@ -1,6 +1,8 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
-from ghostnet import baselines, sweep
+import importlib
+
+from ghostnet import baselines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
@@ -36,12 +38,15 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    if name == "open_trace":  # brings xarray and h5py, which most commands do without
-        from ghostnet.traces import open_trace
+    """What brings packages that most uses do without: loaded when first asked for."""
+    if name == "open_trace":
+        from ghostnet.traces.files import open_trace
 
         return open_trace
     if name == "load_sweep":
         from ghostnet.sweep.results import load_sweep
 
         return load_sweep
+    if name == "sweep":
+        return importlib.import_module("ghostnet.sweep")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

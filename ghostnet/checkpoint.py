@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghostnet import config, store
+from ghostnet.equations import feedback
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.network import Network, build
 
@@ -107,6 +108,9 @@ def load(path: str | os.PathLike) -> Checkpoint:
                         if found.shape != expected.shape:
                             raise ValueError(f"{name}_{k} has shape {found.shape}, expected {expected.shape}")
                         arrays[k] = found[:].astype(np.float64)
+            # B as a view of W, as everywhere under TF: NumPy's sums depend on the layout, and resuming must not.
+            w = network.weights
+            network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
             network.presentations = int(file.attrs["presentations"])
             rows = store.csv_rows(file.attrs["metrics_csv"])
             extra = {name.removeprefix(_EXTRA): np.asarray(file[name]) for name in file if name.startswith(_EXTRA)}

@@ -229,4 +229,3 @@ def _check_shapes(e: Experiment) -> None:
         require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
     require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
     require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
-    require(len(set(e.seeds)) == len(e.seeds), f"seeds = {e.seeds}: a seed twice gives the same network twice")

@@ -55,6 +55,18 @@ class Network:
         )  # fmt: skip
 
 
+def select(network: Network, runs: list[int], experiment: Experiment) -> Network:
+    """Some runs of a network, as a network of `experiment`, which has a seed for each."""
+    parts = (
+        type(group)(*([None, *(array[runs] for array in arrays[1:])] for arrays in group))
+        for group in (network.weights, network.state)
+    )
+    chosen = Network(experiment, *parts, network.presentations)
+    w = chosen.weights
+    chosen.weights = w._replace(B=feedback(w.W, w.B, chosen.constants))
+    return chosen
+
+
 def build(experiment: Experiment) -> Network:
     """The initial network: weights uniform in [-init, init] (each matrix from its own stream), activities zero."""
     e = experiment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,10 @@ STYLE = Path(__file__).with_name("ghostnet.mplstyle")  # for plt.style.use and p
 CLAMPED_SHADE = "#e3e8ee"
 RIGHT, OTHER, ERROR = "#0072b2", "#b5b5b5", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in print
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_PARTS = {"train": OTHER, "test": RIGHT}
 _LEGEND_LINES = 12
+
+Columns = Mapping[str, np.ndarray]  # of metrics.csv: name → (runs, evaluations)
 
 
 def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes:
@@ -99,6 +103,73 @@ def _lane(trace: xr.Dataset, run: int, example: int) -> xr.Dataset:
     if not trace.sizes["time"]:
         raise ConfigError("the trace has no rows; nothing to plot")
     return trace.isel(run=run, example=example)
+
+
+def training(epoch: np.ndarray, columns: Columns) -> plt.Figure:
+    """A run over its epochs (evaluations,): accuracy and MSE, and what else was measured of Figures 3 and 5."""
+    panels = [accuracy, mse]
+    panels += [gradient_error] if "gradient_mean_error_all" in columns else []
+    panels += [ghost_distances] if "distance_pg_1" in columns else []
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels), 2.6))
+    for panel, ax in zip(panels, axes, strict=True):
+        panel(epoch, columns, ax)
+    return figure
+
+
+def accuracy(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
+    """Figures 3 and 5: accuracy of the feedforward graph after the first epoch and later, train and test."""
+    _train_and_test(epoch, {part: 100 * columns[f"{part}_accuracy"] for part in _PARTS}, ax)
+    ax.set_ylabel("accuracy (%)")
+    return ax
+
+
+def mse(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
+    """Figure 5: MSE of the feedforward graph, likewise."""
+    _train_and_test(epoch, {part: columns[f"{part}_mse"] for part in _PARTS}, ax)
+    ax.set(ylabel="MSE", yscale="log")
+    return ax
+
+
+def _train_and_test(epoch: np.ndarray, values: dict[str, np.ndarray], ax: plt.Axes) -> None:
+    for part, colour in _PARTS.items():
+        band(epoch[1:], values[part][:, 1:], ax, color=colour, label=part, linestyle="-")
+    ax.set_xlabel("epoch"), ax.legend()
+
+
+def gradient_error(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
+    """Figure 5: relative error of the ghost units' gradient, each layer and all together; norm-weighted mean."""
+    layers = [name.rpartition("_")[2] for name in columns if name.startswith("gradient_mean_error_")]
+    colours = dict(zip(layers, (ERROR, *SERIES[2:]), strict=False)) | {layers[-1]: RIGHT}  # all, hidden, …, output
+    for layer, colour in colours.items():
+        label = "all layers" if layer == "all" else f"layer {layer}"
+        band(epoch, 100 * columns[f"gradient_mean_error_{layer}"], ax, color=colour, label=label, linestyle="-")
+    ax.set(xlabel="epoch", ylabel="gradient error against BP (%)", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def ghost_distances(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
+    """Figure 3: Frobenius norms of what ghost units have still to learn, in every hidden layer."""
+    hidden = [name.rpartition("_")[2] for name in columns if name.startswith("distance_pg_")]
+    for k, line in zip(hidden, ("-", "--", ":", "-."), strict=False):
+        for kind, colour, label in (
+            ("pg", RIGHT, f"‖W$_{int(k) + 1}$ - W$^{{pg}}_{k}$‖"),
+            ("gp", ERROR, f"‖B$_{k}$ - W$^{{gp}}_{k}$‖"),
+        ):
+            band(epoch, columns[f"distance_{kind}_{k}"], ax, color=colour, label=label, linestyle=line)
+    ax.set(xlabel="epoch", ylabel="Frobenius norm", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def band(x: np.ndarray, values: np.ndarray, ax: plt.Axes, **look) -> plt.Axes:
+    """The mean of values (runs, points) over x (points,), and where there are several runs, their range as a band."""
+    there = ~np.isnan(values).all(0)  # gradient figures may be sparser than epochs
+    x, values = x[there], values[:, there]
+    (line,) = ax.plot(x, values.mean(0), **look)
+    if len(values) > 1:
+        ax.fill_between(x, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
+    return ax
 
 
 def progress(

@@ -43,7 +43,7 @@ class Progress:
             self._last = now
             done, rate = self._before + self._done, self._done / (now - self._start)
             speed = f"{rate:.1f} {self._unit}/s" if self._unit else f"{done / self._total:.0%}"
-            log.info("%s, %s, %.0f min left", self._what, speed, (self._total - done) / rate / 60)
+            log.info("%s, %s, %s left", self._what, speed, _span((self._total - done) / rate))
 
     def line(self, text: str) -> None:
         """A line that stays, above the bar or in the log."""
@@ -54,3 +54,10 @@ class Progress:
 
     def close(self) -> None:
         self._bar.close()
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("h", 3600)):
+        if seconds >= 3 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 60:.0f} min"

@@ -18,8 +18,8 @@ from ghostnet.recorder import Recorder, Shown
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ghostnet.recording import Recording
-    from ghostnet.traces import TraceFiles
+    from ghostnet.traces.files import TraceFiles
+    from ghostnet.traces.recording import Recording
 
 
 class Simulator:
@@ -113,8 +113,8 @@ class Simulator:
         Raises:
             ConfigError: the recorder does not fit. FileError: a file can't be written.
         """
-        from ghostnet.recording import Recording
-        from ghostnet.traces import TraceFiles
+        from ghostnet.traces.files import TraceFiles
+        from ghostnet.traces.recording import Recording
 
         files = TraceFiles(path, self.experiment, self.settings)
         with self._recorded(Recording(recorder, self.experiment, self.dtype, files.keep, shown, learn)):
@@ -132,17 +132,17 @@ class Simulator:
         Returns:
             Rows along `time` (model time in s), variables such as s_1 (time, run, example, unit_1).
         """
-        from ghostnet import traces
-        from ghostnet.recording import Recording
+        from ghostnet.traces import files
+        from ghostnet.traces.recording import Recording
 
         recorder = Recorder(variables, units, every, **more)
         rows = sum(map(len, recorder.row_steps(self.experiment)))
         parts: list[dict] = []
-        keep = lambda segment: parts.append(traces.contents(segment))  # noqa: E731
+        keep = lambda segment: parts.append(files.contents(segment))  # noqa: E731
         recording = Recording(recorder, self.experiment, self.dtype, keep, None, learn, capacity=rows)
         with self._recorded(recording):
             self.present(x, y)
-        return traces.dataset(parts, {"config_toml": self.experiment.to_toml()})
+        return files.dataset(parts, {"config_toml": self.experiment.to_toml()})
 
     @contextlib.contextmanager
     def _recorded(self, recording: Recording) -> Iterator[None]:

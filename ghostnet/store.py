@@ -147,6 +147,12 @@ class RunDirectory:
         """Let others in."""
         self._held.release()
 
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
     def status(self, state: str, **details) -> None:
         """Replace status.json. `state`: running, complete, diverged, stopped or failed."""
         publish(self.path / STATUS, _json({"status": state, **details}))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ghostnet import checkpoint, data, run_traces
+from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import evaluate
-from ghostnet.gradient_monitor import gradient_columns, warn_unsettled
+from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
@@ -23,6 +23,7 @@ from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
 from ghostnet.simulator import Simulator, available_cpus
 from ghostnet.store import RunDirectory
+from ghostnet.traces import runs
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
 _CHUNK_BYTES = 1 << 22  # of images: more would leave the cache
@@ -60,7 +61,7 @@ def train(
         out: a new run directory; None keeps everything in memory.
         engine, dtype, threads, options: see `Simulator`.
         record: what to record as traces in the run directory.
-        gradcheck_every: add the columns of `gradient_monitor.gradient_columns` to the metrics, with figures at every
+        gradcheck_every: add the columns of `gradients.monitor.gradient_columns` to the metrics, with figures at every
             so many epochs; 0: no such columns. gradcheck_examples: over so many examples.
 
     Raises:
@@ -73,6 +74,8 @@ def train(
         raise ConfigError("record: expected `out` too, a run directory for the traces")
     if gradcheck_every < 0:
         raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
+    if len(set(experiment.seeds)) < len(experiment.seeds) and "per_run" not in options:
+        raise ConfigError(f"seeds = {experiment.seeds}: a seed twice gives the same network twice")
     if gradcheck_examples < 1:
         raise ConfigError(f"gradcheck_examples = {gradcheck_examples}: expected at least 1")
     threads = threads or available_cpus()
@@ -136,39 +139,28 @@ class _Run:
 
     def until_the_end(self, start: Checkpoint) -> Training:
         """From `start` to the last epoch; the directory says how it ended."""
-        self.position, self.saved, state = start, time.monotonic(), "failed"
-        try:
-            with self.interruption, self._recording():
-                for epoch in range(start.epoch + 1, self.experiment.epochs + 1):
-                    if epoch:
-                        self._present(epoch)
-                    self._evaluate(epoch)
-            state = "complete"
-        except DivergenceError as error:
-            state = "diverged"
-            raise DivergenceError(f"epoch {self.position.epoch + 1}: {error}{self._flight_record(error)}") from error
-        except Stopped as error:
-            state = "stopped"
-            raise Stopped(f"{error}; go on with: ghostnet resume {self.directory.path}") from None
-        except KeyboardInterrupt:
-            state = "stopped"
-            raise
-        finally:
-            self.bar.close()
-            if self.directory:
-                self._status(state)
-                self.directory.close()
+        self.position, self.saved = start, time.monotonic()
+        with contextlib.closing(self.bar), ending(self.directory, self._status):
+            try:
+                with self.interruption, self._recording():
+                    for epoch in range(start.epoch + 1, self.experiment.epochs + 1):
+                        if epoch:
+                            self._present(epoch)
+                        self._evaluate(epoch)
+            except DivergenceError as error:
+                error.args = (f"epoch {self.position.epoch + 1}: {error}{self._flight_record(error)}",)
+                raise
         return Training(self.simulator.network, self.position.metrics)
 
     def _recording(self) -> contextlib.AbstractContextManager:
         if self.record is None:
             return contextlib.nullcontext()
-        return run_traces.recording(self.simulator, self.record, self.directory.path)
+        return runs.recording(self.simulator, self.record, self.directory.path)
 
     def _flight_record(self, error: DivergenceError) -> str:
         if self.directory is None:
             return ""
-        return run_traces.flight_record(self.simulator, self.dataset, error, self.directory.path)
+        return runs.flight_record(self.simulator, self.dataset, error, self.directory.path)
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch's presentations."""
@@ -219,6 +211,28 @@ class _Run:
         self.directory.status(state, epoch=epoch, presentation=shown, checkpoint=self.checkpoint)
 
 
+@contextlib.contextmanager
+def ending(directory: RunDirectory | None, status: Callable[[str], None]) -> Iterator[None]:
+    """Context that tells `status` how its body ended, and then lets others into the directory, if there is one."""
+    state = "failed"
+    try:
+        yield
+        state = "complete"
+    except DivergenceError:
+        state = "diverged"
+        raise
+    except Stopped as error:
+        state = "stopped"
+        raise Stopped(f"{error}; go on with: ghostnet resume {directory.path}") from None
+    except KeyboardInterrupt:
+        state = "stopped"
+        raise
+    finally:
+        if directory:
+            status(state)
+            directory.close()
+
+
 def fitting_data(e: Experiment) -> data.Dataset:
     """The data set of an experiment.
 
@@ -239,7 +253,7 @@ def fitting_data(e: Experiment) -> data.Dataset:
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
     """Pieces of about _CHUNK_SECONDS, from the measured speed. Results do not depend on where the cuts are."""
-    most = max(1, _CHUNK_BYTES // (order[0].size * 784 * 4))
+    most = max(1, _CHUNK_BYTES // (order.shape[1] * 784 * 4))
     size, position = 1, 0
     while position < len(order):
         start = time.perf_counter()

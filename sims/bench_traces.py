@@ -22,8 +22,8 @@ import numpy as np
 
 import ghostnet as gn
 from ghostnet import checkpoint, data
-from ghostnet.recording import Recording
-from ghostnet.traces import TraceFiles
+from ghostnet.traces.files import TraceFiles
+from ghostnet.traces.recording import Recording
 
 PRESET, PRESENTATIONS = "mb-500-tf", 3
 EVERYTHING = gn.Recorder(("s", "r", "g", "e", "drive"))

@@ -41,7 +41,7 @@ while True:
 
 
 def command(*arguments) -> list[str]:
-    return [sys.executable, "-m", "ghostnet.cli", *map(str, arguments), "--quiet"]
+    return [sys.executable, "-m", "ghostnet.cli.main", *map(str, arguments), "--quiet"]
 
 
 def outcome(run: Path) -> tuple:

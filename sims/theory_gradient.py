@@ -23,7 +23,7 @@ import numpy as np
 
 import ghostnet as gn
 from ghostnet import data, plots, store
-from ghostnet.gradient_plots import LAYERS
+from ghostnet.gradients.plots import LAYERS
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 DEPTHS = (1, 2, 3, 4)

@@ -14,7 +14,7 @@ from test_training import tiny
 
 from ghostnet import ConfigError, Stopped, baselines, checkpoint, resume, train
 from ghostnet.baselines.learner import Learner
-from ghostnet.cli import main
+from ghostnet.cli.main import main
 
 RUNS = [
     ("BP", {}),

@@ -13,7 +13,7 @@ import pytest
 from test_training import tiny
 
 from ghostnet import PRESETS
-from ghostnet.cli import main
+from ghostnet.cli.main import main
 from ghostnet.config import from_mapping, read_toml
 
 ROOT = Path(__file__).parents[1]
@@ -196,7 +196,7 @@ def test_doctor_shows_what_this_installation_runs_on(capsys):
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["presets"], ["info", "nowhere"]])
 def test_help_and_tables_import_neither_torch_nor_numba(arguments):
-    command = [sys.executable, "-X", "importtime", "-m", "ghostnet.cli", *arguments]
+    command = [sys.executable, "-X", "importtime", "-m", "ghostnet.cli.main", *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == (74 if arguments[0] == "info" else 0)

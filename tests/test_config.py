@@ -143,7 +143,6 @@ REFUSED = [  # model, changes, what the line has to say: the field, the value it
     ("MB", {"clip": 2.0}, "clip = 2.0", "MA-prime"),
     ("MB", {"seeds": ()}, "seeds is empty", "at least one"),
     ("MB", {"seeds": (0, -1)}, "seeds = (0, -1)", "0 or more"),
-    ("MB", {"seeds": (1, 2, 1)}, "seeds = (1, 2, 1)", "twice"),
     ("MB", {"seeds": (0.5,)}, "seeds = (0.5,)", "int"),
     ("MB", {"model": "MA_prime"}, "unknown model 'MA_prime'", "did you mean 'MA-prime'?"),
     ("MB", {"model": 3}, "model = 3", "str"),

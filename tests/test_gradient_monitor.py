@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from small import of, same_bits
 from test_training import table, tiny, without_seconds
 
 import ghostnet as gn
+from ghostnet.cli.main import main
 
 
 def test_alignment_grows_over_training_and_metrics_say_so(task, tmp_path):
@@ -18,6 +21,19 @@ def test_alignment_grows_over_training_and_metrics_say_so(task, tmp_path):
     assert [bool(row["gradient_error_all"]) for row in rows] == [True, False, True, False, True]
     assert float(rows[-1]["alignment_1"]) < float(rows[0]["alignment_1"]) - 5
     assert {f"gradient_{kind}_{k}" for kind in ("error", "mean_error", "angle") for k in (1, 2, "all")} < rows[0].keys()
+
+
+def test_the_norms_of_figure_3_are_those_of_the_weights_and_a_run_is_drawn_with_them(task, tmp_path):
+    e = tiny(task, "MA", sizes=(16, 12, 8, 4), ghosts=(8, 4), eta=(1.0,) * 3, eta_ghost=(1.0,) * 2, epochs=3)
+    trained = gn.train(e, tmp_path / "run", progress=False, gradcheck_every=1)
+    w, last = trained.network.weights, trained.metrics[-1]
+    for k in (1, 2):
+        wanted = np.linalg.norm(w.W[k + 1] - w.W_pg[k]), np.linalg.norm(w.B[k] - w.W_gp[k])
+        found = last[f"distance_pg_{k}"], last[f"distance_gp_{k}"]
+        assert found == pytest.approx(wanted, rel=1e-5)
+    assert main(["plot", str(tmp_path / "run")]) == 0
+    assert plt.imread(tmp_path / "run.png").shape[1] > 4 * 400  # four panels
+    assert main(["plot", str(tmp_path / "run"), "--variable", "e_1"]) == 2
 
 
 def test_a_resumed_run_goes_on_with_its_checks(task, tmp_path):

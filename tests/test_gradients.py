@@ -15,10 +15,10 @@ from test_training import tiny
 
 import ghostnet as gn
 from ghostnet import ConfigError, DivergenceError, build
-from ghostnet.backward import autograd, autograd_difference, backward, transposed
 from ghostnet.config import TRANSFERS
-from ghostnet.likeness import figures, moments
-from ghostnet.presented import CAUSES
+from ghostnet.gradients.backward import autograd, autograd_difference, backward, transposed
+from ghostnet.gradients.likeness import figures, moments
+from ghostnet.gradients.presented import CAUSES
 
 DEPTHS = [(8, 7, 4), (8, 7, 6, 4), (8, 7, 6, 5, 4), (8, 7, 6, 5, 5, 4)]
 BETAS = (1e-2, 1e-3, 1e-4)
@@ -230,7 +230,7 @@ def test_a_network_that_diverges_is_one_line_that_names_the_phase():
 
 def test_the_command_prints_and_writes_what_was_found(capsys, task, tmp_path, monkeypatch):
     network = build(tiny(task, feedback="FA"))
-    monkeypatch.setattr("ghostnet.cli_arguments.network", lambda name: network)
+    monkeypatch.setattr("ghostnet.cli.gradcheck.network", lambda name: network)
     picture, table_ = tmp_path / "a.png", tmp_path / "a.csv"
     code, out, err = command(
         capsys, "gradcheck", "mb-100-fa", "--examples", "3:9", "--csv", table_, "--picture", picture, "--beta", 0.05

@@ -7,9 +7,10 @@ import pytest
 from small import distance, euler, experiment, inputs, of, refusal, running, same_bits
 from test_training import tiny
 
-from ghostnet import ConfigError, DivergenceError, FileError, Recorder, Simulator, build, open_trace, recording, train
+from ghostnet import ConfigError, DivergenceError, FileError, Recorder, Simulator, build, open_trace, train
 from ghostnet.equations import Plastic, errors, rates
 from ghostnet.models import MODELS
+from ghostnet.traces import recording
 
 SIZES = (20, 30, 25, 6)
 ALL = dict(variables=("s", "r", "g", "e", "drive"), weights=("W", "B", "W_pg", "W_gp"))

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from small import of, refusal, same_bits
+from small import STEPPING, of, refusal, same_bits
 from test_training import table, tiny, without_seconds
 
 from ghostnet import ConfigError, FileError, Simulator, Stopped, checkpoint, resume, train
@@ -46,20 +46,20 @@ def assert_same_end(tested, out, whole):
     ]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("engine", "dtype"), STEPPING)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("feedback", ["TF", "FA"])
 def test_a_stopped_run_goes_on_to_the_same_bits_on_any_number_of_threads(
-    task, tmp_path, monkeypatch, model, feedback, dtype
+    task, tmp_path, monkeypatch, model, feedback, engine, dtype
 ):
-    e = run_of(task, model, feedback=feedback, seeds=(3, 1), epochs=3)
-    whole = train(e, dtype=dtype)
+    e, how = run_of(task, model, feedback=feedback, seeds=(3, 1), epochs=3), {"engine": engine, "dtype": dtype}
+    whole = train(e, **how)
     for calls in (2, 5):
         out = tmp_path / str(calls)
         with monkeypatch.context() as patch:
             signal_after(patch, calls)
             with pytest.raises(Stopped, match="ghostnet resume"):
-                train(e, out, dtype=dtype, threads=1)
+                train(e, out, threads=1, **how)
         status = json.loads((out / "status.json").read_text())
         assert status["status"] == "stopped" and (out / "checkpoints" / status["checkpoint"]).exists()
         assert_same_end(resume(out, threads=2), out, whole)
@@ -147,7 +147,7 @@ def test_what_is_no_run_directory_is_refused_by_name(task, tmp_path, missing):
 
 
 def ghostnet(*arguments):
-    command = [sys.executable, "-m", "ghostnet.cli", *map(str, arguments), "--quiet"]
+    command = [sys.executable, "-m", "ghostnet.cli.main", *map(str, arguments), "--quiet"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -166,7 +166,7 @@ def test_a_full_disk_is_one_line_and_exit_74_and_keeps_what_was_written(task, tm
     command = [
         sys.executable,
         "-m",
-        "ghostnet.cli",
+        "ghostnet.cli.main",
         "train",
         "--config",
         tmp_path / "e.toml",

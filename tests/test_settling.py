@@ -10,10 +10,10 @@ from test_gradients import examples, mirrored, quick
 import ghostnet as gn
 from ghostnet import Network, build
 from ghostnet.equations import Plastic, State, feedforward, step
-from ghostnet.fixedpoint import fixed_point
+from ghostnet.gradients.fixedpoint import fixed_point
+from ghostnet.gradients.presented import alone, present
+from ghostnet.gradients.settling import settling
 from ghostnet.models import CLAMPED, FREE
-from ghostnet.presented import alone, present
-from ghostnet.settling import settling
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1, 5.0])
@@ -78,7 +78,7 @@ def test_arpack_and_all_eigenvalues_give_the_same_advice(monkeypatch):
     network, (x, y) = running(e), examples(e, 1)
     shown = present(alone(network, 0, np.arange(1)), x, y)
     by_arpack = settling(shown.free, FREE)
-    monkeypatch.setattr("ghostnet.settling._DENSE", 10_000)
+    monkeypatch.setattr("ghostnet.gradients.settling._DENSE", 10_000)
     assert by_arpack[1:3] == pytest.approx(settling(shown.free, FREE)[1:3], rel=1e-3)
 
 

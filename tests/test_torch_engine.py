@@ -15,7 +15,7 @@ import torch
 from small import distance, experiment, inputs, named, of, refusal, running, same_bits
 
 from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
-from ghostnet.cli import main
+from ghostnet.cli.main import main
 from ghostnet.config import RULES, TRANSFERS
 from ghostnet.engines import create
 from ghostnet.engines import torch as torch_engine

@@ -16,9 +16,10 @@ import xarray as xr
 from small import experiment, inputs, refusal, running
 from test_cli import run
 
-from ghostnet import ConfigError, FileError, Recorder, Simulator, hdf5, open_trace, plots, recording
+from ghostnet import ConfigError, FileError, Recorder, Simulator, hdf5, open_trace, plots
 from ghostnet.config import from_mapping
-from ghostnet.trace_summary import summary
+from ghostnet.traces import recording
+from ghostnet.traces.summary import summary
 
 ROOT = Path(__file__).parents[1]
 SIZES = (20, 30, 25, 6)
@@ -122,7 +123,7 @@ import resource, sys
 sys.path[:0] = ["tests", "."]
 from small import experiment, inputs, running
 import ghostnet as gn
-from ghostnet import recording
+from ghostnet.traces import recording
 recording.SEGMENT_BYTES = 200_000
 e = experiment("MB", (20, 30, 25, 6))
 xs, ys = inputs(e, 8)

@@ -16,13 +16,13 @@ from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, DivergenceError, Stopped
+from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.store import RunDirectory
-from ghostnet.training import Training, epoch_line, fitting_data
+from ghostnet.training import Training, ending, epoch_line, fitting_data
 
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
@@ -137,30 +137,14 @@ class _Run:
 
     def until_the_end(self, start: Checkpoint) -> Training:
         """From `start` to the last epoch; the directory says how it ended."""
-        e, state, self.position = self.learner.experiment, "failed", start
+        e, self.position = self.learner.experiment, start
         steps = e.train_examples // e.batch
         self.bar = Progress(e.epochs * steps, max(start.epoch, 0) * steps, self.progress)
-        try:
-            with self.interruption:
-                for epoch in range(start.epoch + 1, e.epochs + 1):
-                    if epoch:
-                        self._learn(epoch)
-                    self._evaluate(epoch)
-            state = "complete"
-        except DivergenceError:
-            state = "diverged"
-            raise
-        except Stopped as error:
-            state = "stopped"
-            raise Stopped(f"{error}; go on with: ghostnet resume {self.directory.path}") from None
-        except KeyboardInterrupt:
-            state = "stopped"
-            raise
-        finally:
-            self.bar.close()
-            if self.directory:
-                self._status(state)
-                self.directory.close()
+        with contextlib.closing(self.bar), ending(self.directory, self._status), self.interruption:
+            for epoch in range(start.epoch + 1, e.epochs + 1):
+                if epoch:
+                    self._learn(epoch)
+                self._evaluate(epoch)
         return Training(_network(self.learner), self.position.metrics)
 
     def _learn(self, epoch: int) -> None:

@@ -1,51 +1,56 @@
-"""Running a sweep: every task through an executor, on the CPUs of this machine or on a Dask cluster."""
+"""Running a sweep: every task through an executor; whatever becomes of one, the others go on."""
 
 from __future__ import annotations
 
 import concurrent.futures as cf
 import contextlib
 import functools
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ghostnet import store
 from ghostnet.errors import ConfigError, FileError, Stopped
 from ghostnet.interruption import Interruption
 from ghostnet.simulator import available_cpus
-from ghostnet.sweep.plan import Sweep, Task
+from ghostnet.sweep import ensembles, pools
+from ghostnet.sweep.plan import Sweep
+from ghostnet.sweep.pools import Job, Pool
 from ghostnet.sweep.progress import SweepProgress
-from ghostnet.sweep.task import Outcome, perform, perform_on_dask, status
+from ghostnet.sweep.task import Outcome, perform, status
 
 FILE = "sweep.toml"
 _LOOK = 1.0  # seconds between looks at how far the tasks are
-_TRIES = 3  # of a task whose worker died
-
-Submit = Callable[[Task], cf.Future]
+_TRIES = 3  # of a job whose process died
 
 
 def run(
     sweep: Sweep,
     out: str | os.PathLike,
     *,
+    only: Sequence[str] = ("*",),
+    pack: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
     threads: int | None = None,
     progress: bool = True,
 ) -> list[Outcome]:
-    """Train what is left of a sweep; whatever becomes of one task, the others go on.
+    """Train what is left of a sweep.
 
     Args:
         out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
             others go on from their last checkpoints.
+        only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
+        pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine; not those
+            that name another engine.
         workers: processes on this machine, at most a CPU each by default.
         scheduler: address of a Dask scheduler, such as tcp://host:8786, instead; its workers must see `out` under the
             same path.
         threads: of each task; by default an even share of the worker's CPUs.
 
     Returns:
-        How each task ended, in order.
+        How each of them ended, in order.
 
     Raises:
         ConfigError: an impossible argument. FileError: `out` can't be written, or the scheduler not reached.
@@ -56,89 +61,77 @@ def run(
     for name, value in (("workers", workers), ("threads", threads)):
         if value is not None and value < 1:
             raise ConfigError(f"{name} = {value}: expected at least 1")
-    folder, tasks = Path(out).resolve(), sweep.tasks
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{out}: can't be made ({error.strerror}); give a directory you may write to") from error
-    store.publish(folder / FILE, sweep.to_toml().encode())
-    left = [task for task in tasks if status(folder / task.name).get("status") != "complete"]
+    folder, tasks = _begin(sweep, out), sweep.matching(only)
+    states = {task.name: status(folder / task.name).get("status") for task in tasks}
+    packed = ensembles.pack([task for task in tasks if states[task.name] is None]) if pack else []
+    places = {task.name: ensembles.directory(job, folder) for job in packed for task in job}
+    jobs = packed + [(task,) for task in tasks if task.name not in places and states[task.name] != "complete"]
+    work = functools.partial(_perform, folder=folder, packed=frozenset(places))
     outcomes = {task.name: Outcome(task.name, "complete") for task in tasks}
-    with SweepProgress(tasks, folder, progress) as shown, Interruption() as interruption:
-        executor = _dask(scheduler, folder, threads) if scheduler else _processes(workers, len(left), folder, threads)
-        with executor if left else contextlib.nullcontext() as submit:
-            for outcome in _outcomes(submit, left, shown, interruption):
+    with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
+        if scheduler:
+            executor = pools.dask(work, scheduler, threads)
+        else:
+            executor = pools.processes(work, max(1, min(workers or available_cpus(), len(jobs))), threads)
+        with executor if jobs else contextlib.nullcontext() as pool:
+            for outcome in _outcomes(pool, jobs, shown, interruption):
                 outcomes[outcome.name] = outcome
     if interruption.requested:
         raise Stopped(f"stopped by {interruption.requested.name}; the same command goes on with {out}")
     return list(outcomes.values())
 
 
-def _outcomes(submit: Submit, tasks: list[Task], shown: SweepProgress, interruption: Interruption) -> Iterator[Outcome]:
-    """Each task's outcome when it has ended; when asked to stop, of those that were being worked on."""
-    tries = {task.name: 1 for task in tasks}
-    waiting, told = {submit(task): task for task in tasks}, False
-    while waiting:
-        done, _ = cf.wait(waiting, _LOOK, cf.FIRST_COMPLETED)
-        for future in done:
-            task = waiting.pop(future)
-            outcome = _outcome(task, future)
-            if outcome is None and interruption.requested:
-                continue
-            if outcome is None and tries[task.name] < _TRIES:
-                tries[task.name] += 1
-                waiting[submit(task)] = task
-                continue
-            outcome = outcome or Outcome(task.name, "failed", f"its worker died {_TRIES} times; is memory short?", 1)
-            shown.ended(outcome)
-            yield outcome
+def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
+    """The sweep's directory, with its file in it."""
+    folder = Path(out).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{out}: can't be made ({error.strerror}); give a directory you may write to") from error
+    store.publish(folder / FILE, sweep.to_toml().encode())
+    return folder
+
+
+def _perform(job: Job, folder: Path, packed: frozenset[str], threads: int) -> list[Outcome]:
+    if job[0].name in packed:
+        return ensembles.perform_together(job, folder, threads)
+    return [perform(job[0], folder, threads)]
+
+
+def _outcomes(pool: Pool, jobs: list[Job], shown: SweepProgress, interruption: Interruption) -> Iterator[Outcome]:
+    """Each task's outcome when its job has ended; when asked to stop, of those that were being worked on."""
+    queue, working, tries, stopping = deque(jobs), {}, Counter(), False
+    while queue or working:
+        while queue and len(working) < pool.slots:
+            job = queue.popleft()
+            working[pool.submit(job)] = job
+        done, _ = cf.wait(working, _LOOK, cf.FIRST_COMPLETED)
+        for job, future in [(working.pop(future), future) for future in done]:
+            tries[job[0].name] += 1
+            outcomes = _ends(job, future, last=tries[job[0].name] == _TRIES)
+            if not outcomes:
+                queue.append(job)
+            for outcome in outcomes:
+                shown.ended(outcome)
+                yield outcome
         shown.look()
-        if interruption.requested and not told:
-            waiting, told = {f: task for f, task in waiting.items() if f.running() or not f.cancel()}, True
-            for process in multiprocessing.active_children():
-                process.terminate()  # its task writes a checkpoint and ends
+        if interruption.requested:
+            queue.clear()
+            if not stopping:
+                pool.stop(working)
+            stopping = True
 
 
-def _outcome(task: Task, future: cf.Future) -> Outcome | None:
-    """What became of a task; None where its process died."""
+def _ends(job: Job, future: cf.Future, last: bool) -> list[Outcome]:
+    """What became of the tasks of a job; nothing yet where its process died and it may be tried again."""
     from pebble import ProcessExpired
 
     error = future.exception()
     if error is None:
         return future.result()
+    text = f"{type(error).__name__}: {error}"
     if isinstance(error, ProcessExpired):
-        return None
-    return Outcome(task.name, "failed", f"{type(error).__name__}: {error}", 1)
-
-
-@contextlib.contextmanager
-def _processes(workers: int | None, tasks: int, folder: Path, threads: int | None) -> Iterator[Submit]:
-    """Spawned processes on this machine. One that dies takes its own task with it, no other."""
-    from pebble import ProcessPool
-
-    cpus = available_cpus()
-    workers = min(workers or cpus, tasks)
-    work = functools.partial(perform, folder=folder, threads=threads or max(1, cpus // workers))
-    # In process groups of their own: a terminal's Ctrl-C reaches this process, which then ends them in order.
-    pool = ProcessPool(workers, initializer=os.setpgrp, context=multiprocessing.get_context("spawn"))
-    with pool:  # waits for the processes
-        yield lambda task: pool.schedule(work, (task,))
-        pool.close()
-
-
-@contextlib.contextmanager
-def _dask(address: str, folder: Path, threads: int | None) -> Iterator[Submit]:
-    """The workers of a Dask cluster; it gives a lost worker's tasks to others by itself."""
-    try:
-        from distributed import Client
-    except ImportError:
-        raise ConfigError("scheduler: needs Dask; install the extra: pip install '.[cluster]'") from None
-    try:
-        client = Client(address, timeout="10s")
-    except (OSError, ValueError, TimeoutError) as error:
-        raise FileError(f"scheduler = {address}: not reached ({error}); start one with `dask scheduler`") from error
-    with client:
-        executor = client.get_executor(pure=False)
-        work = functools.partial(perform_on_dask, folder=folder, threads=threads)
-        yield lambda task: executor.submit(work, task)
-        executor.shutdown(wait=False)
+        if not last:
+            return []
+        text = f"its process died {_TRIES} times; is memory short?"
+    return [Outcome(task.name, "failed", text, 1) for task in job]

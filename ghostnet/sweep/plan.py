@@ -18,7 +18,10 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from ghostnet import config
 from ghostnet.config import Experiment, require, require_known
@@ -60,6 +63,9 @@ class Sweep:
     experiments: list[dict] = field(default_factory=list)
 
     def __post_init__(self):
+        require(isinstance(self.grid, dict), f"grid = {self.grid!r}: expected a table, [grid]")
+        listed = isinstance(self.experiments, list) and all(isinstance(entry, dict) for entry in self.experiments)
+        require(listed, f"experiments = {self.experiments!r}: expected tables, each headed [[experiments]]")
         require_known(self.settings, _SETTINGS, "setting")
         require_known(self.grid, (name for name in _SETTINGS if name != "seeds"), "setting")
         for name, values in self.grid.items():
@@ -67,9 +73,8 @@ class Sweep:
         for entry in self.experiments:
             require_known(entry, ("name", *_SETTINGS), "setting")
             require("name" in entry or "preset" in entry, f"experiments: {entry}: expected a name or a preset")
-        names = [task.name for task in self.tasks]
-        twice = {name for name in names if names.count(name) > 1}
-        require(not twice, f"two experiments would share the run directory {min(twice, default='')}; name them apart")
+        (name, count), *_ = Counter(task.name for task in self.tasks).most_common(1)
+        require(count == 1, f"{count} experiments would share the run directory {name}; name them apart")
 
     @property
     def tasks(self) -> list[Task]:
@@ -77,14 +82,16 @@ class Sweep:
         cells = itertools.product(self.experiments or [{}], *([(n, v) for v in vs] for n, vs in self.grid.items()))
         return [task for entry, *values in cells for task in self._seeds(entry, dict(values))]
 
-    def only(self, names: list[str]) -> Sweep:
-        """The sweep of these experiments of the list.
+    def matching(self, patterns: Iterable[str]) -> list[Task]:
+        """The tasks whose names match any of the shell patterns, such as ``ma-*,seed=0``.
 
         Raises:
-            ConfigError: one that is not in the list.
+            ConfigError: a pattern that matches none.
         """
-        require_known(names, map(_name, self.experiments), "experiment")
-        return dataclasses.replace(self, experiments=[e for e in self.experiments if _name(e) in names])
+        found = [{t.name for t in self.tasks if fnmatchcase(t.name, pattern)} for pattern in patterns]
+        for pattern, names in zip(patterns, found, strict=True):
+            require(names, f"only = {pattern}: matches no task, such as {self.tasks[0].name}")
+        return [task for task in self.tasks if task.name in set().union(*found)]
 
     def to_toml(self) -> str:
         """The sweep as the text of a file that `read` takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from ghostnet.config import Experiment
@@ -17,10 +18,14 @@ class SweepProgress:
     """Context with a bar over the work of all tasks, a line for each that ends, and the time left.
 
     Tasks weigh what they cost, so that the time left is right where large and small ones are mixed.
+
+    Args:
+        folder: where the run directories are. places: other directories that say how far a task is, by its name.
     """
 
-    def __init__(self, tasks: list[Task], folder: Path, shown: bool):
-        self._folder, self._left = folder, {task.name: task for task in tasks}
+    def __init__(self, tasks: list[Task], folder: Path, places: dict[str, Path], shown: bool):
+        self._left = {task.name: task for task in tasks}
+        self._places = {task.name: [folder / task.name, *filter(None, [places.get(task.name)])] for task in tasks}
         self._total, self._tasks = sum(map(_work, tasks)), len(tasks)
         self._done = self._now()
         self._bar = Progress(self._total, self._done, shown, unit=None)
@@ -45,19 +50,21 @@ class SweepProgress:
         self._bar.line(f"{outcome.name}: {outcome.status}" + (f" ({outcome.text})" if outcome.text else ""))
 
     def _now(self) -> int:
+        """The work done, forgetting the tasks that are complete."""
+        left = 0
         for task in list(self._left.values()):
-            if _state(self._folder / task.name).get("status") == "complete":
+            states = [_state(path) for path in self._places[task.name]]
+            if states[0].get("status") == "complete":
                 del self._left[task.name]
-        return self._total - sum(
-            round(_work(task) * (1 - _share(task, _state(self._folder / task.name)))) for task in self._left.values()
-        )
+            else:
+                left += round(_work(task) * (1 - max(_share(task, state) for state in states)))
+        return self._total - left
 
 
 def _state(path: Path) -> dict:
-    try:
+    with contextlib.suppress(FileError):  # its task will say so
         return status(path)
-    except FileError:
-        return {}  # its task will say so
+    return {}
 
 
 def _share(task: Task, state: dict) -> float:

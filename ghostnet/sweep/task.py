@@ -9,7 +9,6 @@ from threadpoolctl import threadpool_limits
 
 from ghostnet import config, store
 from ghostnet.errors import ConfigError, DivergenceError, GhostnetError, InUse, Stopped
-from ghostnet.simulator import available_cpus
 from ghostnet.sweep.plan import Task
 from ghostnet.training import resume, train
 
@@ -55,15 +54,13 @@ def perform(task: Task, folder: Path, threads: int) -> Outcome:
             elif state != "complete":
                 resume(path, threads=threads, progress=False)
     except GhostnetError as error:
-        return Outcome(task.name, _ENDS.get(type(error), "failed"), str(error), error.exit_code)
+        return ended_by(error, task.name)
     return Outcome(task.name, "complete")
 
 
-def perform_on_dask(task: Task, folder: Path, threads: int | None) -> Outcome:
-    """`perform` within a Dask worker, whose tasks share its CPUs evenly."""
-    from distributed import get_worker
-
-    return perform(task, folder, threads or max(1, available_cpus() // get_worker().state.nthreads))
+def ended_by(error: GhostnetError, name: str) -> Outcome:
+    """The outcome of a task that an error has ended."""
+    return Outcome(name, _ENDS.get(type(error), "failed"), str(error), error.exit_code)
 
 
 def _require_same(path: Path, task: Task) -> None:

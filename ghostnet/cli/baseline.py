@@ -1,0 +1,74 @@
+"""The subcommands `baseline` and `compare`: parse, call, print."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+from ghostnet import report
+from ghostnet.baselines.settings import METHODS, Baseline
+from ghostnet.cli.arguments import add_setting, given
+from ghostnet.config import Experiment
+from ghostnet.errors import ConfigError
+from ghostnet.presets import preset
+
+_OWN = ("init", "batch", "epochs", "seeds", "data", "train_examples")  # what a baseline reads of an Experiment
+
+
+def add_parsers(commands) -> None:
+    """Register the subcommands."""
+    _baseline_parser(commands)
+    parser = commands.add_parser("compare", help="compare finished or running runs: a table and a picture")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, of any model or baseline")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture as FILE.png and FILE.pdf")
+    parser.set_defaults(command=_compare)
+
+
+def _baseline_parser(commands) -> None:
+    parser = commands.add_parser(
+        "baseline",
+        help="train an MLP by BP, FA, DFA … on the same data, initial weights and order",
+        description="Train an MLP of a preset's sizes by another method of credit assignment.",
+    )
+    parser.add_argument("method", metavar="METHOD", help=", ".join(METHODS))
+    parser.add_argument("preset", metavar="PRESET", help="whose sizes, initial weights, data and order to take")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="torch's (default: 1)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    settings = parser.add_argument_group("settings (default: the preset's)")
+    for spec in dataclasses.fields(Experiment):
+        if spec.name in _OWN:
+            add_setting(settings, spec)
+    method = parser.add_argument_group("method")
+    for spec in dataclasses.fields(Baseline):
+        if spec.name != "method":
+            add_setting(method, spec)
+    parser.set_defaults(command=_baseline)
+
+
+def _baseline(arguments: argparse.Namespace) -> None:
+    from ghostnet.baselines.training import train  # torch takes seconds to import
+
+    experiment = preset(arguments.preset, **given(arguments, _OWN))
+    settings = given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
+    name = f"{arguments.method.lower()}-{arguments.preset}"
+    out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    options = {"dtype": arguments.dtype, "threads": arguments.threads, "progress": not arguments.quiet}
+    result = train(arguments.method, experiment, out, **options, **settings)
+    print(report.final_line(result.metrics), f"({out})", sep="   ")
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from ghostnet import comparison  # Matplotlib takes a second to import
+
+    runs = comparison.read(arguments.runs)
+    print(comparison.table(runs))
+    if arguments.out:
+        if arguments.out.suffix not in ("", ".png", ".pdf"):
+            raise ConfigError(
+                f"out = {arguments.out}: expected a name without suffix, or .png; both .png and .pdf come"
+            )
+        comparison.publish_picture(runs, arguments.out.with_suffix(""))

@@ -1,0 +1,76 @@
+"""`ghostnet gradcheck`: the audit of a trained or fresh network, as a table, a CSV file and a picture."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ghostnet.cli.arguments import network
+from ghostnet.errors import ConfigError
+
+_CHANGES = (("beta", float), ("dt", float), ("free-steps", int), ("clamped-steps", int))
+
+
+def add_parser(commands) -> None:
+    """Register the subcommand."""
+    parser = commands.add_parser(
+        "gradcheck",
+        help="compare what a network learns with backprop, and say where the difference comes from",
+        description="Compare the ghost-unit gradients of a trained network (a run directory) or a fresh one (a preset) "
+        "with backprop on some examples, and divide the error among its causes. Nothing is changed.",
+    )
+    parser.add_argument("network", metavar="RUN_OR_PRESET", help="a run directory, or a preset such as mb-500-tf")
+    parser.add_argument("--examples", default="0:100", metavar="A:B", help="which, of the part (default: 0:100)")
+    parser.add_argument("--part", choices=("train", "test"), default="train", help="of the data set (default: train)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure to a CSV file")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE", help="write a picture of the first seed: .png, .pdf, .svg"
+    )
+    parser.add_argument("--no-causes", action="store_true", help="figures only: ten times as fast")
+    parser.add_argument("--autograd", action="store_true", help="hold the backward pass to torch's autograd too")
+    settings = parser.add_argument_group("settings to try (default: the network's)")
+    for name, kind in _CHANGES:
+        settings.add_argument(f"--{name}", type=kind, metavar=kind.__name__.upper())
+    parser.set_defaults(command=_gradcheck)
+
+
+def _gradcheck(arguments: argparse.Namespace) -> None:
+    from ghostnet import data
+    from ghostnet.gradients import gradcheck
+
+    if arguments.picture and arguments.no_causes:
+        raise ConfigError("--picture shows the causes: leave out --no-causes")
+    if arguments.picture and arguments.picture.suffix not in (".png", ".pdf", ".svg"):
+        raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
+    net = network(arguments.network)
+    changes = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _ in _CHANGES}
+    net.experiment = net.experiment.replace(**{k: v for k, v in changes.items() if v is not None})
+    dataset = data.load(net.experiment.data)
+    images, labels = getattr(dataset, f"{arguments.part}_images"), getattr(dataset, f"{arguments.part}_labels")
+    some = _range(arguments.examples, len(images))
+    x, y = data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
+    report = gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
+    print("\n\n".join(report.text(run) for run in range(net.runs)))
+    _write(report, arguments)
+
+
+def _range(text: str, count: int) -> slice:
+    first, colon, last = text.partition(":")
+    try:
+        start, stop = int(first or 0), int(last) if last else count
+    except ValueError:
+        start, stop = 0, -1
+    if not colon or not 0 <= start < stop <= count:
+        raise ConfigError(f"examples = {text}: expected A:B with 0 <= A < B <= {count}")
+    return slice(start, stop)
+
+
+def _write(report, arguments: argparse.Namespace) -> None:
+    from ghostnet.store import publish, publish_picture
+
+    if arguments.csv:
+        publish(arguments.csv, report.csv().encode())
+    if arguments.picture:
+        from ghostnet.gradients.plots import report_figure
+
+        publish_picture(report_figure(report), arguments.picture)

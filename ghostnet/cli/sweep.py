@@ -1,0 +1,59 @@
+"""`ghostnet sweep`: many experiments from one file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ghostnet.errors import GhostnetError
+
+
+def add_parser(commands) -> None:
+    """Add the command to the command line."""
+    parser = commands.add_parser(
+        "sweep",
+        help="train every experiment of a file, on this machine or on a Dask cluster",
+        description="Train a grid or list of experiments, each seed in a run directory of its own. The same command "
+        "again goes on: what is complete is left as it is, the rest resumes from its last checkpoints.",
+    )
+    parser.add_argument("file", type=Path, help="what to train: see 'Sweeps' in the README")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="of the sweep (default: runs/NAME of the file)")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=["*"],
+        metavar="PATTERN",
+        help="tasks with such names, as '*,seed=0' (default: all)",
+    )
+    parser.add_argument(
+        "--pack", action="store_true", help="those that differ in seed, β, dt and η only as one ensemble (torch engine)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes on this machine (default: one a CPU)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster, such as tcp://host:8786")
+    parser.add_argument("--threads", type=int, metavar="N", help="of each task (default: its share of the CPUs)")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.set_defaults(command=_sweep)
+
+
+def _sweep(arguments: argparse.Namespace) -> None:
+    from ghostnet import sweep
+    from ghostnet.sweep.results import table
+
+    plan = sweep.read(arguments.file)
+    out = arguments.out or Path("runs") / arguments.file.stem
+    outcomes = sweep.run(
+        plan,
+        out,
+        only=arguments.only,
+        pack=arguments.pack,
+        workers=arguments.workers,
+        scheduler=arguments.scheduler,
+        threads=arguments.threads,
+        progress=not arguments.quiet,
+    )
+    print(table(out))
+    bad = [outcome for outcome in outcomes if outcome.exit_code]
+    if bad:
+        error = GhostnetError(f"{len(bad)} of {len(outcomes)} not complete; {bad[0].name}: {bad[0].text}")
+        error.exit_code = bad[0].exit_code
+        raise error

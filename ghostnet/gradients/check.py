@@ -1,0 +1,226 @@
+"""Ghost-unit gradients against backprop: what a network learns from some examples, beside what backprop would.
+
+`gradcheck` changes nothing in the network. Quantities are defined in `presented` (what the network learns), `backward`
+(what backprop and feedback alignment would), `likeness` (the figures, and how the relative error divides among causes)
+and `settling`; docs/gradients.md explains them with a picture.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.gradients.backward import autograd_difference, backward, transposed
+from ghostnet.gradients.likeness import (
+    add_shares,
+    concatenate_shares,
+    concatenated,
+    divided,
+    figures,
+    moments,
+    shares,
+    together,
+)
+from ghostnet.gradients.presented import CAUSES, Learned, alone, course, drift, present, removals
+from ghostnet.gradients.report import GradientReport
+from ghostnet.gradients.settling import settling
+from ghostnet.models import CLAMPED, FREE
+from ghostnet.network import Network
+
+_BLOCK_ELEMENTS = 1 << 21  # of one matrix per example, over the examples looked at together
+_COURSE = 10  # examples whose approach to the target is followed step by step
+
+
+def gradcheck(
+    network: Network, x: np.ndarray, y: np.ndarray, *, causes: bool = True, autograd: bool = False,
+    dtype: str = "float64",
+) -> GradientReport:  # fmt: skip
+    """Compare what every run of a network would learn from examples with backprop, and say why it differs.
+
+    Args:
+        network: as it is; nothing of it is changed.
+        x: inputs (n, n_0). y: targets (n, n_N). n need not be the experiment's batch: examples are presented one by
+            one, each to a copy of the network as it is.
+        causes: also divide the error among its causes, follow e_k / β through the clamped phase, and say how fast the
+            network settles; takes about ten times as long.
+        autograd: also hold the backward pass to torch's, in float64.
+        dtype: of the presentations.
+
+    Raises:
+        ConfigError: x or y does not fit the experiment, or holds no examples.
+        DivergenceError: an activity became non-finite or exploded.
+    """
+    from threadpoolctl import threadpool_limits  # here, because stepping needs none
+
+    x, y = _examples(network, x, y)
+    report = GradientReport(network.experiment, len(x))
+    for run, seed in enumerate(network.experiment.seeds):
+        with threadpool_limits(1, "blas"):  # small products: handing them to several threads takes longer
+            _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
+    if autograd:
+        W, rho = network.weights.W, network.experiment.transfer
+        report.autograd_difference = max(
+            autograd_difference([None, *(w[run] for w in W[1:])], x, y, rho) for run in range(network.runs)
+        )
+    return report
+
+
+def _examples(network: Network, x, y) -> tuple[np.ndarray, np.ndarray]:
+    e, arrays = network.experiment, []
+    for name, values, units in (("x", x, e.sizes[0]), ("y", y, e.sizes[-1])):
+        values = np.asarray(values, np.float64)
+        if values.ndim != 2 or values.shape[1] != units:
+            raise ConfigError(f"{name} has shape {values.shape}: expected (examples, {units})")
+        if not np.isfinite(values).all():
+            raise ConfigError(f"{name} has values that are not finite: clean the examples")
+        arrays.append(values)
+    if len(arrays[0]) != len(arrays[1]):
+        raise ConfigError(f"x has {len(arrays[0])} examples, y {len(arrays[1])}: expected as many of each")
+    if not len(arrays[0]):
+        raise ConfigError("x has no examples: expected at least one")
+    return tuple(arrays)
+
+
+class _Tally:
+    """Sums over the examples seen so far, and the moments of each."""
+
+    def __init__(self):
+        self.sums: dict = {}  # (name, quantity, k): Σ over examples of what `name` says
+        self.moments, self.shares, self.residuals = defaultdict(list), defaultdict(list), defaultdict(list)
+
+    def add(self, name: str, what: Learned, x: np.ndarray) -> None:
+        for k in range(1, len(what.error)):
+            summed = what.update[1].T @ x if k == 1 else what.update[k].sum(0)
+            for key, value in (((name, "update", k), summed), ((name, "error", k), what.error[k].sum(0))):
+                self.sums[key] = self.sums.get(key, 0) + value
+
+    def compare(self, against: str, ghost: Learned, target: Learned, x: np.ndarray) -> None:
+        for k in range(1, len(ghost.error)):
+            copies = (x != 0).sum(1) if k == 1 else 1
+            pair = (_per_example(what, k, x) for what in (ghost, target))
+            self.moments[against, "update", k].append(moments(*pair, copies))
+            self.moments[against, "error", k].append(moments(ghost.error[k], target.error[k]))
+
+    def divide(self, variants: list[Learned], target: Learned, x: np.ndarray) -> None:
+        for k in range(1, len(target.error)):
+            chain = [_per_example(what, k, x) for what in variants]
+            self.shares[k].append(shares(chain, _per_example(target, k, x)))
+
+
+def _per_example(what: Learned, k: int, x: np.ndarray) -> np.ndarray:
+    """The update of layer k per example, flat. For k = 1, u x^T shares x: u ‖x‖ has the same inner products."""
+    if k == 1:
+        return what.update[1] * np.linalg.norm(x, axis=1)[:, None]
+    return what.update[k].reshape(len(x), -1)
+
+
+def _check_run(report, who: dict, network: Network, x, y, causes: bool, dtype: str) -> None:
+    tally, e = _Tally(), network.experiment
+    for some in _blocks(e, len(x)):
+        net = alone(network, who["run"], some)
+        shown = present(net, x[some], y[some], dtype)
+        back = _target(net, x[some], y[some], transposed(net.weights.W))
+        tally.add("ghost", shown.learned, x[some])
+        targets = {"backprop": back}
+        if e.feedback == "FA":
+            targets["feedback alignment"] = _target(net, x[some], y[some], net.weights.B)
+        for against, target in targets.items():
+            tally.add(against, target, x[some])
+            tally.compare(against, shown.learned, target, x[some])
+        _residuals(tally, shown, x[some], y[some], e.beta)
+        if some[0] == 0 and causes:
+            _dynamics(report, who, net, shown, x[some], y[some], back)
+        if causes and who["run"] not in report.no_causes:
+            _divide(report, who, tally, net, shown, x[some], y[some], back)
+    _figures(report, who, tally, e)
+    if causes and who["run"] not in report.no_causes:
+        _causes(report, who, tally, e)
+    if e.feedback == "FA":
+        _alignment(report, who, network)
+
+
+def _blocks(e, count: int) -> list[np.ndarray]:
+    widest = max((a * b for a, b in zip(e.sizes[1:-1], e.sizes[2:], strict=True)), default=1)
+    size = min(100, max(1, _BLOCK_ELEMENTS // widest))
+    return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _target(net: Network, x, y, B: list) -> Learned:
+    """What backprop (B = W^T) or feedback alignment (another B) learns from each example."""
+    one = [None, *(w[0] for w in net.weights.W[1:])], [None, *(b[0] for b in B[1:])]
+    r, delta, local = backward(*one, x, y, net.experiment.transfer)
+    outer = [local[k][:, :, None] * r[k - 1][:, None, :] for k in range(2, len(local))]
+    return Learned([None, *delta[1:]], [None, local[1], *outer])
+
+
+def _residuals(tally: _Tally, shown, x, y, beta: float) -> None:
+    """Norms per example: τ ds_k/dt and e_k at the end of the free phase, and at that of the clamped phase."""
+    (free, left), (clamped, nudged) = drift(shown.free, x, y, 0.0), drift(shown.clamped, x, y, beta)
+    for k in range(1, len(free)):
+        ends = {"free_drift": free, "free_error": left, "clamped_drift": clamped, "clamped_error": nudged}
+        for name, by_layer in ends.items():
+            tally.residuals[k, name].append(np.linalg.norm(by_layer[k], axis=1))
+
+
+def _dynamics(report, who: dict, net: Network, shown, x, y, back: Learned) -> None:
+    report.settling += [
+        who | settling(at, phase)._asdict() for at, phase in ((shown.free, FREE), (shown.clamped, CLAMPED))
+    ]
+    first = np.arange(min(_COURSE, len(x)))
+    few = alone(shown.free, 0, first)
+    followed = course(few, x[first], y[first], [None, *(delta[first] for delta in back.error[1:])])
+    report.courses.append(followed)
+
+
+def _divide(report, who: dict, tally: _Tally, net: Network, shown, x, y, back: Learned) -> None:
+    try:
+        variants = removals(net, shown, x, y)
+    except DivergenceError as error:
+        report.no_causes[who["run"]] = str(error)
+        return
+    for name, variant in zip(CAUSES, variants, strict=True):
+        tally.add(name, variant, x)
+    tally.divide(variants, back, x)
+
+
+def _figures(report, who: dict, tally: _Tally, e) -> None:
+    layers = range(1, e.depth + 1)
+    for against, quantity in dict.fromkeys(key[:2] for key in tally.moments):
+        summed, each = [], []
+        for k in layers:
+            pair = (tally.sums[name, quantity, k][None] for name in ("ghost", against))
+            summed.append(moments(*pair))
+            each.append(concatenated(tally.moments[against, quantity, k]))
+        parts = [*zip(layers, summed, each, strict=True), ("all", together(summed), together(each))]
+        for layer, one, many in parts:
+            for over, values in figures(one, many).items():
+                row = {"quantity": quantity, "against": against, "layer": layer, "over": over}
+                report.figures.append(who | row | values)
+    for k in layers:
+        means = {name: float(np.concatenate(v).mean()) for (j, name), v in tally.residuals.items() if j == k}
+        report.residuals.append(who | {"layer": k} | means)
+
+
+def _causes(report, who: dict, tally: _Tally, e) -> None:
+    summed, each = [], []
+    for k in range(1, e.depth + 1):
+        chain = [tally.sums[name, "update", k][None] for name in (*CAUSES, "backprop")]
+        summed.append(shares(chain[:-1], chain[-1]))
+        each.append(concatenate_shares(tally.shares[k]))
+    layers = [*range(1, e.depth + 1), "all"]
+    for over, by_layer in (("summed", summed), ("mean", each)):
+        for layer, one in zip(layers, [*by_layer, add_shares(by_layer)], strict=True):
+            for cause, part, size in zip(CAUSES, *divided(one), strict=True):
+                row = {"layer": layer, "over": over, "cause": cause, "part": float(part), "size": float(size)}
+                report.causes.append(who | row)
+
+
+def _alignment(report, who: dict, network: Network) -> None:
+    """The angle between B_k and W_{k+1}^T, as between vectors."""
+    B, W = network.weights.B, network.weights.W
+    for k in range(1, network.experiment.depth):
+        one = moments(B[k][who["run"]][None], W[k + 1][who["run"]].T[None])
+        values = figures(one, one)["summed"]
+        report.alignment.append(who | {"layer": k, "cosine": values["cosine"], "angle": values["angle"]})

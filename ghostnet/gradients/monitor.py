@@ -1,0 +1,109 @@
+"""What training says of its own gradients: columns for metrics.csv, and a warning where a phase is too short."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ghostnet import data
+from ghostnet.errors import DivergenceError
+from ghostnet.gradients.presented import alone, drift, present
+from ghostnet.gradients.settling import settling
+from ghostnet.models import CLAMPED, FREE
+from ghostnet.network import Network
+from ghostnet.progress import log
+from ghostnet.simulator import Simulator
+
+_LOOKED_AT = 4  # examples for the warning
+_FAR = 0.1  # a phase ends far from equilibrium where τ ds/dt is more than this share of what the nudge does to s
+
+
+def gradient_columns(
+    network: Network, dataset: data.Dataset, epoch: int, every: int, examples: int, dtype
+) -> list[dict]:
+    """A dict of columns per run: every `every` epochs the figures of the update against backprop, else None in each.
+
+    gradient_error_L and gradient_angle_L are those of the gradient summed over the first `examples` of the training
+    set, gradient_mean_error_L is the norm-weighted mean over them (`gradients.likeness`); L is a layer or "all".
+    Under FA, alignment_k is the angle between B_k and W_{k+1}^T. Angles are in degrees. Where ghost units are paired
+    with the units above, distance_pg_k is ‖W_{k+1} - W^pg_k‖ and distance_gp_k is ‖B_k - W^gp_k‖ (Frobenius).
+    """
+    from ghostnet.gradients import gradcheck
+
+    e = network.experiment
+    layers, runs = ["all", *range(1, e.depth + 1)], range(network.runs)
+    kinds = (
+        ("error", "summed", "relative_error"),
+        ("mean_error", "mean", "relative_error"),
+        ("angle", "summed", "angle"),
+    )
+    names = [f"gradient_{kind}_{layer}" for kind, *_ in kinds for layer in layers]
+    names += [f"alignment_{k}" for k in range(1, e.depth)] if e.feedback == "FA" else []
+    names += [f"distance_{kind}_{k}" for k in range(1, e.depth) for kind in ("pg", "gp")] if e.plasticity.paired else []
+    blank = dict.fromkeys(names)
+    if epoch % every:
+        return [dict(blank) for _ in runs]
+    try:
+        report = gradcheck(network, *_first(network, dataset, examples), causes=False, dtype=np.dtype(dtype).name)
+    except DivergenceError as error:
+        log.warning("gradient check left out: %s", error)
+        return [dict(blank) for _ in runs]
+    rows = []
+    for run in runs:
+        values = [report.find(k, over=over, run=run)[figure] for _, over, figure in kinds for k in layers]
+        values += [row["angle"] for row in report.alignment if row["run"] == run]
+        values += _distances(network, run) if e.plasticity.paired else []
+        rows.append({name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)})
+    return rows
+
+
+def _distances(network: Network, run: int) -> list[float]:
+    """How far each hidden layer's ghosts are from imitating, and from cancelling: the two norms of Figure 3."""
+    w = network.weights
+    pairs = [
+        pair for k in range(1, network.experiment.depth) for pair in ((w.W[k + 1], w.W_pg[k]), (w.B[k], w.W_gp[k]))
+    ]
+    return [np.linalg.norm(a[run] - b[run]) for a, b in pairs]
+
+
+def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
+    some = slice(0, min(count, network.experiment.train_examples))
+    return (
+        data.scale(dataset.train_images[some], "float64"),
+        data.one_hot(dataset.train_labels[some], dataset.classes, "float64"),
+    )
+
+
+def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
+    """Log one line where a phase of the first run ends far from equilibrium; returns whether it did.
+
+    The equilibrium engine has no phases to end too early.
+    """
+    if simulator.settings["engine"] == "equilibrium":
+        return False
+    network, dtype = simulator.network, simulator.dtype
+    x, y = _first(network, dataset, _LOOKED_AT)
+    net = alone(network, 0, np.arange(len(x)))
+    e = net.experiment
+    try:
+        shown = present(net, x, y, np.dtype(dtype).name)
+    except DivergenceError:
+        return False  # training will say so itself
+    response = [b - a for a, b in zip(shown.free.state.s[1:], shown.clamped.state.s[1:], strict=True)]
+    for phase, at, beta in ((FREE, shown.free, 0.0), (CLAMPED, shown.clamped, e.beta)):
+        moving = drift(at, x, y, beta)[0][1:]
+        norms = [(np.linalg.norm(m), np.linalg.norm(s)) for m, s in zip(moving, response, strict=True)]
+        far = max(a / b if b > 0 else 0.0 for a, b in norms)
+        if far > _FAR:
+            _warn(phase, far, at)
+            return True
+    return False
+
+
+def _warn(phase: str, far: float, at: Network) -> None:
+    name, steps = f"{phase}_steps", settling(at, phase).steps
+    given = getattr(at.experiment, name)
+    advice = f"about {steps:g} would settle it" if steps > given else "take more"  # near rest, fewer would do
+    log.warning(
+        "the %s phase ends far from equilibrium (τ ds/dt is %.0f %% of what the nudge does): %s = %d; %s",
+        phase, 100 * far, name, given, advice,
+    )  # fmt: skip

@@ -1,0 +1,236 @@
+"""What a network would learn from each of some examples, as it is and with one cause of error after another removed.
+
+Every example is presented by itself to a copy of the network as it is (activities, and where examples own one, the
+fast W^gp, of lane `example mod batch`), so no figure depends on the order or the number of the examples. Matrices that
+the batch shares stand still: how they move within a presentation is a matter of learning rates, not of the gradient.
+A fast W^gp (MB) learns in the phases in which it does in training.
+
+The update of an example, without η, divided by β:
+
+    (16)  MB          (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T / β at the end of the clamped phase
+    (6)   MA, MA′     its sum over the steps in which W is plastic, / (β · clamped steps); MA′'s clip left out
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ghostnet.engines import EXPLODED, create
+from ghostnet.equations import State, Weights, errors, learning_signal, rates
+from ghostnet.errors import DivergenceError
+from ghostnet.gradients.backward import transposed
+from ghostnet.gradients.fixedpoint import fixed_point
+from ghostnet.models import CLAMPED, FREE
+from ghostnet.network import Network
+
+CAUSES = {  # in the order in which they are removed: each adds to the removals above it
+    "free phase": "(a) run on until it rests; what the rule learns without a nudge taken off",
+    "clamped phase": "(c) run on until it rests",
+    "finite beta": "(b) beta → 0, by Richardson extrapolation",
+    "ghost circuit": "(d) exact ghosts: W^gp = B, W^pg = W above; without the M_k term",
+    "feedback": "(e) B = W^T",
+    "unexplained": "what is left when all are removed",
+}
+_REST, _MOST = 1e-11, 30  # a free phase rests when s moves by less in as many steps again; how often to go on
+_BETA = 1e-3  # smallest nudge of the extrapolation: 2 and 4 times as much are the others
+
+
+class Learned(NamedTuple):
+    """From n examples by one run: lists over k.
+
+    error[k] (n, n_k) is e_k / β at the end; update[1] (n, n_1) the postsynaptic factor, which x multiplies;
+    update[k] (n, n_k, n_{k-1}) the whole matrix.
+    """
+
+    error: list
+    update: list
+
+
+def combined(weights: tuple, all_learned: list[Learned]) -> Learned:
+    """The weighted sum."""
+    terms = list(zip(weights, all_learned, strict=True))
+    return Learned(
+        *(
+            [None, *(sum(c * getattr(one, name)[k] for c, one in terms) for k in range(1, len(all_learned[0].error)))]
+            for name in Learned._fields
+        )
+    )
+
+
+class Presented(NamedTuple):
+    """A presentation as the experiment has it: what is learned, and the networks at the ends of the phases."""
+
+    learned: Learned
+    free: Network
+    clamped: Network
+
+
+def alone(network: Network, run: int, examples: np.ndarray) -> Network:
+    """One run with a lane for each of `examples`, whose shared matrices stand still."""
+    e, lanes = network.experiment, examples % network.experiment.batch
+    fast = e.plasticity.fast_gp
+    still = e.replace(
+        seeds=e.seeds[run], batch=len(lanes), train_examples=max(e.train_examples, len(lanes)),
+        eta=(0.0,) * e.depth, eta_ghost=e.eta_ghost if fast else (0.0,) * (e.depth - 1),
+    )  # fmt: skip
+
+    def of_run(arrays: list, by_lane: bool) -> list:
+        own = [None, *(a[run : run + 1] for a in arrays[1:])]
+        return [None, *(a[:, lanes] for a in own[1:])] if by_lane else own
+
+    w = Weights(*(of_run(arrays, fast and name == "W_gp") for name, arrays in network.weights._asdict().items()))
+    return Network(still, w, State(*(of_run(arrays, True) for arrays in network.state)))
+
+
+def learned(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> Learned:
+    """What the rule would take from the activities as they are, not divided by β: error e_k."""
+    e, d, r = _signals(net, x, y, beta)
+    N = len(d) - 1
+    return Learned(e, [None, d[1], *(d[k][:, :, None] * r[k - 1][:, None, :] for k in range(2, N + 1))])
+
+
+def _signals(net: Network, x, y, beta) -> tuple[list, list, list]:
+    """e_k, the postsynaptic factor and r_{k-1} of (6), each (batch, units)."""
+    w, z, c = net.weights, net.state, net.constants
+    r, rho_g = rates(z, x[None], c)
+    e = errors(w, r, rho_g, y[None], beta)
+    d = [None, *(learning_signal(z.s[k], e[k], c)[0] for k in range(1, len(e)))]
+    return [None, *(e_k[0] for e_k in e[1:])], d, [r_k[0] for r_k in r]
+
+
+def drift(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> tuple[list, list]:
+    """τ ds_k/dt, the right-hand side of (2), and e_k: lists over k of (batch, n_k)."""
+    e, _, r = _signals(net, x, y, beta)
+    moving = (r[k - 1] @ net.weights.W[k][0].T + e[k] - net.state.s[k][0] for k in range(1, len(e)))
+    return [None, *moving], e
+
+
+def present(net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", free_steps: int | None = None):
+    """One presentation of x (lanes, n_0), y (lanes, n_N) to a network from `alone`, on the compiled engine.
+
+    Raises:
+        DivergenceError: an activity became non-finite or exploded.
+    """
+    e, row, beta = net.experiment, net.experiment.plasticity, net.experiment.beta
+    engine = create("cpu", net, dtype, 1)
+    engine.begin(x[None], y[None])
+    free, sums = _phase(engine, net, x, y, 0.0, FREE, e.free_steps if free_steps is None else free_steps)
+    clamped, more = _phase(engine, net, x, y, beta, CLAMPED, e.clamped_steps)
+    at_end = learned(clamped, x, y, beta)
+    scale = 1 / beta
+    update = at_end.update
+    if row.W:
+        scale /= e.clamped_steps
+        update = [None, *(sum(s[k] for s in (sums, more) if s) for k in range(1, e.depth + 1))]
+    scaled = [None, *(u * scale for u in update[1:])]
+    return Presented(Learned([None, *(e_k / beta for e_k in at_end.error[1:])], scaled), free, clamped)
+
+
+def _phase(engine, net: Network, x, y, beta: float, phase: str, steps: int) -> tuple[Network, list]:
+    """The network at the end of a phase, and the sums of (6) over its steps where W is plastic, else an empty list."""
+    courses = []
+    if phase in net.experiment.plasticity.W:
+        for _ in range(steps):
+            courses.append(_signals(Network(net.experiment, *_views(engine)), x, y, beta)[1:])
+            engine.advance(phase, 1)
+    else:
+        engine.advance(phase, steps)
+    end = Network(net.experiment, *engine.export())
+    for k, s_k in enumerate(end.state.s[1:], start=1):
+        if not (np.abs(s_k) <= EXPLODED).all():
+            e = net.experiment
+            raise DivergenceError(
+                f"diverged: seed {e.seeds[0]}, layer {k}: an activity is not finite or beyond {EXPLODED:g} in the "
+                f"{phase} phase of an example checked; try dt = {e.dt / 2:g} or a smaller init"
+            )
+    return end, _summed(courses) if courses else []
+
+
+def _views(engine) -> tuple[Weights, State]:
+    """What the engine holds now, in float64; as the shared matrices stand still, those lack no update put off."""
+    weights, state = engine.views
+    return weights, State(*([None, *(a.astype(np.float64) for a in group[1:])] for group in state))
+
+
+def _summed(courses: list) -> list:
+    """Σ over steps of d_k r_{k-1}^T per example, from [(d, r) at every step]."""
+    N = len(courses[0][0]) - 1
+    total = [None, sum(d[1] for d, _ in courses)]
+    for k in range(2, N + 1):
+        d_k, r_k = np.stack([d[k] for d, _ in courses], 2), np.stack([r[k - 1] for _, r in courses], 1)
+        total.append(d_k @ r_k)
+    return total
+
+
+def removals(net: Network, shown: Presented, x: np.ndarray, y: np.ndarray) -> list[Learned]:
+    """What is learned as it is, then without the first of CAUSES, without the first two, … without all that are known.
+
+    Raises:
+        DivergenceError: a fixed point that is needed can't be found.
+    """
+    beta, rested = net.experiment.beta, _at_rest(shown.free, x, y)
+    idle = learned(_rest(rested, x, y, 0.0), x, y, 0.0)
+    relaxed = combined((1, -1 / beta), [present(rested, x, y, free_steps=0).learned, idle])
+    settled = combined((1 / beta, -1 / beta), [learned(_rest(rested, x, y, beta), x, y, beta), idle])
+    without_nudge, exact = _limit(rested, x, y), _limit(_exact_ghosts(rested), x, y)
+    symmetric = rested.weights._replace(B=transposed(rested.weights.W))
+    aligned = _limit(_exact_ghosts(Network(net.experiment, symmetric, rested.state)), x, y)
+    return [shown.learned, relaxed, settled, without_nudge, exact, aligned]
+
+
+def course(net: Network, x: np.ndarray, y: np.ndarray, target: list) -> np.ndarray:
+    """How far e_k / β is from its target at every step of the clamped phase, from `net` on: (steps + 1, N).
+
+    Σ ‖e_k / β - target_k‖ / Σ ‖target_k‖ over the examples; target: list over k of (n, n_k).
+    """
+    beta, steps = net.experiment.beta, net.experiment.clamped_steps
+    engine = create("cpu", net, "float64", 1)
+    engine.begin(x[None], y[None])
+    far = []
+    for step in range(steps + 1):
+        e, _, _ = _signals(Network(net.experiment, *_views(engine)), x, y, beta)
+        pairs = zip(e[1:], target[1:], strict=True)
+        far.append([np.linalg.norm(a / beta - t, axis=1).sum() / np.linalg.norm(t, axis=1).sum() for a, t in pairs])
+        if step < steps:
+            engine.advance(CLAMPED, 1)
+    return np.array(far)
+
+
+def _rest(net: Network, x, y, beta: float) -> Network:
+    state = fixed_point(net.weights, x[None], y[None], beta, net.constants)
+    return Network(net.experiment, net.weights, state)
+
+
+def _at_rest(net: Network, x, y) -> Network:
+    """The free phase run on until it rests, by stepping: its fast weights are those that training would come to."""
+    engine = create("cpu", net, "float64", 1)
+    engine.begin(x[None], y[None])
+    before = net.state.s
+    for _ in range(_MOST):
+        engine.advance(FREE, net.experiment.free_steps)
+        now = [None, *(s.copy() for s in engine.views[1].s[1:])]
+        moved = max(float(np.abs(a - b).max()) for a, b in zip(now[1:], before[1:], strict=True))
+        if not moved > _REST:
+            break
+        before = now
+    return Network(net.experiment, *engine.export())
+
+
+def _exact_ghosts(net: Network) -> Network:
+    """The same network with W^gp_k = B_k and W^pg_k = W_{k+1}, so that its ghosts mirror the layer above."""
+    w, e = net.weights, net.experiment
+    w = w._replace(W_gp=list(w.B), W_pg=[None, *w.W[2:]])
+    return Network(e, w, State(net.state.s, [None, *net.state.s[2:]]))
+
+
+def _limit(net: Network, x, y) -> Learned:
+    """lim (learned(β) - learned(0)) / β for β → 0: Richardson extrapolation from fixed points at β = h, 2h, 4h.
+
+    The quotient is a series in β: (8 q(h) - 6 q(2h) + q(4h)) / 3 is off by its third power only.
+    """
+    nudges = (0.0, _BETA, 2 * _BETA, 4 * _BETA)
+    at_zero, *others = (learned(_rest(net, x, y, beta), x, y, beta) for beta in nudges)
+    weights = [c / 3 / beta for c, beta in zip((8, -6, 1), nudges[1:], strict=True)]
+    return combined((*weights, -sum(weights)), [*others, at_zero])

@@ -1,0 +1,43 @@
+"""Traces of a training run: what it was told to record, and the last steps before a divergence."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ghostnet import data
+from ghostnet.config import Experiment
+from ghostnet.errors import DivergenceError, FileError
+from ghostnet.order import presentation_order
+from ghostnet.recorder import Recorder, Shown
+from ghostnet.simulator import Simulator
+
+FOLDER = "traces"
+
+
+def shown(e: Experiment) -> Shown:
+    """The epoch and the examples of a presentation."""
+    of_epoch, count = functools.lru_cache(1)(functools.partial(presentation_order, e)), e.train_examples // e.batch
+    return lambda presentation: (epoch := presentation // count + 1, of_epoch(epoch)[presentation % count])
+
+
+def recording(simulator: Simulator, record: Recorder, run: Path) -> AbstractContextManager:
+    """What is presented is recorded to traces/presentation-N.h5, N counting the presentations before."""
+    try:
+        (run / FOLDER).mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{run / FOLDER}: can't be made ({error.strerror}); make its parent writable") from error
+    path = run / FOLDER / f"presentation-{simulator.presentations}.h5"
+    return simulator.recording(record, path, shown(simulator.experiment))
+
+
+def flight_record(simulator: Simulator, dataset: data.Dataset, error: DivergenceError, run: Path) -> str:
+    """Write traces/diverged.h5; returns where, for the error's text."""
+    from ghostnet.traces import flight  # brings xarray and h5py
+
+    examples = shown(simulator.experiment)
+    _, chosen = examples(simulator.presentations)
+    x = data.scale(dataset.train_images[chosen], simulator.dtype)
+    y = data.one_hot(dataset.train_labels[chosen], dataset.classes, simulator.dtype)
+    return flight.write(simulator, x, y, error, run / FOLDER / "diverged.h5", examples)

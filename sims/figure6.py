@@ -1,0 +1,47 @@
+"""Figure 6 of Mesnard et al. 2019 (arXiv:1911.08585): test error over epochs, (a) MA and (b) MB, each size, TF and FA.
+
+MB with two hidden layers is learned at equilibrium (docs/equilibrium.md). Incomplete cells are left out, and named.
+
+    python sims/figure6.py             every cell of both models: days on 2 CPUs; figures/figure6.png, .pdf, .json
+    python sims/figure6.py --quick     two minutes, for a look
+    python sims/figure6.py --draw      from the runs in figures/results
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+from paper_runs import arguments, complete, name, results
+
+from ghostnet import plots, store
+
+SIZES = {"ma": ("100", "300", "500", "500-500"), "mb": ("100", "300", "500", "300-300", "500-500")}
+
+
+def main() -> None:
+    given = arguments(__doc__)
+    cells = [f"{model}-{size}-{feedback}" for model in SIZES for size in SIZES[model] for feedback in ("tf", "fa")]
+    runs = results(given, [f"{cell},*" for cell in cells])
+    plt.style.use(plots.STYLE)
+    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0))
+    left_out = []
+    for ax, model, title in zip(axes, SIZES, ("(a) MA", "(b) MB"), strict=True):
+        for colour, size in zip(plots.SERIES, SIZES[model], strict=False):
+            for feedback, style in (("tf", "-"), ("fa", ":")):
+                cell = f"{model}-{size}-{feedback}"
+                if not (runs.status.sel(experiment=cell) == "complete").any():
+                    left_out.append(cell)
+                    continue
+                done = complete(runs, cell)
+                error = 100 - 100 * done.test_accuracy.values[:, 1:]
+                label = f"{size.replace('-', '/')} {feedback.upper()}"
+                plots.band(done.epoch.values[1:], error, ax, color=colour, linestyle=style, label=label)
+        ax.set(title=title, xlabel="epoch", ylabel="test error (%)", yscale="log")
+        ax.yaxis.set_major_formatter("{x:g}"), ax.yaxis.set_minor_formatter("{x:g}")
+        if ax.lines:
+            ax.legend(ncols=2, fontsize="x-small")
+    print("not complete yet, left out: " + (", ".join(left_out) or "none"))
+    store.publish_figure(figure, name(given, "figure6"), left_out=left_out)
+
+
+if __name__ == "__main__":
+    main()

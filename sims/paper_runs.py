@@ -1,0 +1,61 @@
+"""The runs behind Table 1 and Figures 3, 5 and 6 of Mesnard et al. 2019 (arXiv:1911.08585): table1.toml, one place.
+
+Their configurations, provenance and metrics are kept in figures/results; what is complete there is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+import xarray as xr
+
+import ghostnet as gn
+
+HERE = Path(__file__).resolve().parent
+FIGURES = HERE.parent / "figures"
+RESULTS = FIGURES / "results"
+_QUICK = {"epochs": 2, "train_examples": 600, "seeds": [0]}
+
+
+def arguments(doc: str) -> argparse.Namespace:
+    """The options that all these scripts take."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="2 epochs of 600 examples, seed 0, for a look")
+    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    parser.add_argument("--only", nargs="+", metavar="PATTERN", help="run only such, as 'mb-*,seed=0'")
+    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's, instead")
+    return parser.parse_args()
+
+
+def results(given: argparse.Namespace, only: list[str]) -> xr.Dataset:
+    """Run what is left of the runs that match `only`, and read all that is there."""
+    plan, folder = gn.sweep.read(HERE / "table1.toml"), RESULTS
+    if given.quick:
+        plan, folder = dataclasses.replace(plan, settings=plan.settings | _QUICK), Path("runs") / "table1-quick"
+    if not given.draw:
+        where = {"workers": given.workers, "scheduler": given.scheduler}
+        for outcome in gn.sweep.run(plan, folder, only=given.only or only, **where):
+            if outcome.status != "complete":
+                print(f"{outcome.name}: {outcome.status} ({outcome.text})")
+    return gn.load_sweep(folder)
+
+
+def name(given: argparse.Namespace, figure: str) -> Path:
+    """Where a figure goes."""
+    return FIGURES / (f"{figure}-quick" if given.quick else figure)
+
+
+def complete(results: xr.Dataset, experiment: str) -> xr.Dataset:
+    """The complete runs of one experiment, up to their last epoch.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    one = results.sel(experiment=experiment)
+    done = one.sel(seed=one.seed[(one.status == "complete").values])
+    if not done.sizes["seed"]:
+        raise SystemExit(f"{experiment}: no complete run yet; leave out --draw, or wait")
+    return done.dropna("epoch", subset=["test_accuracy"])

@@ -1,0 +1,118 @@
+"""Table 1 of Mesnard et al. 2019 (arXiv:1911.08585): train and test accuracy on MNIST, ours beside the paper's.
+
+All 19 cells, 5 seeds each, from the runs of table1.toml; cells that are not complete are marked. MB with two hidden
+layers is learned at equilibrium, with one seed stepped as a check (docs/equilibrium.md).
+
+    python sims/table1.py                        everything: weeks on 2 CPUs; interrupt and repeat at will
+    python sims/table1.py --only 'mb-?00-??,*'   MB with one hidden layer; an hour and a half on 2 CPUs
+    python sims/table1.py --draw                 the table from the runs in figures/results
+    python sims/table1.py --quick                every cell for a moment; two minutes
+    python sims/table1.py --scheduler tcp://…    on a Dask cluster that sees this folder
+
+Writes figures/table1.md and .csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import xarray as xr
+from paper_runs import HERE, arguments, name, results
+
+import ghostnet as gn
+from ghostnet import report, store
+
+PAPER = {  # model-hidden: TF train, TF test, FA train, FA test in percent, means of 5 runs
+    "ma-100": (99.97, 97.66, 99.90, 97.47),
+    "ma-300": (100, 98.21, 99.99, 97.97),
+    "ma-500": (100, 98.27, 100, 98.12),
+    "ma-500-500": (99.67, 97.86, 99.93, 98.05),
+    "ma-prime-500": (97.77, 96.57, None, None),
+    "mb-100": (99.31, 97.22, 98.93, 97.39),
+    "mb-300": (99.70, 98.05, 99.48, 97.98),
+    "mb-500": (99.76, 98.13, 99.56, 98.01),
+    "mb-300-300": (99.84, 97.95, 99.78, 98.05),
+    "mb-500-500": (99.91, 98.13, 99.85, 98.21),
+}
+HEADING = [
+    "cell",
+    "train %",
+    "test %",
+    "paper train",
+    "paper test",
+    "test - paper",
+    "seeds",
+    "epochs",
+    "engine",
+    "CPU h",
+]
+
+
+def row(entry: dict, cell: xr.Dataset, epochs: int) -> list[str]:
+    """One line of the table: the complete runs, or else how far the furthest is."""
+    experiment = entry.get("name", entry["preset"])
+    size, feedback = entry["preset"].rsplit("-", 1)
+    paper = PAPER[size][:2] if feedback == "tf" else PAPER[size][2:]
+    engine, wanted = entry.get("engine", "stepped"), int((cell.status != "").sum())
+    done = cell.isel(seed=np.flatnonzero(cell.status == "complete"))
+    start = [experiment]
+    if not done.sizes["seed"]:
+        shown = cell.epoch.values[cell.test_accuracy.notnull().any("seed").values]
+        return [
+            *start,
+            "",
+            "",
+            *map(str, paper),
+            "",
+            "not run" if not len(shown) else f"epoch {shown[-1]}",
+            str(epochs),
+            engine,
+            "",
+        ]
+    last = done.sel(epoch=epochs)
+    test = 100 * last.test_accuracy.values
+    seconds = done.seconds.diff("epoch").median("epoch") * epochs  # the median: whatever else the machine did
+    return [
+        *start,
+        report.percent(last.train_accuracy.values.tolist()),
+        report.percent((test / 100).tolist()),
+        *map(str, paper),
+        f"{test.mean() - paper[1]:+.2f}",
+        f"{done.sizes['seed']} of {wanted}",
+        str(epochs),
+        engine,
+        f"{float(seconds.sum()) / 3600:.1f}",
+    ]  # fmt: skip
+
+
+def table(runs: xr.Dataset, epochs: int | None = None) -> list[list[str]]:
+    """The whole table, heading first; epochs: what a complete run has, if not its preset's."""
+    entries = gn.sweep.read(HERE / "table1.toml").experiments
+    cells = [runs.sel(experiment=entry.get("name", entry["preset"])) for entry in entries]
+    return [HEADING] + [
+        row(entry, cell, epochs or gn.preset(entry["preset"]).epochs)
+        for entry, cell in zip(entries, cells, strict=True)
+    ]
+
+
+def markdown(rows: list[list[str]]) -> str:
+    heading, *rest = [" | ".join(cells) for cells in rows]
+    ruler = " | ".join(["---"] * len(rows[0]))
+    return "\n".join(f"| {line} |" for line in (heading, ruler, *rest)) + "\n"
+
+
+def main() -> None:
+    given = arguments(__doc__)
+    runs = results(given, ["*"])
+    rows = table(runs, int(runs.epoch[-1]) if given.quick else None)
+    print(report.aligned(rows))
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    store.publish(name(given, "table1").with_suffix(".md"), markdown(rows).encode())
+    store.publish(name(given, "table1").with_suffix(".csv"), text.getvalue().encode())
+
+
+if __name__ == "__main__":
+    main()
