@@ -183,15 +183,13 @@ def progress(
 ) -> np.ndarray:
     """One run in three axes: test accuracy over epochs, over training time, and its angle to backprop in degrees.
 
-    All arrays (evaluations,); accuracy is a fraction. Times start at the first evaluation that took any.
+    All arrays (evaluations,); accuracy is a fraction. Accuracies before any training are left out: all others would be
+    one line at the top. Lines are dashed in turn, so that one that covers another does not hide it.
     """
-    look = {
-        "color": SERIES[index % len(SERIES)],
-        "linestyle": ("-", "--", ":")[index // len(SERIES) % 3],
-        "label": name,
-    }
-    axes[0].plot(epoch, 100 * accuracy, **look)
-    axes[1].semilogx(seconds[seconds > 0], 100 * accuracy[seconds > 0], **look)
+    look = {"color": SERIES[index % len(SERIES)], "linestyle": ("-", "--", ":")[index % 3], "label": name}
+    trained = seconds > 0
+    axes[0].plot(epoch[trained], 100 * accuracy[trained], **look)
+    axes[1].semilogx(seconds[trained], 100 * accuracy[trained], **look)
     if angle is not None:
         axes[2].plot(epoch, angle, **look)
     for ax, label in zip(axes, ("epoch", "training time (s)", "epoch"), strict=True):

@@ -81,9 +81,10 @@ def publish_picture(figure, path: Path) -> None:
 
 def publish_figure(figure, path: Path, **facts) -> None:
     """Write a Matplotlib figure as `path`.png and .pdf, and how it was made, with `facts`, as `path`.json."""
+    made = provenance()  # before the new picture makes the checkout differ from its commit
     for suffix in (".png", ".pdf"):
         publish_picture(figure, path.with_suffix(suffix))
-    publish(path.with_suffix(".json"), _json(provenance() | {"date": date.today().isoformat()} | facts))
+    publish(path.with_suffix(".json"), _json(made | {"date": date.today().isoformat()} | facts))
 
 
 class RunDirectory:
