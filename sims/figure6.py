@@ -39,6 +39,8 @@ def main() -> None:
         ax.yaxis.set_major_formatter("{x:g}"), ax.yaxis.set_minor_formatter("{x:g}")
         if ax.lines:
             ax.legend(ncols=2, fontsize="x-small")
+        else:
+            ax.text(0.5, 0.5, "no complete run yet", transform=ax.transAxes, ha="center")
     print("not complete yet, left out: " + (", ".join(left_out) or "none"))
     store.publish_figure(figure, name(given, "figure6"), left_out=left_out)
 
