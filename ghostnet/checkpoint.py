@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghostnet import config, store
-from ghostnet.equations import feedback
 from ghostnet.errors import ConfigError, FileError
-from ghostnet.network import Network, build
+from ghostnet.network import Network, build, tie_feedback
 
 if TYPE_CHECKING:
     import h5py
@@ -108,9 +107,7 @@ def load(path: str | os.PathLike) -> Checkpoint:
                         if found.shape != expected.shape:
                             raise ValueError(f"{name}_{k} has shape {found.shape}, expected {expected.shape}")
                         arrays[k] = found[:].astype(np.float64)
-            # B as a view of W, as everywhere under TF: NumPy's sums depend on the layout, and resuming must not.
-            w = network.weights
-            network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
+            tie_feedback(network)
             network.presentations = int(file.attrs["presentations"])
             rows = store.csv_rows(file.attrs["metrics_csv"])
             extra = {name.removeprefix(_EXTRA): np.asarray(file[name]) for name in file if name.startswith(_EXTRA)}

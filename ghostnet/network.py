@@ -62,9 +62,14 @@ def select(network: Network, runs: list[int], experiment: Experiment) -> Network
         for group in (network.weights, network.state)
     )
     chosen = Network(experiment, *parts, network.presentations)
-    w = chosen.weights
-    chosen.weights = w._replace(B=feedback(w.W, w.B, chosen.constants))
+    tie_feedback(chosen)
     return chosen
+
+
+def tie_feedback(network: Network) -> None:
+    """Under TF, make every B_k the view W_{k+1}^T: NumPy's sums depend on the layout, and results must not."""
+    w = network.weights
+    network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
 
 
 def build(experiment: Experiment) -> Network:
@@ -82,5 +87,5 @@ def build(experiment: Experiment) -> Network:
     W_gp = [None, *(uniform(Stream.W_GP, k, (*lanes, n[k], m[k])) for k in hidden)]
     zeros = [np.zeros((len(e.seeds), e.batch, units)) for units in (*n[1:], *e.ghosts)]
     network = Network(e, Weights(W, B, W_pg, W_gp), State([None, *zeros[: e.depth]], [None, *zeros[e.depth :]]))
-    network.weights = network.weights._replace(B=feedback(W, B, network.constants))
+    tie_feedback(network)
     return network

@@ -12,7 +12,7 @@ cancelling their feedback, ‖B_1 - W^gp_1‖ (Frobenius norms): plasticity (4) 
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from paper_runs import arguments, complete, name, results
+from paper_runs import arguments, columns, complete, name, results
 
 from ghostnet import plots, store
 
@@ -23,11 +23,10 @@ def main() -> None:
     given = arguments(__doc__)
     runs = complete(results(given, [f"{CELL},*"]), CELL)
     epoch, seeds = runs.epoch.values, runs.seed.values.tolist()
-    columns = {column: values.transpose("seed", "epoch").values for column, values in runs.data_vars.items()}
     plt.style.use(plots.STYLE)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(4.2, 4.2), sharex=True)
-    plots.accuracy(epoch, columns, top)
-    plots.ghost_distances(epoch, columns, bottom)
+    plots.accuracy(epoch, columns(runs), top)
+    plots.ghost_distances(epoch, columns(runs), bottom)
     last = {kind: float(runs[f"distance_{kind}_1"].isel(epoch=-1).mean()) for kind in ("pg", "gp")}
     print(
         f"{CELL}, {len(seeds)} seeds, epoch {epoch[-1]}: "

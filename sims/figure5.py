@@ -12,7 +12,7 @@ The paper says "up to 7 %"; docs/reproduction.md says why some seeds exceed it l
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from paper_runs import arguments, complete, name, results
+from paper_runs import arguments, columns, complete, name, results
 
 from ghostnet import plots, store
 
@@ -23,11 +23,10 @@ def main() -> None:
     given = arguments(__doc__)
     runs = complete(results(given, [f"{CELL},*"]), CELL)
     epoch, seeds = runs.epoch.values, runs.seed.values.tolist()
-    columns = {column: values.transpose("seed", "epoch").values for column, values in runs.data_vars.items()}
     plt.style.use(plots.STYLE)
     figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.6))
     for panel, ax in zip((plots.accuracy, plots.mse, plots.gradient_error), axes, strict=True):
-        panel(epoch, columns, ax)
+        panel(epoch, columns(runs), ax)
     largest = (100 * runs.gradient_mean_error_all.max("epoch")).round(1).values.tolist()
     print(f"{CELL}: all layers together at most {largest} % off in any epoch, by seed {seeds} (paper: up to 7 %)")
     store.publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)

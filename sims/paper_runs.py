@@ -12,6 +12,8 @@ from pathlib import Path
 import xarray as xr
 
 import ghostnet as gn
+from ghostnet.plots import Columns
+from ghostnet.sweep.results import complete as complete_runs
 
 HERE = Path(__file__).resolve().parent
 FIGURES = HERE.parent / "figures"
@@ -54,8 +56,12 @@ def complete(results: xr.Dataset, experiment: str) -> xr.Dataset:
     Raises:
         SystemExit: there is none.
     """
-    one = results.sel(experiment=experiment)
-    done = one.sel(seed=one.seed[(one.status == "complete").values])
+    done = complete_runs(results.sel(experiment=experiment))
     if not done.sizes["seed"]:
         raise SystemExit(f"{experiment}: no complete run yet; leave out --draw, or wait")
     return done.dropna("epoch", subset=["test_accuracy"])
+
+
+def columns(runs: xr.Dataset) -> Columns:
+    """The metrics of one experiment as the plots take them."""
+    return {name: values.transpose("seed", "epoch").values for name, values in runs.data_vars.items()}

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 
-import numpy as np
 import xarray as xr
 from paper_runs import HERE, arguments, name, results
 
 import ghostnet as gn
 from ghostnet import report, store
+from ghostnet.sweep.results import complete
 
 PAPER = {  # model-hidden: TF train, TF test, FA train, FA test in percent, means of 5 runs
     "ma-100": (99.97, 97.66, 99.90, 97.47),
@@ -56,30 +57,20 @@ def row(entry: dict, cell: xr.Dataset, epochs: int) -> list[str]:
     size, feedback = entry["preset"].rsplit("-", 1)
     paper = PAPER[size][:2] if feedback == "tf" else PAPER[size][2:]
     engine, wanted = entry.get("engine", "stepped"), int((cell.status != "").sum())
-    done = cell.isel(seed=np.flatnonzero(cell.status == "complete"))
-    start = [experiment]
+    done = complete(cell)
     if not done.sizes["seed"]:
         shown = cell.epoch.values[cell.test_accuracy.notnull().any("seed").values]
-        return [
-            *start,
-            "",
-            "",
-            *map(str, paper),
-            "",
-            "not run" if not len(shown) else f"epoch {shown[-1]}",
-            str(epochs),
-            engine,
-            "",
-        ]
+        so_far = f"epoch {shown[-1]}" if len(shown) else "not run"
+        return [experiment, "", "", *map(str, paper), "", so_far, str(epochs), engine, ""]
     last = done.sel(epoch=epochs)
-    test = 100 * last.test_accuracy.values
+    train, test = last.train_accuracy.values.tolist(), last.test_accuracy.values.tolist()
     seconds = done.seconds.diff("epoch").median("epoch") * epochs  # the median: whatever else the machine did
     return [
-        *start,
-        report.percent(last.train_accuracy.values.tolist()),
-        report.percent((test / 100).tolist()),
+        experiment,
+        report.percent(train),
+        report.percent(test),
         *map(str, paper),
-        f"{test.mean() - paper[1]:+.2f}",
+        f"{100 * statistics.mean(test) - paper[1]:+.2f}",
         f"{done.sizes['seed']} of {wanted}",
         str(epochs),
         engine,

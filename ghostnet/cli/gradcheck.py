@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ghostnet.cli.arguments import network
+from ghostnet.cli.arguments import given, network
 from ghostnet.errors import ConfigError
 
-_CHANGES = (("beta", float), ("dt", float), ("free-steps", int), ("clamped-steps", int))
+_CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
 
 
 def add_parser(commands) -> None:
@@ -30,7 +30,7 @@ def add_parser(commands) -> None:
     parser.add_argument("--autograd", action="store_true", help="hold the backward pass to torch's autograd too")
     settings = parser.add_argument_group("settings to try (default: the network's)")
     for name, kind in _CHANGES:
-        settings.add_argument(f"--{name}", type=kind, metavar=kind.__name__.upper())
+        settings.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper())
     parser.set_defaults(command=_gradcheck)
 
 
@@ -43,8 +43,7 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
     if arguments.picture and arguments.picture.suffix not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
     net = network(arguments.network)
-    changes = {name.replace("-", "_"): getattr(arguments, name.replace("-", "_")) for name, _ in _CHANGES}
-    net.experiment = net.experiment.replace(**{k: v for k, v in changes.items() if v is not None})
+    net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
     dataset = data.load(net.experiment.data)
     images, labels = getattr(dataset, f"{arguments.part}_images"), getattr(dataset, f"{arguments.part}_labels")
     some = _range(arguments.examples, len(images))

@@ -85,15 +85,18 @@ def _constants(tasks: list[Task]) -> dict[str, list]:
     return {name: [getattr(task.experiment, name) for task in tasks] for name in _OWN}
 
 
+def _settings(settings: dict, tasks: list[Task]) -> dict:
+    """An ensemble's settings, for some of its tasks."""
+    return settings | {"options": settings["options"] | {"per_run": _constants(tasks)}}
+
+
 def _divide(path: Path, tasks: list[Task], folder: Path, states: dict[int, str]) -> None:
     """Give runs of an ensemble directories of their own."""
     with RunDirectory.existing(path) as ensemble:
         settings, end = ensemble.settings, checkpoint.latest(path) or Checkpoint(build(_ensemble(tasks)))
     for run, state in states.items():
         e = tasks[run].experiment
-        own = {name: values[run] for name, values in settings["options"]["per_run"].items()}
-        options = settings["options"] | {"per_run": {name: [value] for name, value in own.items()}}
-        with RunDirectory(folder / tasks[run].name, e, settings | {"options": options}) as alone:
+        with RunDirectory(folder / tasks[run].name, e, _settings(settings, [tasks[run]])) as alone:
             part = _part(end, [run], e)
             alone.metrics(part.metrics)
             saved = checkpoint.save(alone.path, part, settings["dtype"]).name
@@ -108,8 +111,7 @@ def _go_on_without(run: int, path: Path, tasks: list[Task], folder: Path) -> Non
     if not tasks or last is None:
         return
     others = [i for i in range(len(tasks) + 1) if i != run]
-    options = settings["options"] | {"per_run": _constants(tasks)}
-    with RunDirectory(directory(tasks, folder), _ensemble(tasks), settings | {"options": options}) as rest:
+    with RunDirectory(directory(tasks, folder), _ensemble(tasks), _settings(settings, tasks)) as rest:
         checkpoint.save(rest.path, _part(last, others, _ensemble(tasks)), settings["dtype"])
 
 

@@ -77,11 +77,16 @@ def table(folder: str | os.PathLike) -> str:
         states = [state for state in cell.status.values.tolist() if state]
         if not states:
             continue
-        done = cell.isel(seed=np.flatnonzero(cell.status.values == "complete"))
+        done = complete(cell)
         places = [str(cell[name].item()) for name in cells]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         rows.append([*places, counts, *_accuracies(done)])
     return report.aligned(rows)
+
+
+def complete(cell: xr.Dataset) -> xr.Dataset:
+    """The complete runs of one experiment, a dataset over seed and epoch."""
+    return cell.isel(seed=np.flatnonzero(cell.status.values == "complete"))
 
 
 def _accuracies(done: xr.Dataset) -> list[str]:
