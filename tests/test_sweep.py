@@ -150,10 +150,9 @@ def test_a_task_killed_before_its_first_status_begins_anew(task, tmp_path):
 def test_a_directory_with_another_experiment_is_not_taken_for_this_one(task, tmp_path):
     plan = settings(task, feedback="TF", epochs=0)
     sweep.run(Sweep(plan), tmp_path, workers=1, progress=False)
-    (longer,) = sweep.run(Sweep(plan | {"beta": 0.3}), tmp_path, workers=1, progress=False)
-    (other,) = [perform(one, tmp_path, 1) for one in Sweep(plan | {"engine": "reference"}).tasks]
-    assert longer.status == "complete"  # as the status says; nothing was to be done
-    assert other.status == "failed" and "holds a run with engine = cpu, not reference" in other.text
+    for name, had, asked in (("beta", 0.1, 0.3), ("engine", "cpu", "reference"), ("dtype", "float32", "float64")):
+        (other,) = sweep.run(Sweep(plan | {name: asked}), tmp_path, workers=1, progress=False)
+        assert other.status == "failed" and f"holds a run with {name} = {had}, not {asked}" in other.text
 
 
 def test_one_that_diverges_and_one_that_fails_leave_the_others_alone(task, tmp_path, capsys):

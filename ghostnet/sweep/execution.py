@@ -40,7 +40,7 @@ def run(
 
     Args:
         out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
-            others go on from their last checkpoints.
+            others go on from their last checkpoints; one that holds another experiment than its task's has failed.
         only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
         pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine; not those
             that name another engine.
@@ -67,7 +67,8 @@ def run(
     places = {task.name: ensembles.directory(job, folder) for job in packed for task in job}
     jobs = packed + [(task,) for task in tasks if task.name not in places and states[task.name] != "complete"]
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))
-    outcomes = {task.name: Outcome(task.name, "complete") for task in tasks}
+    ended = [task for task in tasks if states[task.name] == "complete"]
+    outcomes = {task.name: perform(task, folder, 1) for task in ended}  # only sees that they are what is asked for
     with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
         if scheduler:
             executor = pools.dask(work, scheduler, threads)
@@ -78,7 +79,7 @@ def run(
                 outcomes[outcome.name] = outcome
     if interruption.requested:
         raise Stopped(f"stopped by {interruption.requested.name}; the same command goes on with {out}")
-    return list(outcomes.values())
+    return [outcomes[task.name] for task in tasks]
 
 
 def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:

@@ -64,12 +64,11 @@ def ended_by(error: GhostnetError, name: str) -> Outcome:
 
 
 def _require_same(path: Path, task: Task) -> None:
-    """Raise ConfigError where the directory holds another experiment than the task's, or another engine's."""
+    """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype."""
     found = config.from_mapping(config.read_toml(path / store.CONFIG))
-    for name, value in vars(task.experiment).items():
-        if getattr(found, name) != value:
-            had = getattr(found, name)
-            raise ConfigError(f"{path}: holds a run with {name} = {had}, not {value}; give another directory")
-    had, asked = store.read_json(path / store.PROVENANCE).get("engine"), task.options.get("engine", "cpu")
-    if had != asked:
-        raise ConfigError(f"{path}: holds a run with engine = {had}, not {asked}; give another directory")
+    asked = {"engine": "cpu"} | {name: task.options[name] for name in ("engine", "dtype") if name in task.options}
+    for had, wanted in ((vars(found), vars(task.experiment)), (store.read_json(path / store.PROVENANCE), asked)):
+        for name, value in wanted.items():
+            if had.get(name) != value:
+                text = f"holds a run with {name} = {had.get(name)}, not {value}"
+                raise ConfigError(f"{path}: {text}; give another directory, or move it away")
