@@ -1,7 +1,8 @@
 """Table 1 of Mesnard et al. 2019 (arXiv:1911.08585): train and test accuracy on MNIST, ours beside the paper's.
 
-All 19 cells, 5 seeds each, from the runs of table1.toml; cells that are not complete are marked. MB with two hidden
-layers is learned at equilibrium, with one seed stepped as a check (docs/equilibrium.md).
+All 19 cells, 5 seeds each, from the runs of table1.toml; cells that are not complete are marked, runs that diverged are
+counted and left out of the means. MB with two hidden layers is learned at equilibrium, with one seed stepped as a
+check (docs/equilibrium.md).
 
     python sims/table1.py                        everything: weeks on 2 CPUs; interrupt and repeat at will
     python sims/table1.py --only 'mb-?00-??,*'   MB with one hidden layer; an hour and a half on 2 CPUs
@@ -57,10 +58,11 @@ def row(entry: dict, cell: xr.Dataset, epochs: int) -> list[str]:
     size, feedback = entry["preset"].rsplit("-", 1)
     paper = PAPER[size][:2] if feedback == "tf" else PAPER[size][2:]
     engine, wanted = entry.get("engine", "stepped"), int((cell.status != "").sum())
-    done = complete(cell)
+    done, diverged = complete(cell), int((cell.status == "diverged").sum())
+    lost = f", {diverged} diverged" if diverged else ""
     if not done.sizes["seed"]:
         shown = cell.epoch.values[cell.test_accuracy.notnull().any("seed").values]
-        so_far = f"epoch {shown[-1]}" if len(shown) else "not run"
+        so_far = (f"epoch {shown[-1]}" if len(shown) else "not run") + lost
         return [experiment, "", "", *map(str, paper), "", so_far, str(epochs), engine, ""]
     last = done.sel(epoch=epochs)
     train, test = last.train_accuracy.values.tolist(), last.test_accuracy.values.tolist()
@@ -71,7 +73,7 @@ def row(entry: dict, cell: xr.Dataset, epochs: int) -> list[str]:
         report.percent(test),
         *map(str, paper),
         f"{100 * statistics.mean(test) - paper[1]:+.2f}",
-        f"{done.sizes['seed']} of {wanted}",
+        f"{done.sizes['seed']} of {wanted}{lost}",
         str(epochs),
         engine,
         f"{float(seconds.sum()) / 3600:.1f}",
