@@ -180,6 +180,7 @@ def test_record_info_and_plot_from_the_command_line(capsys, tmp_path):
     ("arguments", "code", "text"),
     [
         (("record", "mb-100-tf", "--examples", "3:2"), 2, "expected A:B"),
+        (("record", "mb-100-tf", "--examples", "9999:10001"), 2, "examples = 9999:10001: expected A:B"),
         (("record", "ma-100-tf", "--examples", "0:3"), 2, "do not fill batches of 100"),
         (("record", "mb-100-tf", "--variables", "q"), 2, "unknown variable 'q'"),
         (("plot", "{text}"), 74, "not an HDF5 file"),

@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from ghostnet import presets
 from ghostnet.errors import ConfigError
 
@@ -24,6 +26,31 @@ def add_setting(group, spec: dataclasses.Field) -> None:
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict:
     """Those of the named options that were given."""
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def span(text: str) -> slice:
+    """A:B, A: or :B, or a single number."""
+    start, colon, stop = text.partition(":")
+    try:
+        first = int(start) if start else 0
+        last = (int(stop) if stop else None) if colon else first + 1
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected A:B, such as 0:8") from None
+    if first < 0 or (last is not None and last <= first):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected A:B with 0 <= A < B")
+    return slice(first, last)
+
+
+def indices(examples: slice, count: int) -> np.ndarray:
+    """Those of `count` examples that a span names, integers.
+
+    Raises:
+        ConfigError: it goes beyond the last.
+    """
+    if examples.start >= count or (examples.stop or 0) > count:
+        asked = f"{examples.start}:{examples.stop or ''}"
+        raise ConfigError(f"examples = {asked}: expected A:B with 0 <= A < B <= {count}")
+    return np.arange(count)[examples]
 
 
 def network(name: str):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ghostnet.cli.arguments import given, network
+from ghostnet.cli.arguments import given, indices, network, span
 from ghostnet.errors import ConfigError
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
@@ -20,7 +20,7 @@ def add_parser(commands) -> None:
         "with backprop on some examples, and divide the error among its causes. Nothing is changed.",
     )
     parser.add_argument("network", metavar="RUN_OR_PRESET", help="a run directory, or a preset such as mb-500-tf")
-    parser.add_argument("--examples", default="0:100", metavar="A:B", help="which, of the part (default: 0:100)")
+    parser.add_argument("--examples", type=span, default=slice(0, 100), metavar="A:B", help="which (default: 0:100)")
     parser.add_argument("--part", choices=("train", "test"), default="train", help="of the data set (default: train)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure to a CSV file")
     parser.add_argument(
@@ -46,22 +46,11 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
     net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
     dataset = data.load(net.experiment.data)
     images, labels = getattr(dataset, f"{arguments.part}_images"), getattr(dataset, f"{arguments.part}_labels")
-    some = _range(arguments.examples, len(images))
+    some = indices(arguments.examples, len(images))
     x, y = data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
     report = gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
     print("\n\n".join(report.text(run) for run in range(net.runs)))
     _write(report, arguments)
-
-
-def _range(text: str, count: int) -> slice:
-    first, colon, last = text.partition(":")
-    try:
-        start, stop = int(first or 0), int(last) if last else count
-    except ValueError:
-        start, stop = 0, -1
-    if not colon or not 0 <= start < stop <= count:
-        raise ConfigError(f"examples = {text}: expected A:B with 0 <= A < B <= {count}")
-    return slice(start, stop)
 
 
 def _write(report, arguments: argparse.Namespace) -> None:

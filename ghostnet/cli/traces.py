@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet.cli.arguments import network
+from ghostnet.cli.arguments import indices, network, span
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.recorder import ACTIVITIES, MATRICES, Recorder
@@ -28,14 +28,14 @@ def _record_parser(commands) -> None:
         "netCDF-4, for xarray, h5py, H5Web and `ghostnet plot`.",
     )
     parser.add_argument("network", help="a run directory (its newest checkpoint), or a preset (a fresh network)")
-    parser.add_argument("--examples", type=_slice, default=slice(0, 3), metavar="A:B", help="which (default 0:3)")
+    parser.add_argument("--examples", type=span, default=slice(0, 3), metavar="A:B", help="which (default 0:3)")
     parser.add_argument("--part", choices=("test", "train"), default="test", help="of which images (default: test)")
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
     matrices = ", ".join(MATRICES)
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}")
-    parser.add_argument("--units", type=_slice, metavar="A:B", help="units of every layer (default: all)")
+    parser.add_argument("--units", type=span, metavar="A:B", help="units of every layer (default: all)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="steps between rows (default 1)")
     parser.add_argument(
         "--no-learning", action="store_true", help="show each batch to a copy of the network, and give the copy up"
@@ -55,24 +55,11 @@ def _plot_parser(commands) -> None:
     )
     parser.add_argument("path", type=Path, help="a run directory or a trace file")
     parser.add_argument("--variable", metavar="NAME", help="of a trace, such as e_1, instead of Figure 4")
-    parser.add_argument("--units", type=_slice, default=slice(None), metavar="A:B", help="default: all")
+    parser.add_argument("--units", type=span, default=slice(None), metavar="A:B", help="default: all")
     parser.add_argument("--run", type=int, default=0, metavar="N", help="among the runs recorded (default 0)")
     parser.add_argument("--example", type=int, default=0, metavar="N", help="place in the batch (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="png, pdf or svg (default: PATH.png)")
     parser.set_defaults(command=_plot)
-
-
-def _slice(text: str) -> slice:
-    """A:B, A: or :B, or a single number."""
-    try:
-        start, colon, stop = text.partition(":")
-        first = int(start) if start else 0
-        last = (int(stop) if stop else None) if colon else first + 1
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected A:B, such as 0:8") from None
-    if first < 0 or (last is not None and last <= first):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected A:B with 0 <= A < B")
-    return slice(first, last)
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -82,9 +69,9 @@ def _record(arguments: argparse.Namespace) -> None:
     simulator = Simulator(network(arguments.network), arguments.engine, arguments.dtype)
     e, digits = simulator.experiment, data.load(simulator.experiment.data)
     images, labels = (getattr(digits, f"{arguments.part}_{kind}") for kind in ("images", "labels"))
-    chosen = np.arange(len(images))[arguments.examples]
-    if not len(chosen) or len(chosen) % e.batch:
-        raise ConfigError(f"examples: {len(chosen)} of {len(images)} do not fill batches of {e.batch}; give a multiple")
+    chosen = indices(arguments.examples, len(images))
+    if len(chosen) % e.batch:
+        raise ConfigError(f"examples: {len(chosen)} do not fill batches of {e.batch}; give a multiple")
     batches, first = chosen.reshape(-1, e.batch), simulator.presentations
     recorder = Recorder(arguments.variables, arguments.units, arguments.every, weights=arguments.weights)
 
