@@ -157,7 +157,7 @@ def ghost_distances(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Ax
             ("gp", ERROR, f"‖B$_{k}$ - W$^{{gp}}_{k}$‖"),
         ):
             band(epoch, columns[f"distance_{kind}_{k}"], ax, color=colour, label=label, linestyle=line)
-    ax.set(xlabel="epoch", ylabel="Frobenius norm", ylim=(0, None))
+    ax.set(xlabel="epoch", ylabel="Frobenius norm", yscale="log")  # they fall by three orders of magnitude
     ax.legend()
     return ax
 

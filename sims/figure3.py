@@ -28,10 +28,7 @@ def main() -> None:
     plots.accuracy(epoch, columns(runs), top)
     plots.ghost_distances(epoch, columns(runs), bottom)
     last = {kind: float(runs[f"distance_{kind}_1"].isel(epoch=-1).mean()) for kind in ("pg", "gp")}
-    print(
-        f"{CELL}, {len(seeds)} seeds, epoch {epoch[-1]}: "
-        f"‖W_2 - W^pg_1‖ {last['pg']:.3g}, ‖B_1 - W^gp_1‖ {last['gp']:.3g}"
-    )
+    print(f"{CELL}, seeds {seeds}, epoch {epoch[-1]}: ‖W_2 - W^pg_1‖ {last['pg']:.3g}, ‖B_1 - W^gp_1‖ {last['gp']:.3g}")
     store.publish_figure(figure, name(given, "figure3"), seeds=seeds, last_norms=last)
 
 
