@@ -203,3 +203,11 @@ def test_help_and_tables_import_neither_torch_nor_numba(arguments):
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
     assert "ghostnet.config" in imported
     assert not imported & {"torch", "numba", "scipy", "matplotlib", "h5py", "pooch"}
+
+
+def test_a_reader_who_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "ghostnet", "presets"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 141  # as of a command ended by SIGPIPE
