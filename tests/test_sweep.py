@@ -215,7 +215,7 @@ def test_a_signal_stops_a_sweep_with_checkpoints_and_the_same_command_goes_on(ta
     _, said = process.communicate(timeout=120)
     assert process.returncode == Stopped.exit_code and "the same command goes on" in said
     states = [json.loads(path.read_text())["status"] for path in out.glob("*/status.json")]
-    assert states.count("stopped") == 2 and "running" not in states
+    assert "stopped" in states and set(states) <= {"stopped", "complete"}  # one may have been at its very end
     assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
     assert_same_results(task, out, undisturbed)
 
