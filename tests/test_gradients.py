@@ -245,7 +245,8 @@ def test_the_command_prints_and_writes_what_was_found(capsys, task, tmp_path, mo
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [(("mb-50-tf",), "unknown preset"), (("no/such/run",), "expected a run directory or a preset"),
-     (("mb-100-tf", "--examples", "5:60001"), "examples = 5:60001"), (("mb-100-tf", "--dt", "0.5"), "dt = 0.5"),
+     (("mb-100-tf", "--examples", "5:5"), "examples = 5:5"), (("mb-100-tf", "--dt", "0.5"), "dt = 0.5"),
+     (("mb-100-tf", "--examples", "5:60001"), "examples = 5:60001"),
      (("mb-100-tf", "--picture", "a.doc"), "expected a name ending in"),
      (("mb-100-tf", "--picture", "a.png", "--no-causes"), "leave out --no-causes")],
 )  # fmt: skip

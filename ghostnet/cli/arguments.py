@@ -28,29 +28,33 @@ def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict:
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
-def span(text: str) -> slice:
-    """A:B, A: or :B, or a single number."""
+def span(name: str, text: str) -> slice:
+    """A:B, A: or :B, or a single number.
+
+    Raises:
+        ConfigError: it is none of these; `name` is the option's.
+    """
     start, colon, stop = text.partition(":")
     try:
         first = int(start) if start else 0
         last = (int(stop) if stop else None) if colon else first + 1
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected A:B, such as 0:8") from None
+        raise ConfigError(f"{name} = {text}: expected A:B, such as 0:8") from None
     if first < 0 or (last is not None and last <= first):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected A:B with 0 <= A < B")
+        raise ConfigError(f"{name} = {text}: expected A:B with 0 <= A < B")
     return slice(first, last)
 
 
-def indices(examples: slice, count: int) -> np.ndarray:
+def indices(examples: str, count: int) -> np.ndarray:
     """Those of `count` examples that a span names, integers.
 
     Raises:
-        ConfigError: it goes beyond the last.
+        ConfigError: it is no span, or goes beyond the last.
     """
-    if examples.start >= count or (examples.stop or 0) > count:
-        asked = f"{examples.start}:{examples.stop or ''}"
-        raise ConfigError(f"examples = {asked}: expected A:B with 0 <= A < B <= {count}")
-    return np.arange(count)[examples]
+    chosen = span("examples", examples)
+    if chosen.start >= count or (chosen.stop or 0) > count:
+        raise ConfigError(f"examples = {examples}: expected A:B with 0 <= A < B <= {count}")
+    return np.arange(count)[chosen]
 
 
 def network(name: str):

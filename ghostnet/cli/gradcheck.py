@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ghostnet.cli.arguments import given, indices, network, span
+from ghostnet.cli.arguments import given, indices, network
 from ghostnet.errors import ConfigError
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
@@ -20,7 +20,7 @@ def add_parser(commands) -> None:
         "with backprop on some examples, and divide the error among its causes. Nothing is changed.",
     )
     parser.add_argument("network", metavar="RUN_OR_PRESET", help="a run directory, or a preset such as mb-500-tf")
-    parser.add_argument("--examples", type=span, default=slice(0, 100), metavar="A:B", help="which (default: 0:100)")
+    parser.add_argument("--examples", default="0:100", metavar="A:B", help="which (default: 0:100)")
     parser.add_argument("--part", choices=("train", "test"), default="train", help="of the data set (default: train)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure to a CSV file")
     parser.add_argument(

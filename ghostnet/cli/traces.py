@@ -28,14 +28,14 @@ def _record_parser(commands) -> None:
         "netCDF-4, for xarray, h5py, H5Web and `ghostnet plot`.",
     )
     parser.add_argument("network", help="a run directory (its newest checkpoint), or a preset (a fresh network)")
-    parser.add_argument("--examples", type=span, default=slice(0, 3), metavar="A:B", help="which (default 0:3)")
+    parser.add_argument("--examples", default="0:3", metavar="A:B", help="which (default 0:3)")
     parser.add_argument("--part", choices=("test", "train"), default="test", help="of which images (default: test)")
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
     matrices = ", ".join(MATRICES)
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}")
-    parser.add_argument("--units", type=span, metavar="A:B", help="units of every layer (default: all)")
+    parser.add_argument("--units", metavar="A:B", help="units of every layer (default: all)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="steps between rows (default 1)")
     parser.add_argument(
         "--no-learning", action="store_true", help="show each batch to a copy of the network, and give the copy up"
@@ -55,7 +55,7 @@ def _plot_parser(commands) -> None:
     )
     parser.add_argument("path", type=Path, help="a run directory or a trace file")
     parser.add_argument("--variable", metavar="NAME", help="of a trace, such as e_1, instead of Figure 4")
-    parser.add_argument("--units", type=span, default=slice(None), metavar="A:B", help="default: all")
+    parser.add_argument("--units", default=":", metavar="A:B", help="default: all")
     parser.add_argument("--run", type=int, default=0, metavar="N", help="among the runs recorded (default 0)")
     parser.add_argument("--example", type=int, default=0, metavar="N", help="place in the batch (default 0)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="png, pdf or svg (default: PATH.png)")
@@ -73,7 +73,8 @@ def _record(arguments: argparse.Namespace) -> None:
     if len(chosen) % e.batch:
         raise ConfigError(f"examples: {len(chosen)} do not fill batches of {e.batch}; give a multiple")
     batches, first = chosen.reshape(-1, e.batch), simulator.presentations
-    recorder = Recorder(arguments.variables, arguments.units, arguments.every, weights=arguments.weights)
+    units = arguments.units and span("units", arguments.units)
+    recorder = Recorder(arguments.variables, units, arguments.every, weights=arguments.weights)
 
     def shown(presentation: int) -> tuple[int, np.ndarray]:
         return 0, np.tile(batches[presentation - first], (len(e.seeds), 1))
@@ -118,7 +119,7 @@ def _trace_figure(arguments: argparse.Namespace):
     chosen = {"run": arguments.run, "example": arguments.example}
     if arguments.variable:
         figure, axes = plt.subplots()
-        plots.variable(trace, arguments.variable, axes, arguments.units, **chosen)
+        plots.variable(trace, arguments.variable, axes, span("units", arguments.units), **chosen)
     else:
         figure, (top, bottom) = plt.subplots(2, sharex=True)
         plots.figure4(trace, top, bottom, **chosen)
