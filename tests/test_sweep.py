@@ -37,7 +37,7 @@ def settings(task, model="MB", **changes) -> dict:
 def eight(task, **changes) -> Sweep:
     """Eight experiments of some seconds each: long enough to lose a worker in the midst of."""
     return Sweep(
-        settings(task, engine="reference", epochs=5, seeds=[0, 1, 2, 3], **changes), {"feedback": ["TF", "FA"]}
+        settings(task, engine="reference", epochs=8, seeds=[0, 1, 2, 3], **changes), {"feedback": ["TF", "FA"]}
     )
 
 
@@ -215,7 +215,7 @@ def test_a_signal_stops_a_sweep_with_checkpoints_and_the_same_command_goes_on(ta
     _, said = process.communicate(timeout=120)
     assert process.returncode == Stopped.exit_code and "the same command goes on" in said
     states = [json.loads(path.read_text())["status"] for path in out.glob("*/status.json")]
-    assert "stopped" in states and set(states) <= {"stopped", "complete"}  # one may have been at its very end
+    assert states.count("stopped") == 2 and "running" not in states
     assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
     assert_same_results(task, out, undisturbed)
 
