@@ -182,12 +182,8 @@ class Simulator:
 def _divergence_error(e: Experiment, divergence: engines.Divergence, presentation: int) -> DivergenceError:
     where = f"seed {e.seeds[divergence.run]}, presentation {presentation}, layer {divergence.layer}"
     smaller = f"eta = {' '.join(f'{rate / 4:g}' for rate in e.eta)}"
-    if divergence.radius:
-        what = f"the clamped phase does not settle (spectral radius {divergence.radius:.2f}; stable below 1)"
-        error = DivergenceError(f"diverged: {where}: {what}; try {smaller}, init = {e.init / 2:g} or the cpu engine")
-    else:
-        what = f"an activity is not finite or beyond {engines.EXPLODED:g}"
-        error = DivergenceError(f"diverged: {where}: {what}; try dt = {e.dt / 2:g} or {smaller}")
+    what = f"an activity is not finite or beyond {engines.EXPLODED:g}"
+    error = DivergenceError(f"diverged: {where}: {what}; try dt = {e.dt / 2:g} or {smaller}")
     error.divergence, error.presentation = divergence, presentation
     return error
 

@@ -89,7 +89,7 @@ def _train_parser(commands) -> None:
         "--fast-matmul", action="store_true", default=None, help="torch engine: multiply in TF32 on a GPU"
     )
     parser.add_argument("--settle-tol", type=float, metavar="FLOAT", help="equilibrium engine: largest change at rest")
-    parser.add_argument("--max-sweeps", type=int, metavar="INT", help="equilibrium engine: before damped sweeps")
+    parser.add_argument("--max-sweeps", type=int, metavar="INT", help="equilibrium engine: more is stepped")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"

@@ -28,7 +28,6 @@ class Divergence(NamedTuple):
     run: int
     presentation: int  # index into the chunk that was being run
     layer: int
-    radius: float = 0.0  # spectral radius where a phase started that did not settle; 0 where it is not about that
 
 
 class Engine(Protocol):

@@ -55,7 +55,7 @@ class Engine:
         ends = self._each(
             kernels.present, e.free_steps, e.clamped_steps, self._inputs(xs), self._inputs(ys)
         )  # fmt: skip
-        return _first(ends)
+        return earliest(ends)
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         self._each(kernels.begin, self._inputs(x), self._inputs(y))
@@ -82,10 +82,10 @@ class Engine:
         """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
         parts, blocks = self._parts(selection), self._blocks(selection, block)
         counts, inputs = (np.array(n, np.int64) for n in steps), (self._inputs(xs), self._inputs(ys))
-        return _first(self._each(recording.record_presentations, *counts, *inputs, *parts, blocks))
+        return earliest(self._each(recording.record_presentations, *counts, *inputs, *parts, blocks))
 
     def divergence(self, presentation: int = 0) -> Divergence | None:
-        return _first([(presentation, layer) for layer in self._each(recording.diverged)])
+        return earliest([(presentation, layer) for layer in self._each(recording.diverged)])
 
     def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
         """`recording.pieces`, kept: finding them takes as long as a presentation."""
@@ -111,7 +111,7 @@ class Engine:
         return lambda run: np.ascontiguousarray(values[..., run, :, :], self.memory.dtype)
 
 
-def _first(ends: list[tuple[int, int]]) -> Divergence | None:
+def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
     """The earliest divergence, from (presentations done, diverged layer or 0) of every run."""
     bad = [Divergence(run, done, layer) for run, (done, layer) in enumerate(ends) if layer]
     return min(bad, key=lambda d: (d.presentation, d.run), default=None)

@@ -8,21 +8,20 @@ from ghostnet.engines import Divergence, cpu, relaxation
 from ghostnet.errors import ConfigError
 from ghostnet.models import FREE, PHASES
 from ghostnet.network import Network
-from ghostnet.stability import spectral_radius
 
-SETTLE_TOL = {"float64": 1e-6, "float32": 1e-4}  # largest change of any s_k in the last sweep
-MAX_SWEEPS = 50
+SETTLE_TOL = {"float64": 1e-6, "float32": 1e-5}  # largest change of any s_k in the last sweep
+MAX_SWEEPS = {"float64": 11, "float32": 8}  # beyond, the 40 steps of the paper's phase end before the fixed point
 
 
 class Engine(cpu.Engine):
-    """See `ghostnet.engines.Engine`. A phase goes straight to its end, whatever number of steps it is asked for.
+    """See `ghostnet.engines.Engine`. The free phase goes straight to its end, whatever number of steps it is asked for.
 
     Args:
         settle_tol: the clamped phase has settled when no activity changes by more in a sweep.
-        max_sweeps: plain sweeps before damped ones are tried.
+        max_sweeps: a clamped phase that takes more is stepped instead.
 
     Attributes:
-        sweeps: how often the clamped phase took so many sweeps, int64 (runs, max_sweeps + 1).
+        sweeps: how often the clamped phase took so many sweeps, int64 (runs, max_sweeps + 1); at 0 those stepped.
     """
 
     def __init__(
@@ -31,7 +30,7 @@ class Engine(cpu.Engine):
         dtype: str = "float32",
         threads: int = 1,
         settle_tol: float | None = None,
-        max_sweeps: int = MAX_SWEEPS,
+        max_sweeps: int | None = None,
     ):
         row = network.experiment.plasticity
         if row.W or row.W_pg or row.W_gp != (FREE,) or not row.fast_gp:
@@ -40,26 +39,17 @@ class Engine(cpu.Engine):
                 "learning depends on more than their fixed points; take the cpu engine"
             )
         self.settle_tol = SETTLE_TOL[dtype] if settle_tol is None else settle_tol
-        self.max_sweeps = max_sweeps
-        if not self.settle_tol > 0 or max_sweeps < 1:
+        self.max_sweeps = MAX_SWEEPS[dtype] if max_sweeps is None else max_sweeps
+        if not self.settle_tol > 0 or self.max_sweeps < 1:
             raise ConfigError(f"settle_tol = {settle_tol}, max_sweeps = {max_sweeps}: expected positive numbers")
         super().__init__(network, dtype, threads)
-        self.constants = network.constants
-        self.sweeps = np.zeros((network.runs, max_sweeps + 1), np.int64)
+        self.sweeps = np.zeros((network.runs, self.max_sweeps + 1), np.int64)
 
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
-        ends = self._each(relaxation.present, self.settle_tol, self.max_sweeps, *inputs, histogram)
-        bad = [(done, run, layer, settled) for run, (done, layer, settled) in enumerate(ends) if layer]
-        if not bad:
-            return None
-        done, run, layer, settled = min(bad)
-        return Divergence(run, done, layer, 0.0 if settled else self._radius(run))
-
-    def _radius(self, run: int) -> float:
-        """The spectral radius at the start of the clamped phase that did not settle: there the run was left."""
-        return spectral_radius(*self.export(), self.experiment.beta, self.constants, run)
+        settling = self.experiment.clamped_steps, self.settle_tol, self.max_sweeps
+        return cpu.earliest(self._each(relaxation.present, *settling, *inputs, histogram))
 
     def advance(self, phase: str, steps: int) -> None:
         histogram = self.sweeps.__getitem__
-        self._each(relaxation.advance, PHASES.index(phase), self.settle_tol, self.max_sweeps, histogram)
+        self._each(relaxation.advance, PHASES.index(phase), steps, self.settle_tol, self.max_sweeps, histogram)

@@ -1,20 +1,19 @@
 """MB's two fixed points, found directly: the compiled half of the equilibrium engine.
 
-Nothing slow moves during a presentation of MB, and both phases last many time constants, so what it learns depends on
-the ends of the phases only (derivation: docs/equilibrium.md).
+Nothing slow moves during a presentation of MB, so what it learns depends on the ends of the phases only, and nearly
+always these are fixed points (derivation, and where they are not: docs/equilibrium.md).
 
     free      e_k = 0, s_k = u_k = W_k ρ(u_{k-1}), g_k = W^pg_k r_k, and W^gp_k changes by the least that cancels
               the feedback: W^gp_k += (B_k r_{k+1} - W^gp_k ρ(g_k)) ρ(g_k)^T / ‖ρ(g_k)‖²
-    clamped   s_k = W_k r_{k-1} + e_k with β on: sweeps from the output down until no s_k moves by more than `tol`
+    clamped   s_k = W_k r_{k-1} + e_k with β on: sweeps from the output down until no s_k moves by more than `tol`;
+              where `max_sweeps` are not enough, the phase's Euler steps
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from ghostnet.engines.compiled import entry, jit
 from ghostnet.engines.currents import rates, rho, rho_slope
-from ghostnet.engines.kernels import begin, diverged_layer, finish
+from ghostnet.engines.kernels import begin, diverged_layer, finish, step
 from ghostnet.engines.products import clear, dots, expand, outer
 from ghostnet.engines.simd import VECTOR_BYTES, largest, load, maximum, splat, store
 from ghostnet.engines.slots import (
@@ -59,29 +58,37 @@ def settle_free(mem, at, c):
 
 
 @jit
-def settle_clamped(mem, at, c, tol, max_sweeps, damping):
-    """End of the clamped phase, from the state as it is. Returns how many sweeps it took and the change in the last."""
-    change, sweeps = np.inf, 0
-    while sweeps < max_sweeps and not change <= tol:
+def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count):
+    """End of the clamped phase, from the end of the free phase. `histogram` counts the sweeps, at 0 what was stepped.
+
+    What takes many sweeps has directions in which the loop through the layer above nearly sustains itself. The Euler
+    steps of the phase are not at rest there either, and the fixed point would be far beyond their end, or unstable.
+    """
+    for n in range(1, max_sweeps + 1):
         change = 0.0
         for b in range(c.batch):
-            change = max(change, sweep(mem, at, c, b, damping))
-        sweeps += 1
-    return sweeps, change
+            change = max(change, sweep(mem, at, c, b))
+        if change <= tol:
+            histogram[n] += 1
+            return
+    histogram[0] += 1
+    settle_free(mem, at, c)  # its ghosts cancel already: back to where the phase began
+    for _ in range(steps):
+        step(mem, at, c, c.beta, (False, False, False), lit, lit_count)
 
 
 @jit
-def sweep(mem, at, c, b, damping):
-    """Each layer once, from the output down: s_k moves by 1 - damping of the way. Returns the largest change."""
+def sweep(mem, at, c, b):
+    """Each layer once, from the output down. Returns the largest change."""
     N = at.shape[0] - 1
     feedforward(mem, at, c, N, b)
-    change = nudge(mem, at, c, b, damping)
+    change = nudge(mem, at, c, b)
     rate(mem, at, c, N, b)
     for k in range(N - 1, 0, -1):
         feedforward(mem, at, c, k, b)
         hidden_error(mem, at, c, k, b)
         s, u, e = at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, E] + b * at[k, WIDTH]
-        change = max(change, move(mem, s, u, e, at[k, WIDTH], damping))
+        change = max(change, move(mem, s, u, e, at[k, WIDTH]))
         rate(mem, at, c, k, b)
     return change
 
@@ -115,8 +122,8 @@ def hidden_error(mem, at, c, k, b):
 
 
 @jit
-def nudge(mem, at, c, b, damping):
-    """s_N towards the solution of s = v + β (y - ρ(s)), v = W_N r_{N-1}, by Newton. Returns the largest change."""
+def nudge(mem, at, c, b):
+    """s_N to the solution of s = v + β (y - ρ(s)), v = W_N r_{N-1}, by Newton. Returns the largest change."""
     N = at.shape[0] - 1
     row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, c.beta)
     s, v, e, y = at[N, S] + row, at[N, DRIVE] + row, at[N, E] + row, at[N, TARGET] + row
@@ -127,17 +134,17 @@ def nudge(mem, at, c, b, damping):
             slope = one + beta * rho_slope(mem, s_i, r_i, c.transfer)
             s_i = s_i - (s_i - load(mem, v + i) - beta * (load(mem, y + i) - r_i)) / slope
         store(mem, e + i, s_i - load(mem, v + i))
-    return move(mem, s, v, e, at[N, WIDTH], damping)
+    return move(mem, s, v, e, at[N, WIDTH])
 
 
 @jit
-def move(mem, s, u, e, width, damping):
-    """s += (1 - damping) (u + e - s). Returns the largest change."""
-    share, zero = splat(mem, 1.0 - damping), splat(mem, 0.0)
+def move(mem, s, u, e, width):
+    """s = u + e. Returns the largest change."""
+    zero = splat(mem, 0.0)
     greatest = zero
     for i in range(0, width, VECTOR_BYTES // mem.itemsize):
         s_i = load(mem, s + i)
-        change = share * (load(mem, u + i) + load(mem, e + i) - s_i)
+        change = load(mem, u + i) + load(mem, e + i) - s_i
         store(mem, s + i, s_i + change)
         greatest = maximum(greatest, maximum(change, zero - change))
     return largest(mem, greatest)
@@ -150,43 +157,24 @@ def copy(mem, target, source, count):
         store(mem, target + i, load(mem, source + i))
 
 
-@jit
-def settle_surely(mem, at, c, tol, max_sweeps, histogram):
-    """`settle_clamped`; where plain sweeps don't settle, damped ones from the free state. Returns whether it did."""
-    sweeps, change = settle_clamped(mem, at, c, tol, max_sweeps, 0.0)
-    histogram[min(sweeps, len(histogram) - 1)] += 1
-    if change <= tol:
-        return True
-    for damping in (0.5, 0.9):
-        settle_free(mem, at, c)  # its ghosts cancel already: back to the free state
-        _, change = settle_clamped(mem, at, c, tol, int(max_sweeps / (1.0 - damping) ** 2), damping)
-        if change <= tol:
-            return True
-    settle_free(mem, at, c)
-    return False
-
-
 @entry
-def advance(mem, at, c, phase, tol, max_sweeps, histogram, lit, lit_count):
-    """Go to the end of one phase (0: free, 1: weakly clamped). Returns whether it settled; if not, it is as it was."""
+def advance(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
+    """Go to the end of one phase (0: free, 1: weakly clamped) that has so many Euler steps."""
     if phase == 0:
         settle_free(mem, at, c)
-        return True
-    return settle_surely(mem, at, c, tol, max_sweeps, histogram)
+    else:
+        settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count)
 
 
 @entry
-def present(mem, at, c, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
-    """Presentations xs (presentations, batch, n_0), ys in turn.
-
-    Returns (how many went well, diverged layer or 0, whether the clamped phase settled).
-    """
+def present(mem, at, c, clamped_steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
+    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0)."""
     for p in range(xs.shape[0]):
         begin(mem, at, c, xs[p], ys[p], lit, lit_count)
         settle_free(mem, at, c)
-        settled = settle_surely(mem, at, c, tol, max_sweeps, histogram)
+        settle_clamped(mem, at, c, tol, max_sweeps, clamped_steps, histogram, lit, lit_count)
         layer = diverged_layer(mem, at, c)
-        if layer or not settled:
-            return p, max(layer, 1), settled
+        if layer:
+            return p, layer
         finish(mem, at, c, lit, lit_count)
-    return xs.shape[0], 0, True
+    return xs.shape[0], 0
