@@ -1,0 +1,111 @@
+"""Workers killed and sweeps stopped in the midst: the results are those of an undisturbed sweep."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from small import of, same_bits
+from test_sweep import settings
+from test_training import table, without_seconds
+
+from ghostnet import Stopped, checkpoint, sweep
+from ghostnet.sweep import Sweep
+from ghostnet.sweep.task import Outcome, perform, status
+
+
+def eight(task, **changes) -> Sweep:
+    """Eight experiments of some seconds each: long enough to lose a worker in the midst of."""
+    return Sweep(
+        settings(task, engine="reference", epochs=8, seeds=[0, 1, 2, 3], **changes), {"feedback": ["TF", "FA"]}
+    )
+
+
+@pytest.fixture(scope="session")
+def undisturbed(task, tmp_path_factory):
+    """The directory in which the eight were trained one after another, here."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    for one in eight(task).tasks:
+        assert perform(one, folder, 1) == Outcome(one.name, "complete")
+    return folder
+
+
+def assert_same_results(task, folder, undisturbed):
+    for one in eight(task).tasks:
+        a, b = folder / one.name, undisturbed / one.name
+        assert status(a)["status"] == "complete"
+        assert same_bits(of(checkpoint.newest(a)), of(checkpoint.newest(b)))
+        assert without_seconds(table(a)) == without_seconds(table(b))
+
+
+def when_under_way(folder, act) -> threading.Thread:
+    """Call `act` once two tasks have finished an epoch and none is complete, from another thread."""
+
+    def watch():
+        while True:
+            states = [json.loads(path.read_text()) for path in folder.glob("*/status.json")]
+            if sum(state["epoch"] >= 1 for state in states) >= 2:
+                return act()
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undisturbed):
+    def kill():
+        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    killer = when_under_way(tmp_path, kill)
+    outcomes = sweep.run(eight(task), tmp_path, workers=2, progress=False)
+    assert not killer.is_alive()
+    assert [outcome.status for outcome in outcomes] == ["complete"] * 8
+    assert_same_results(task, tmp_path, undisturbed)
+
+
+def test_a_signal_stops_a_sweep_with_checkpoints_and_the_same_command_goes_on(task, tmp_path, undisturbed):
+    file = tmp_path / "eight.toml"
+    file.write_text(eight(task).to_toml())
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "ghostnet", "sweep", str(file), "--out", str(out), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    when_under_way(out, lambda: process.send_signal(signal.SIGTERM)).join(timeout=120)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == Stopped.exit_code and "the same command goes on" in said
+    states = [json.loads(path.read_text())["status"] for path in out.glob("*/status.json")]
+    assert states.count("stopped") == 2 and "running" not in states
+    assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
+    assert_same_results(task, out, undisturbed)
+
+
+def test_a_dask_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undisturbed):
+    pytest.importorskip("distributed")
+    address, out = tmp_path / "scheduler.json", tmp_path / "out"
+    dask = [sys.executable, "-W", "ignore", "-m", "dask"]
+    where = ["--scheduler-file", str(address)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    local = ["--host", "127.0.0.1", "--no-dashboard"]
+    processes = [subprocess.Popen([*dask, "scheduler", *where, *local, "--port", "0"], **quiet)]
+    try:
+        worker = [*dask, "worker", *where, *local, "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)]
+        processes += [subprocess.Popen(worker, **quiet) for _ in range(2)]
+        while not address.exists():
+            time.sleep(0.1)
+        killer = when_under_way(out, processes[-1].kill)
+        scheduler = json.loads(address.read_text())["address"]
+        outcomes = sweep.run(eight(task), out, scheduler=scheduler, progress=False)
+        assert not killer.is_alive() and processes[-1].wait() == -signal.SIGKILL
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [outcome.status for outcome in outcomes] == ["complete"] * 8
+    assert_same_results(task, out, undisturbed)

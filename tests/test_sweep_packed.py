@@ -1,0 +1,50 @@
+"""Several experiments packed into one ensemble learn what each learns alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from small import distance, of, refusal
+from test_sweep import settings
+from test_training import table, tiny
+
+import ghostnet as gn
+from ghostnet import ConfigError, checkpoint, sweep
+from ghostnet.sweep import Sweep
+from ghostnet.sweep.ensembles import pack, perform_together
+from ghostnet.sweep.task import perform, status
+
+
+def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
+    base = settings(task, feedback="TF", engine="torch", dtype="float64", seeds=[0, 1], free_steps=20, clamped_steps=10)
+    plan = Sweep(base, {"beta": [0.1, 0.2], "eta": [[8.0, 2.0], [4.0, 1.0]], "init": [0.5, 0.4]})
+    assert [len(job) for job in pack(plan.tasks)] == [8, 8]
+    assert not pack(Sweep(base | {"engine": "equilibrium"}).tasks)
+    outcomes = sweep.run(plan, tmp_path / "packed", pack=True, workers=1, progress=False)
+    assert [(outcome.name, outcome.status) for outcome in outcomes] == [(t.name, "complete") for t in plan.tasks]
+    for one in plan.tasks[::5]:
+        perform(one, tmp_path, 1)
+        ours, alone = of(checkpoint.newest(tmp_path / "packed" / one.name)), of(checkpoint.newest(tmp_path / one.name))
+        assert all(distance(ours[name], alone[name]) < 1e-10 for name in alone)
+        kept, lone = table(tmp_path / "packed" / one.name), table(tmp_path / one.name)
+        assert [(row["run"], row["seed"]) for row in kept] == [(row["run"], row["seed"]) for row in lone]
+        np.testing.assert_allclose([float(r["test_mse"]) for r in kept], [float(r["test_mse"]) for r in lone], 1e-5)
+    assert {path.name for path in (tmp_path / "packed").iterdir()} == {"sweep.toml", *(t.name for t in plan.tasks)}
+    again = sweep.run(plan, tmp_path / "packed", pack=True, workers=1, progress=False)
+    assert {outcome.status for outcome in again} == {"complete"}
+
+
+def test_a_packed_task_that_diverges_leaves_the_ensemble_which_goes_on(task, tmp_path):
+    plan = Sweep(
+        settings(task, feedback="TF", engine="torch", dtype="float64"), {"eta": [[8.0, 2.0], [1e9, 1e9], [4.0, 1.0]]}
+    )
+    states = [outcome.status for outcome in perform_together(plan.tasks, tmp_path, 1)]
+    assert sorted(states) == ["complete", "complete", "diverged"]
+    assert [status(tmp_path / one.name)["status"] for one in plan.tasks] == ["complete", "diverged", "complete"]
+    last = plan.tasks[-1]
+    alone = gn.train(last.experiment, progress=False, **last.options).network
+    ours = of(checkpoint.newest(tmp_path / last.name))
+    assert all(distance(ours[name], array) < 1e-10 for name, array in of(alone).items())
+
+
+def test_a_seed_twice_is_refused_outside_an_ensemble(task):
+    assert "a seed twice gives the same network twice" in refusal(ConfigError, gn.train, tiny(task, seeds=(1, 2, 1)))
