@@ -25,7 +25,7 @@ RUNS = {"mb-500-tf": 10, "mb-300-300-tf": 4, "mb-300-300-fa": 4}
 
 
 def sweeps(experiment: gn.Experiment, network: gn.Network, presentations: int = 2000) -> np.ndarray:
-    """How often a clamped phase took 0, 1, 2 … sweeps, from this network on."""
+    """How often a clamped phase was stepped, took 1, 2, … sweeps, from this network on."""
     engine, digits = create("equilibrium", network, "float32", 1), data.load()
     order = presentation_order(experiment, 1)[:presentations]
     engine.present(
@@ -59,7 +59,7 @@ def show(name: str, found: dict) -> None:
     ratio = found["cpu"]["seconds_per_epoch"] / found["equilibrium"]["seconds_per_epoch"]
     print(f"{name:<14} largest difference {100 * np.abs(both[0] - both[1]).max():.2f} points, {ratio:.1f} times faster")
     for when in ("at the start", "at the end"):
-        counts = "  ".join(f"{n}: {count}" for n, count in enumerate(found[f"sweeps {when}"]) if count)
+        counts = "  ".join(f"{n or 'stepped'}: {count}" for n, count in enumerate(found[f"sweeps {when}"]) if count)
         print(f"{name:<14} sweeps {when}, 2,000 presentations   {counts}")
     print(flush=True)
 

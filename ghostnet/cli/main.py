@@ -88,8 +88,18 @@ def _train_parser(commands) -> None:
     parser.add_argument(
         "--fast-matmul", action="store_true", default=None, help="torch engine: multiply in TF32 on a GPU"
     )
-    parser.add_argument("--settle-tol", type=float, metavar="FLOAT", help="equilibrium engine: largest change at rest")
-    parser.add_argument("--max-sweeps", type=int, metavar="INT", help="equilibrium engine: more is stepped")
+    parser.add_argument(
+        "--settle-tol",
+        type=float,
+        metavar="FLOAT",
+        help="equilibrium engine: at rest is what moves by less in a sweep (default: 1e-5; float64: 1e-6)",
+    )
+    parser.add_argument(
+        "--max-sweeps",
+        type=int,
+        metavar="INT",
+        help="equilibrium engine: a clamped phase that takes more is stepped (default: 8; float64: 11)",
+    )
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.add_argument(
         "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"

@@ -38,8 +38,8 @@ NEWTON_STEPS = 4  # of the scalar output equations; they start within β of the 
 
 
 @jit
-def settle_free(mem, at, c):
-    """End of the free phase."""
+def rest(mem, at, c):
+    """Every s_k = u_k and g_k = W^pg_k r_k: the activities at the end of the free phase; and the e_k these give."""
     N = at.shape[0] - 1
     for b in range(c.batch):
         for k in range(1, N + 1):
@@ -47,8 +47,16 @@ def settle_free(mem, at, c):
             copy(mem, at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, WIDTH])
             rate(mem, at, c, k, b)
         for k in range(1, N):
-            m, width, rho_g = at[k, GHOSTS], at[k, WIDTH], at[k, RHO_G] + b * at[k, GHOST_WIDTH]
             hidden_error(mem, at, c, k, b)
+
+
+@jit
+def settle_free(mem, at, c):
+    """End of the free phase."""
+    rest(mem, at, c)
+    for b in range(c.batch):
+        for k in range(1, at.shape[0] - 1):
+            m, width, rho_g = at[k, GHOSTS], at[k, WIDTH], at[k, RHO_G] + b * at[k, GHOST_WIDTH]
             square = 0.0
             for j in range(m):
                 square += mem[rho_g + j] ** 2
@@ -72,7 +80,7 @@ def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count
             histogram[n] += 1
             return
     histogram[0] += 1
-    settle_free(mem, at, c)  # its ghosts cancel already: back to where the phase began
+    rest(mem, at, c)
     for _ in range(steps):
         step(mem, at, c, c.beta, (False, False, False), lit, lit_count)
 
