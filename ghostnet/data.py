@@ -96,6 +96,10 @@ class Dataset:
         """Pixels of one image, the n_0 a network needs."""
         return self.train_images.shape[1]
 
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Images and labels of one part, "train" or "test"."""
+        return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
+
 
 def load(name: str | os.PathLike = "mnist") -> Dataset:
     """Read a data set by name or from a directory, checked before anything is done with it.

@@ -45,7 +45,7 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
     net = network(arguments.network)
     net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
     dataset = data.load(net.experiment.data)
-    images, labels = getattr(dataset, f"{arguments.part}_images"), getattr(dataset, f"{arguments.part}_labels")
+    images, labels = dataset.part(arguments.part)
     some = indices(arguments.examples, len(images))
     x, y = data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
     report = gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)

@@ -68,7 +68,7 @@ def _record(arguments: argparse.Namespace) -> None:
 
     simulator = Simulator(network(arguments.network), arguments.engine, arguments.dtype)
     e, digits = simulator.experiment, data.load(simulator.experiment.data)
-    images, labels = (getattr(digits, f"{arguments.part}_{kind}") for kind in ("images", "labels"))
+    images, labels = digits.part(arguments.part)
     chosen = indices(arguments.examples, len(images))
     if len(chosen) % e.batch:
         raise ConfigError(f"examples: {len(chosen)} do not fill batches of {e.batch}; give a multiple")
