@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from ghostnet.engines.compiled import entry, jit
 from ghostnet.engines.currents import rates, rho, rho_slope
-from ghostnet.engines.kernels import begin, diverged_layer, finish, step
+from ghostnet.engines.kernels import advance as step_phase
+from ghostnet.engines.kernels import begin, diverged_layer, finish
 from ghostnet.engines.products import clear, dots, expand, outer
 from ghostnet.engines.simd import VECTOR_BYTES, largest, load, maximum, splat, store
 from ghostnet.engines.slots import (
@@ -81,8 +82,7 @@ def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count
             return
     histogram[0] += 1
     rest(mem, at, c)
-    for _ in range(steps):
-        step(mem, at, c, c.beta, (False, False, False), lit, lit_count)
+    step_phase(mem, at, c, 1, steps, lit, lit_count)
 
 
 @jit

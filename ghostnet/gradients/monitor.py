@@ -76,7 +76,7 @@ def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndar
 def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
     """Log one line where a phase of the first run ends far from equilibrium; returns whether it did.
 
-    The equilibrium engine has no phases to end too early.
+    Not for the equilibrium engine: it ends a phase early only where rest is out of reach (docs/equilibrium.md).
     """
     if simulator.settings["engine"] == "equilibrium":
         return False
