@@ -14,33 +14,38 @@ from paper_runs import arguments, complete, name, results
 
 from ghostnet import plots, store
 
-SIZES = {"ma": ("100", "300", "500", "500-500"), "mb": ("100", "300", "500", "300-300", "500-500")}
+PANELS = {
+    "(a) MA": ("ma-100", "ma-300", "ma-500", "ma-500-500"),
+    "(b) MB, one hidden layer": ("mb-100", "mb-300", "mb-500"),
+    "(b) MB, two hidden layers": ("mb-300-300", "mb-500-500"),
+}
 
 
 def main() -> None:
     given = arguments(__doc__)
-    cells = [f"{model}-{size}-{feedback}" for model in SIZES for size in SIZES[model] for feedback in ("tf", "fa")]
+    cells = [f"{network}-{feedback}" for panel in PANELS.values() for network in panel for feedback in ("tf", "fa")]
     runs = results(given, [f"{cell},*" for cell in cells])
     plt.style.use(plots.STYLE)
-    figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.0))
+    figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.0), sharey=True)
     left_out = []
-    for ax, model, title in zip(axes, SIZES, ("(a) MA", "(b) MB"), strict=True):
-        for colour, size in zip(plots.SERIES, SIZES[model], strict=False):
+    for ax, (title, networks) in zip(axes, PANELS.items(), strict=True):
+        for colour, network in zip(plots.SERIES, networks, strict=False):
             for feedback, style in (("tf", "-"), ("fa", ":")):
-                cell = f"{model}-{size}-{feedback}"
+                cell = f"{network}-{feedback}"
                 if not (runs.status.sel(experiment=cell) == "complete").any():
                     left_out.append(cell)
                     continue
                 done = complete(runs, cell)
                 error = 100 - 100 * done.test_accuracy.values[:, 1:]
-                label = f"{size.replace('-', '/')} {feedback.upper()}"
+                label = f"{network[3:].replace('-', '/')} {feedback.upper()}"
                 plots.band(done.epoch.values[1:], error, ax, color=colour, linestyle=style, label=label)
-        ax.set(title=title, xlabel="epoch", ylabel="test error (%)", yscale="log")
-        ax.yaxis.set_major_formatter("{x:g}"), ax.yaxis.set_minor_formatter("{x:g}")
+        ax.set(title=title, xlabel="epoch", yscale="log")
         if ax.lines:
             ax.legend(ncols=2, fontsize="x-small")
         else:
             ax.text(0.5, 0.5, "no complete run yet", transform=ax.transAxes, ha="center")
+    axes[0].set(ylabel="test error (%)")
+    axes[0].yaxis.set_major_formatter("{x:g}"), axes[0].yaxis.set_minor_formatter("{x:g}")
     print("not complete yet, left out: " + (", ".join(left_out) or "none"))
     store.publish_figure(figure, name(given, "figure6"), left_out=left_out)
 
