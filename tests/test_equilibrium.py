@@ -146,6 +146,12 @@ def test_a_clamped_phase_that_sweeps_do_not_settle_is_stepped(depth, feedback):
     assert direct.sweeps[:, 0].tolist() == [1, 1] and off < 1e-12
 
 
+@pytest.mark.parametrize(("name", "value"), [("settle_tol", 0.0), ("settle_tol", float("nan")), ("max_sweeps", 0)])
+def test_an_impossible_setting_is_named(name, value):
+    with pytest.raises(ConfigError, match=f"^{name} = {value}: expected a positive"):
+        Simulator(running(experiment("MB", (20, 30, 6))), "equilibrium", **{name: value})
+
+
 def test_so_is_one_whose_fixed_point_is_not_stable():
     direct, off = both_clamped(experiment("MB", (20, 60, 60, 6), init=3.0, batch=1, transfer="tanh"), max_sweeps=2000)
     assert direct.sweeps[:, 0].min() == 1 and off < 1e-12

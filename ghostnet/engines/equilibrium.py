@@ -40,8 +40,10 @@ class Engine(cpu.Engine):
             )
         self.settle_tol = SETTLE_TOL[dtype] if settle_tol is None else settle_tol
         self.max_sweeps = MAX_SWEEPS[dtype] if max_sweeps is None else max_sweeps
-        if not self.settle_tol > 0 or self.max_sweeps < 1:
-            raise ConfigError(f"settle_tol = {settle_tol}, max_sweeps = {max_sweeps}: expected positive numbers")
+        if not self.settle_tol > 0:
+            raise ConfigError(f"settle_tol = {self.settle_tol}: expected a positive number")
+        if self.max_sweeps < 1:
+            raise ConfigError(f"max_sweeps = {self.max_sweeps}: expected a positive integer")
         super().__init__(network, dtype, threads)
         self.sweeps = np.zeros((network.runs, self.max_sweeps + 1), np.int64)
 
