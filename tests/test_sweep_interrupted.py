@@ -71,19 +71,40 @@ def test_a_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undisturbe
     assert_same_results(task, tmp_path, undisturbed)
 
 
-def test_a_signal_stops_a_sweep_with_checkpoints_and_the_same_command_goes_on(task, tmp_path, undisturbed):
-    file = tmp_path / "eight.toml"
+def interrupted(task, folder, number: signal.Signals) -> tuple[list[str], subprocess.Popen]:
+    """The command of a sweep of the eight to folder/out, and its process after such a signal in the midst."""
+    file, out = folder / "eight.toml", folder / "out"
     file.write_text(eight(task).to_toml())
-    out = tmp_path / "out"
     command = [sys.executable, "-m", "ghostnet", "sweep", str(file), "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    when_under_way(out, lambda: process.send_signal(signal.SIGTERM)).join(timeout=120)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == Stopped.exit_code and "the same command goes on" in said
-    states = [json.loads(path.read_text())["status"] for path in out.glob("*/status.json")]
-    assert states.count("stopped") == 2 and "running" not in states
+    when_under_way(out, lambda: process.send_signal(number)).join(timeout=120)
+    return command, process
+
+
+def states(out) -> list[str]:
+    return [json.loads(path.read_text())["status"] for path in out.glob("*/status.json")]
+
+
+def assert_goes_on(command, task, out, undisturbed):
     assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
     assert_same_results(task, out, undisturbed)
+
+
+def test_a_signal_stops_a_sweep_with_checkpoints_and_the_same_command_goes_on(task, tmp_path, undisturbed):
+    out = tmp_path / "out"
+    command, process = interrupted(task, tmp_path, signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == Stopped.exit_code and "the same command goes on" in said
+    assert states(out).count("stopped") == 2 and "running" not in states(out)
+    assert_goes_on(command, task, out, undisturbed)
+
+
+def test_the_workers_of_a_killed_sweep_end_with_checkpoints(task, tmp_path, undisturbed):
+    out = tmp_path / "out"
+    command, process = interrupted(task, tmp_path, signal.SIGKILL)
+    process.communicate(timeout=120)  # until they have closed its standard error, which is theirs too
+    assert states(out).count("stopped") == 2 and "running" not in states(out)
+    assert_goes_on(command, task, out, undisturbed)
 
 
 def test_a_dask_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undisturbed):

@@ -8,6 +8,7 @@ import functools
 import math
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -58,6 +59,13 @@ def _begin_worker() -> None:
     os.setpgrp()
     # tqdm's own lock is a semaphore between processes, and left over when this one ends without ceremony.
     tqdm.set_lock(threading.RLock())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Should the parent die without a word, by kill -9 or with its terminal, the job writes a checkpoint and ends."""
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager
