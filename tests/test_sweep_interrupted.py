@@ -45,13 +45,17 @@ def assert_same_results(task, folder, undisturbed):
         assert without_seconds(table(a)) == without_seconds(table(b))
 
 
+def states(folder) -> list[dict]:
+    """What the status.json of every task begun says."""
+    return [status(path.parent) for path in folder.glob("*/status.json")]
+
+
 def when_under_way(folder, act) -> threading.Thread:
     """Call `act` once two tasks have finished an epoch and none is complete, from another thread."""
 
     def watch():
         while True:
-            states = [json.loads(path.read_text()) for path in folder.glob("*/status.json")]
-            if sum(state["epoch"] >= 1 for state in states) >= 2:
+            if sum(state["epoch"] >= 1 for state in states(folder)) >= 2:
                 return act()
             time.sleep(0.02)
 
@@ -81,30 +85,24 @@ def interrupted(task, folder, number: signal.Signals) -> tuple[list[str], subpro
     return command, process
 
 
-def states(out) -> list[str]:
-    return [json.loads(path.read_text())["status"] for path in out.glob("*/status.json")]
-
-
-def assert_goes_on(command, task, out, undisturbed):
+def assert_stopped_and_goes_on(command, task, out, undisturbed):
+    ends = [state["status"] for state in states(out)]
+    assert ends.count("stopped") == 2 and "running" not in ends
     assert subprocess.run(command, capture_output=True, timeout=300).returncode == 0
     assert_same_results(task, out, undisturbed)
 
 
 def test_a_signal_stops_a_sweep_with_checkpoints_and_the_same_command_goes_on(task, tmp_path, undisturbed):
-    out = tmp_path / "out"
     command, process = interrupted(task, tmp_path, signal.SIGTERM)
     _, said = process.communicate(timeout=120)
     assert process.returncode == Stopped.exit_code and "the same command goes on" in said
-    assert states(out).count("stopped") == 2 and "running" not in states(out)
-    assert_goes_on(command, task, out, undisturbed)
+    assert_stopped_and_goes_on(command, task, tmp_path / "out", undisturbed)
 
 
 def test_the_workers_of_a_killed_sweep_end_with_checkpoints(task, tmp_path, undisturbed):
-    out = tmp_path / "out"
     command, process = interrupted(task, tmp_path, signal.SIGKILL)
     process.communicate(timeout=120)  # until they have closed its standard error, which is theirs too
-    assert states(out).count("stopped") == 2 and "running" not in states(out)
-    assert_goes_on(command, task, out, undisturbed)
+    assert_stopped_and_goes_on(command, task, tmp_path / "out", undisturbed)
 
 
 def test_a_dask_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undisturbed):
