@@ -133,9 +133,12 @@ def currents_of_one(mem, at, c, k):
     clear(mem, e, width)
     if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
         expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
-    else:
+    elif mem[at[0, TURN]] != 0.0:  # FA: a step begins with the matrix that the last one has left in the cache
         expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
         dots(mem, at[k + 1, DRIVE], 0, 1, r, 0, at[k + 1, W], width, n, width)
+    else:
+        dots(mem, at[k + 1, DRIVE], 0, 1, r, 0, at[k + 1, W], width, n, width)
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
     expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
     dots(mem, at[k, GHOST_DRIVE], 0, 1, r, 0, at[k, W_PG], width, m, width)
 
