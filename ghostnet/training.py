@@ -70,14 +70,7 @@ def train(
         DivergenceError: an activity became non-finite or exploded; the metrics until then are kept.
         Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on from there.
     """
-    if record and out is None:
-        raise ConfigError("record: expected `out` too, a run directory for the traces")
-    if gradcheck_every < 0:
-        raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
-    if len(set(experiment.seeds)) < len(experiment.seeds) and "per_run" not in options:
-        raise ConfigError(f"seeds = {experiment.seeds}: a seed twice gives the same network twice")
-    if gradcheck_examples < 1:
-        raise ConfigError(f"gradcheck_examples = {gradcheck_examples}: expected at least 1")
+    _require_possible(experiment, out, record, gradcheck_every, gradcheck_examples, options)
     threads = threads or available_cpus()
     dataset = fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
@@ -86,6 +79,24 @@ def train(
     directory = RunDirectory(out, experiment, settings | gradchecks) if out is not None else None
     run = _Run(simulator, dataset, threads, directory, progress, record, **gradchecks)
     return run.until_the_end(Checkpoint(simulator.network))
+
+
+def _require_possible(
+    experiment: Experiment,
+    out: str | os.PathLike | None,
+    record: Recorder | None,
+    gradcheck_every: int,
+    gradcheck_examples: int,
+    options: dict,
+) -> None:
+    if record and out is None:
+        raise ConfigError("record: expected `out` too, a run directory for the traces")
+    if gradcheck_every < 0:
+        raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
+    if len(set(experiment.seeds)) < len(experiment.seeds) and "per_run" not in options:
+        raise ConfigError(f"seeds = {experiment.seeds}: a seed twice gives the same network twice")
+    if gradcheck_examples < 1:
+        raise ConfigError(f"gradcheck_examples = {gradcheck_examples}: expected at least 1")
 
 
 def resume(

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -71,7 +72,8 @@ def fit(
     net = copy.deepcopy(module) if method.upper() == "BP" else convert(module, method, dataset.classes, seed)
     _initialise(net, seed)
     optimizer = torch.optim.SGD(net.parameters(), learning_rate, momentum)
-    images, labels = torch.tensor(dataset.train_images), torch.tensor(dataset.train_labels, dtype=torch.int64)
+    parts = {name: _tensors(*dataset.part(name)) for name in ("train", "test")}
+    parts["train"] = images, labels = [tensor[:train_examples] for tensor in parts["train"]]
     rows, seconds = [], 0.0
     with torch.random.fork_rng(devices=[]):
         for epoch in range(epochs + 1):
@@ -82,10 +84,12 @@ def fit(
                 order = generator(seed, Stream.ORDER, epoch).permutation(train_examples)
                 _epoch(net, optimizer, images, labels, torch.from_numpy(order), batch, epoch)
                 seconds += time.perf_counter() - start
-            parts = {"train": (images[:train_examples], labels[:train_examples])}
-            parts["test"] = torch.tensor(dataset.test_images), torch.tensor(dataset.test_labels, dtype=torch.int64)
             rows.append(_row(net, parts, seed, epoch, seconds))
     return rows
+
+
+def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.tensor(images), torch.tensor(labels, dtype=torch.int64)
 
 
 def _initialise(net: nn.Module, seed: int) -> None:

@@ -4,24 +4,17 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import logging
 import os
 import sys
-import time
 from pathlib import Path
 
-from ghostnet import baselines, config, doctor, presets, report, store
-from ghostnet.cli import baseline, gradcheck, sweep, traces
-from ghostnet.cli.arguments import add_setting, given
-from ghostnet.engines import ENGINES
-from ghostnet.errors import ConfigError, GhostnetError
-from ghostnet.training import resume, train
+from ghostnet import doctor, report
+from ghostnet.cli import baseline, gradcheck, sweep, traces, training
+from ghostnet.errors import GhostnetError
 
 _DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
 and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""
-
-_ENGINE_OPTIONS = ("device", "fast_matmul", "settle_tol", "max_sweeps")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,14 +39,7 @@ def main(argv: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ghostnet", description=_DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _train_parser(commands)
-    again = commands.add_parser("resume", help="go on with a run that was stopped or killed")
-    again.add_argument("run", type=Path, help="its run directory")
-    again.add_argument(
-        "--threads", type=int, metavar="N", help="at most (default: the CPUs allowed); a baseline keeps to its own"
-    )
-    again.add_argument("--quiet", action="store_true", help="show no progress")
-    again.set_defaults(command=_resume)
+    training.add_parsers(commands)
     traces.add_parsers(commands)
     baseline.add_parsers(commands)
     sweep.add_parser(commands)
@@ -68,97 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _train_parser(commands) -> None:
-    parser = commands.add_parser(
-        "train",
-        help="train networks and measure their accuracy after every epoch",
-        description="Train one network per seed. Start from a preset (see `ghostnet presets`), a TOML file, or both; "
-        "every setting can be changed by its own option. An option wins over the file, the file over the preset.",
-    )
-    parser.add_argument("preset", nargs="?", help="the paper's settings to start from, such as mb-500-tf")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, such as a run's config.toml")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
-    parser.add_argument(
-        "--engine",
-        choices=ENGINES,
-        default="cpu",
-        help="cpu: compiled; equilibrium: MB without stepping; reference: NumPy, slow; torch: all runs at once",
-    )
-    parser.add_argument("--device", metavar="NAME", help="of the torch engine: cpu (the default) or cuda")
-    parser.add_argument(
-        "--fast-matmul", action="store_true", default=None, help="torch engine: multiply in TF32 on a GPU"
-    )
-    parser.add_argument(
-        "--settle-tol",
-        type=float,
-        metavar="FLOAT",
-        help="equilibrium engine: at rest is what moves by less in a sweep (default: 1e-5; float64: 1e-6)",
-    )
-    parser.add_argument(
-        "--max-sweeps",
-        type=int,
-        metavar="INT",
-        help="equilibrium engine: a clamped phase that takes more is stepped (default: 8; float64: 11)",
-    )
-    parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
-    )
-    parser.add_argument(
-        "--gradcheck-every", type=int, default=0, metavar="N", help="add gradient figures to metrics.csv every N epochs"
-    )
-    parser.add_argument(
-        "--gradcheck-examples", type=int, default=50, metavar="N", help="of the training set, for these (default: 50)"
-    )
-    parser.add_argument("--quiet", action="store_true", help="show no progress")
-    settings = parser.add_argument_group("settings (default: the preset's)")
-    for spec in dataclasses.fields(config.Experiment):
-        add_setting(settings, spec)
-    parser.set_defaults(command=_train)
-
-
 def _info(arguments: argparse.Namespace) -> None:
     describe = traces.describe if arguments.path.is_file() else report.run_summary
     print(describe(arguments.path))
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    if arguments.threads is not None and arguments.threads < 1:
-        raise ConfigError(f"threads = {arguments.threads}: expected at least 1")
-    experiment = _experiment(arguments)
-    name = arguments.preset or experiment.model.lower()
-    out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    options = given(arguments, _ENGINE_OPTIONS)
-    result = train(
-        experiment,
-        out,
-        engine=arguments.engine,
-        dtype=arguments.dtype,
-        threads=arguments.threads,
-        progress=not arguments.quiet,
-        gradcheck_every=arguments.gradcheck_every,
-        gradcheck_examples=arguments.gradcheck_examples,
-        **options,
-    )
-    print(report.final_line(result.metrics), f"({out})", sep="   ")
-
-
-def _resume(arguments: argparse.Namespace) -> None:
-    if "baseline" in config.read_toml(arguments.run / store.CONFIG):
-        result = baselines.resume(arguments.run, progress=not arguments.quiet)
-    else:
-        result = resume(arguments.run, threads=arguments.threads, progress=not arguments.quiet)
-    print(report.final_line(result.metrics), f"({arguments.run})", sep="   ")
-
-
-def _experiment(arguments: argparse.Namespace) -> config.Experiment:
-    """The preset's settings, changed by the file's, changed by the options."""
-    if arguments.preset is None and arguments.config is None:
-        raise ConfigError("preset: expected a name such as mb-500-tf (see `ghostnet presets`), or --config FILE")
-    names = [spec.name for spec in dataclasses.fields(config.Experiment)]
-    changes = config.read_toml(arguments.config) if arguments.config else {}
-    changes |= given(arguments, names)
-    return presets.preset(arguments.preset, **changes) if arguments.preset else config.from_mapping(changes)
 
 
 if __name__ == "__main__":

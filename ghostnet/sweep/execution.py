@@ -15,7 +15,7 @@ from ghostnet.errors import ConfigError, FileError, Stopped
 from ghostnet.interruption import Interruption
 from ghostnet.simulator import available_cpus
 from ghostnet.sweep import ensembles, pools
-from ghostnet.sweep.plan import Sweep
+from ghostnet.sweep.plan import Sweep, Task
 from ghostnet.sweep.pools import Job, Pool
 from ghostnet.sweep.progress import SweepProgress
 from ghostnet.sweep.task import Outcome, perform, status
@@ -56,16 +56,10 @@ def run(
         ConfigError: an impossible argument. FileError: `out` can't be written, or the scheduler not reached.
         Stopped: SIGINT or SIGTERM came; the same call goes on.
     """
-    if scheduler and workers:
-        raise ConfigError("workers: a Dask cluster has its own; give workers or scheduler, not both")
-    for name, value in (("workers", workers), ("threads", threads)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} = {value}: expected at least 1")
+    _require_possible(workers, scheduler, threads)
     folder, tasks = _begin(sweep, out), sweep.matching(only)
     states = {task.name: status(folder / task.name).get("status") for task in tasks}
-    packed = ensembles.pack([task for task in tasks if states[task.name] is None]) if pack else []
-    places = {task.name: ensembles.directory(job, folder) for job in packed for task in job}
-    jobs = packed + [(task,) for task in tasks if task.name not in places and states[task.name] != "complete"]
+    jobs, places = _jobs(tasks, states, folder, pack)
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))
     ended = [task for task in tasks if states[task.name] == "complete"]
     outcomes = {task.name: perform(task, folder, 1) for task in ended}  # only sees that they are what is asked for
@@ -82,6 +76,14 @@ def run(
     return [outcomes[task.name] for task in tasks]
 
 
+def _require_possible(workers: int | None, scheduler: str | None, threads: int | None) -> None:
+    if scheduler and workers:
+        raise ConfigError("workers: a Dask cluster has its own; give workers or scheduler, not both")
+    for name, value in (("workers", workers), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name} = {value}: expected at least 1")
+
+
 def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
     """The sweep's directory, with its file in it."""
     folder = Path(out).resolve()
@@ -91,6 +93,14 @@ def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
         raise FileError(f"{out}: can't be made ({error.strerror}); give a directory you may write to") from error
     store.publish(folder / FILE, sweep.to_toml().encode())
     return folder
+
+
+def _jobs(tasks: list[Task], states: dict, folder: Path, pack: bool) -> tuple[list[Job], dict[str, Path]]:
+    """What is left to do, and where those tasks are trained that are packed into ensembles."""
+    packed = ensembles.pack([task for task in tasks if states[task.name] is None]) if pack else []
+    places = {task.name: ensembles.directory(job, folder) for job in packed for task in job}
+    alone = [(task,) for task in tasks if task.name not in places and states[task.name] != "complete"]
+    return packed + alone, places
 
 
 def _perform(job: Job, folder: Path, packed: frozenset[str], threads: int) -> list[Outcome]:
