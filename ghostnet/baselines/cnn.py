@@ -6,7 +6,6 @@ import copy
 import math
 import time
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,6 +13,7 @@ from torch.nn import functional
 from ghostnet import data
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
+from ghostnet.baselines.training import Images
 from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.network import Stream, generator
@@ -72,8 +72,9 @@ def fit(
     net = copy.deepcopy(module) if method.upper() == "BP" else convert(module, method, dataset.classes, seed)
     _initialise(net, seed)
     optimizer = torch.optim.SGD(net.parameters(), learning_rate, momentum)
-    parts = {name: _tensors(*dataset.part(name)) for name in ("train", "test")}
-    parts["train"] = images, labels = [tensor[:train_examples] for tensor in parts["train"]]
+    everything = Images(dataset)
+    images, labels = (tensor[:train_examples] for tensor in everything.train)
+    parts = {"train": (images, labels), "test": everything.test}
     rows, seconds = [], 0.0
     with torch.random.fork_rng(devices=[]):
         for epoch in range(epochs + 1):
@@ -86,10 +87,6 @@ def fit(
                 seconds += time.perf_counter() - start
             rows.append(_row(net, parts, seed, epoch, seconds))
     return rows
-
-
-def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.tensor(images), torch.tensor(labels, dtype=torch.int64)
 
 
 def _initialise(net: nn.Module, seed: int) -> None:
