@@ -77,18 +77,18 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
         InUse: another process is at work on it.
         And what `train` raises.
     """
-    directory = RunDirectory.existing(out, BaselineRun.from_mapping)
-    e, settings = directory.experiment.experiment, directory.settings
-    try:
-        dtype, threads = settings["dtype"], settings["threads"]
-    except KeyError as error:
-        raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
-    learner, start = Learner(e, directory.experiment.baseline, dtype), checkpoint.latest(directory.path)
-    if start:
-        learner.restore(start.network.weights.W, start.extra)
-    run = _Run(learner, Images(fitting_data(e)), directory, progress)
-    with _threads(threads):
-        return run.until_the_end(start or Checkpoint(_network(learner)))
+    with RunDirectory.existing(out, BaselineRun.from_mapping) as directory:
+        e, settings = directory.experiment.experiment, directory.settings
+        try:
+            dtype, threads = settings["dtype"], settings["threads"]
+        except KeyError as error:
+            raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
+        learner, start = Learner(e, directory.experiment.baseline, dtype), checkpoint.latest(directory.path)
+        if start:
+            learner.restore(start.network.weights.W, start.extra)
+        run = _Run(learner, Images(fitting_data(e)), directory, progress)
+        with _threads(threads):
+            return run.until_the_end(start or Checkpoint(_network(learner)))
 
 
 @contextlib.contextmanager
