@@ -21,7 +21,7 @@ from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
-from ghostnet.simulator import Simulator, available_cpus
+from ghostnet.simulator import Simulator
 from ghostnet.store import RunDirectory
 from ghostnet.traces import runs
 
@@ -71,13 +71,12 @@ def train(
         Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on from there.
     """
     _require_possible(experiment, out, record, gradcheck_every, gradcheck_examples, options)
-    threads = threads or available_cpus()
     dataset = fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
-    settings = {"engine": engine, "dtype": simulator.dtype.name, "threads": threads, "options": options}
+    settings = {name: simulator.settings[name] for name in ("engine", "dtype", "threads")} | {"options": options}
     gradchecks = {"gradcheck_every": gradcheck_every, "gradcheck_examples": gradcheck_examples}
     directory = RunDirectory(out, experiment, settings | gradchecks) if out is not None else None
-    run = _Run(simulator, dataset, threads, directory, progress, record, **gradchecks)
+    run = _Run(simulator, dataset, directory, progress, record, **gradchecks)
     return run.until_the_end(Checkpoint(simulator.network))
 
 
@@ -113,18 +112,17 @@ def resume(
         ConfigError: another process is at work on it.
         And what `train` raises.
     """
-    directory = RunDirectory.existing(out)
-    e, settings = directory.experiment, directory.settings
-    threads = threads or available_cpus()
-    start = checkpoint.latest(directory.path) or Checkpoint(build(e))
-    try:
-        engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
-        gradchecks = {name: settings[name] for name in ("gradcheck_every", "gradcheck_examples")}
-    except KeyError as error:
-        raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
-    simulator = Simulator(start.network, engine, dtype, threads, **options)
-    run = _Run(simulator, fitting_data(e), threads, directory, progress, record, **gradchecks)
-    return run.until_the_end(start)
+    with RunDirectory.existing(out) as directory:
+        e, settings = directory.experiment, directory.settings
+        start = checkpoint.latest(directory.path) or Checkpoint(build(e))
+        try:
+            engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
+            gradchecks = {name: settings[name] for name in ("gradcheck_every", "gradcheck_examples")}
+        except KeyError as error:
+            raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
+        simulator = Simulator(start.network, engine, dtype, threads, **options)
+        run = _Run(simulator, fitting_data(e), directory, progress, record, **gradchecks)
+        return run.until_the_end(start)
 
 
 @dataclass
@@ -133,7 +131,6 @@ class _Run:
 
     simulator: Simulator
     dataset: data.Dataset
-    threads: int
     directory: RunDirectory | None
     progress: bool
     record: Recorder | None
@@ -195,7 +192,7 @@ class _Run:
     def _evaluate(self, epoch: int) -> None:
         """The end of an epoch: its rows of metrics.csv, and a checkpoint."""
         position = self.position
-        rows = _evaluation(self.simulator, self.dataset, epoch, position.seconds, self.threads)
+        rows = _evaluation(self.simulator, self.dataset, epoch, position.seconds)
         if self.gradcheck_every:
             network, dtype = self.simulator.network, self.simulator.dtype
             how = self.gradcheck_every, self.gradcheck_examples, dtype
@@ -274,9 +271,9 @@ def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
         size = int(np.clip(speed * _CHUNK_SECONDS, 1, min(most, 4 * size)))
 
 
-def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float, threads: int) -> list[dict]:
+def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float) -> list[dict]:
     e = simulator.experiment
-    weights, count = simulator.network.weights, e.train_examples
+    weights, count, threads = simulator.network.weights, e.train_examples, simulator.settings["threads"]
     parts = {
         "train": (dataset.train_images[:count], dataset.train_labels[:count]),
         "test": (dataset.test_images, dataset.test_labels),

@@ -19,6 +19,7 @@ from ghostnet import (
     Simulator,
     build,
     data,
+    resume,
     store,
     train,
 )
@@ -219,3 +220,12 @@ def test_the_default_engine_is_compiled_and_single_precision(task, tmp_path):
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert (provenance["engine"], provenance["dtype"]) == ("cpu", "float32")
     assert Simulator(build(experiment())).dtype == np.float32
+
+
+def test_no_threads_are_refused_and_the_directory_is_left_free(task, tmp_path):
+    assert "threads = 0" in refusal(ConfigError, train, tiny(task), tmp_path / "run", threads=0)
+    assert not files(tmp_path)
+    train(tiny(task, epochs=0), tmp_path / "run")
+    with pytest.raises(ConfigError, match="threads = 0") as held:  # as a notebook holds the last error
+        resume(tmp_path / "run", threads=0)
+    assert resume(tmp_path / "run").metrics and held

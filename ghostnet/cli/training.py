@@ -79,8 +79,6 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    if arguments.threads is not None and arguments.threads < 1:
-        raise ConfigError(f"threads = {arguments.threads}: expected at least 1")
     experiment = _experiment(arguments)
     name = arguments.preset or experiment.model.lower()
     out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
