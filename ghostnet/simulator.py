@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghostnet import engines
+from ghostnet import data, engines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.evaluation import Score, evaluate
 from ghostnet.network import Network
 from ghostnet.recorder import Recorder, Shown
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ghostnet.traces.files import TraceFiles
     from ghostnet.traces.recording import Recording
+
+_CHUNK_BYTES = 1 << 22  # of images made from examples: more would leave the cache
 
 
 class Simulator:
@@ -93,8 +96,53 @@ class Simulator:
             divergence = self._recording.present(self._engine, xs, ys, self.presentations)
         else:
             divergence = self._engine.present(xs, ys)
+        self._count(len(xs), divergence)
+
+    def run_examples(self, dataset: data.Dataset, order: np.ndarray) -> None:
+        """`run` on training examples of a data set. The torch engine keeps the data set on its device.
+
+        Args:
+            order: indices into dataset.train_images, (presentations, runs, batch).
+
+        Raises:
+            ConfigError: the data set or the order does not fit the experiment. DivergenceError: as from `run`.
+        """
+        e, count = self.experiment, len(dataset.train_images)
+        require_fit(e, dataset)
+        order = np.asarray(order)
+        if order.shape[1:] != (len(e.seeds), e.batch):
+            raise ConfigError(f"order has shape {order.shape}: expected (presentations, {len(e.seeds)}, {e.batch})")
+        if order.dtype.kind not in "iu" or np.any((order < 0) | (order >= count)):
+            raise ConfigError(f"order: expected indices from 0 to {count - 1}: {dataset.name} has {count} examples")
+        if isinstance(self._engine, engines.HoldsData) and not self._recording:
+            self._count(len(order), self._engine.present_examples(dataset, order))
+            return
+        most = max(1, _CHUNK_BYTES // (len(e.seeds) * e.batch * e.sizes[0] * self.dtype.itemsize))
+        for start in range(0, len(order), most):
+            some = order[start : start + most]
+            x = data.scale(dataset.train_images[some], self.dtype)
+            self.run(x, data.one_hot(dataset.train_labels[some], dataset.classes, self.dtype))
+
+    def evaluate(self, dataset: data.Dataset) -> dict[str, Score]:
+        """How well the network as it is now classifies: scores of the feedforward graph on {"train": …, "test": …}.
+
+        The training part is the first `train_examples`.
+
+        Raises:
+            ConfigError: the data set does not fit the experiment.
+        """
+        e = self.experiment
+        require_fit(e, dataset)
+        if isinstance(self._engine, engines.HoldsData):
+            return self._engine.evaluate(dataset)
+        weights, _ = self._engine.export()
+        parts = {"train": [part[: e.train_examples] for part in dataset.part("train")], "test": dataset.part("test")}
+        how = e.transfer, self.dtype, self.settings["threads"]
+        return {name: evaluate(weights, *part, *how) for name, part in parts.items()}
+
+    def _count(self, shown: int, divergence: engines.Divergence | None) -> None:
         if divergence is None:
-            self.presentations += len(xs)
+            self.presentations += shown
             return
         self.presentations += divergence.presentation
         raise _divergence_error(self.experiment, divergence, self.presentations)
@@ -177,6 +225,15 @@ class Simulator:
                 f"{name} has shape {values.shape}: expected (presentations, [runs {wanted[0]},] {wanted[1]}, {units})"
             )
         return values
+
+
+def require_fit(e: Experiment, dataset: data.Dataset) -> None:
+    """Raises ConfigError where an experiment does not fit a data set."""
+    for index, wanted, what in ((0, dataset.pixels, "inputs"), (-1, dataset.classes, "outputs")):
+        if e.sizes[index] != wanted:
+            raise ConfigError(f"sizes = {e.sizes}: {dataset.name} needs {wanted} {what}")
+    if e.train_examples > len(dataset.train_images):
+        raise ConfigError(f"train_examples = {e.train_examples}: {dataset.name} has {len(dataset.train_images)}")
 
 
 def _divergence_error(e: Experiment, divergence: engines.Divergence, presentation: int) -> DivergenceError:

@@ -14,19 +14,17 @@ from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
-from ghostnet.evaluation import evaluate
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
-from ghostnet.simulator import Simulator
+from ghostnet.simulator import Simulator, require_fit
 from ghostnet.store import RunDirectory
 from ghostnet.traces import runs
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
-_CHUNK_BYTES = 1 << 22  # of images: more would leave the cache
 _CHECKPOINT_SECONDS = 300.0  # between checkpoints within an epoch; there is one after every epoch
 
 
@@ -172,14 +170,13 @@ class _Run:
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch's presentations."""
-        position, simulator, images = self.position, self.simulator, self.dataset
+        position, simulator = self.position, self.simulator
         what, compiling = f"epoch {epoch}/{self.experiment.epochs}", True
         for chunk in _chunks(presentation_order(self.experiment, epoch)[position.shown :]):
             self.bar.describe("compiling" if compiling else what)
             start = time.perf_counter()
-            x = data.scale(images.train_images[chunk], simulator.dtype)
             self.interruption.at_once(compiling)
-            simulator.run(x, data.one_hot(images.train_labels[chunk], images.classes, simulator.dtype))
+            simulator.run_examples(self.dataset, chunk)
             self.interruption.at_once(False)
             compiling = False
             position.seconds += time.perf_counter() - start
@@ -248,43 +245,29 @@ def fitting_data(e: Experiment) -> data.Dataset:
         ConfigError: the experiment does not fit it. DataError: it can't be read.
     """
     dataset = data.load(e.data)
-    for field, index, wanted, what in (
-        ("sizes", 0, dataset.pixels, "inputs"),
-        ("sizes", -1, dataset.classes, "outputs"),
-    ):
-        if getattr(e, field)[index] != wanted:
-            raise ConfigError(f"{field} = {e.sizes}: {e.data} needs {wanted} {what}")
-    if e.train_examples > len(dataset.train_images):
-        raise ConfigError(f"train_examples = {e.train_examples}: {e.data} has {len(dataset.train_images)}")
+    require_fit(e, dataset)
     return dataset
 
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
     """Pieces of about _CHUNK_SECONDS, from the measured speed. Results do not depend on where the cuts are."""
-    most = max(1, _CHUNK_BYTES // (order.shape[1] * 784 * 4))
     size, position = 1, 0
     while position < len(order):
         start = time.perf_counter()
         yield order[position : position + size]
         position += size
         speed = size / (time.perf_counter() - start)
-        size = int(np.clip(speed * _CHUNK_SECONDS, 1, min(most, 4 * size)))
+        size = int(np.clip(speed * _CHUNK_SECONDS, 1, 4 * size))
 
 
 def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float) -> list[dict]:
-    e = simulator.experiment
-    weights, count, threads = simulator.network.weights, e.train_examples, simulator.settings["threads"]
-    parts = {
-        "train": (dataset.train_images[:count], dataset.train_labels[:count]),
-        "test": (dataset.test_images, dataset.test_labels),
-    }
-    scores = {name: evaluate(weights, *part, e.transfer, simulator.dtype, threads) for name, part in parts.items()}
+    scores = simulator.evaluate(dataset)
     return [
         {"run": run, "seed": seed, "epoch": epoch}
         | {f"{name}_accuracy": round(float(score.accuracy[run]), 6) for name, score in scores.items()}
         | {f"{name}_mse": float(f"{score.mse[run]:.6g}") for name, score in scores.items()}
         | {"seconds": round(seconds, 3)}
-        for run, seed in enumerate(e.seeds)
+        for run, seed in enumerate(simulator.experiment.seeds)
     ]
 
 

@@ -32,7 +32,7 @@ import ghostnet as gn
 from ghostnet import data, plots, store
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.training import Images
+from ghostnet.tensors import Images
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 METHODS = ("BP", "FA", "DFA")

@@ -20,7 +20,7 @@ import ghostnet as gn
 from ghostnet import data
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.training import Images
+from ghostnet.tensors import Images
 from ghostnet.training import presentation_order
 
 ROUNDS = 3

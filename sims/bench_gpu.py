@@ -23,10 +23,10 @@ from bench_engines import inputs, operations
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ghostnet as gn
-from ghostnet import equations, store
+from ghostnet import data, equations, store
 from ghostnet.engines import create
-from ghostnet.engines.torch import CHUNK_BYTES
 from ghostnet.models import MODELS, PHASES
+from ghostnet.order import presentation_order
 
 RUNS = {"mb-500-tf": (1, 8, 32, 128), "ma-500-tf": (1, 8)}
 COMMAND = "python sims/bench_gpu.py --device cuda --out figures/gpu"
@@ -136,8 +136,11 @@ def against_eager(device: str, pairs: int = 5) -> dict:
     return {"engine_seconds": ours, "eager_seconds": theirs, "ratios": ratios}
 
 
-def memory_on_paper(e: gn.Experiment, presentations: int, itemsize: int = 4) -> float:
-    """Bytes: what lasts, twice (a copy is kept in case a run diverges); seven activity-sized buffers; the chunk."""
+def memory_on_paper(e: gn.Experiment, images: int, itemsize: int = 4) -> float:
+    """Bytes: what lasts, twice (a copy is kept in case a run diverges); seven activity-sized buffers; what is shown.
+
+    That is the data set, a byte per pixel and 8 per label, for all runs, and of every run the order of an epoch.
+    """
     R, B, n, m, row = len(e.seeds), e.batch, e.sizes, (0, *e.ghosts), e.plasticity
     slow = sum(n[k] * n[k - 1] for k in range(1, e.depth + 1))
     lateral = sum(m[k] * n[k] for k in range(1, e.depth))
@@ -145,8 +148,8 @@ def memory_on_paper(e: gn.Experiment, presentations: int, itemsize: int = 4) -> 
     units = B * (sum(n[1:]) + sum(m))
     lasting = slow + lateral + (B if row.fast_gp else 1) * lateral + fixed + units
     first = slow if row.clips else B * (B + n[1]) if row.W else 0
-    shown = B * (n[0] + 2 * n[-1] + sum(m)) + presentations * B * (n[0] + n[-1])
-    return itemsize * R * (2 * lasting + 5 * units + first + shown)
+    own = itemsize * (2 * lasting + 5 * units + first + B * (n[0] + 2 * n[-1] + sum(m)))
+    return images * (n[0] + 8) + R * (own + 8 * e.train_examples)
 
 
 def held_bytes() -> int:
@@ -179,18 +182,18 @@ def operations_per_step(engine, steps: int = 10) -> tuple[float, float]:
     return tuple(found)
 
 
-def launches(engine, xs: np.ndarray, ys: np.ndarray) -> float | None:
-    """Launches per presentation, by the profiler, from the difference of two chunks' counts; None on the CPU."""
+def launches(engine, images: data.Dataset, order: np.ndarray) -> float | None:
+    """Launches per presentation, by the profiler, from the difference of two counts; None on the CPU."""
     if engine.device != "cuda":
         return None
     counts = []
-    for presentations in (1, 5):
+    for presentations in (1, 4):
         wait("cuda")
         with torch.profiler.profile(activities=list(torch.profiler.supported_activities())) as profile:
-            engine.present(xs[:presentations], ys[:presentations])
+            engine.present_examples(images, order[:presentations])
             wait("cuda")
         counts.append(sum(event.count for event in profile.key_averages() if "Launch" in event.key))
-    return (counts[1] - counts[0]) / 4
+    return (counts[1] - counts[0]) / 3
 
 
 def limits(device: str) -> tuple[float, float]:
@@ -211,25 +214,25 @@ def floor(e: gn.Experiment, bandwidth: float, rate: float) -> float:
     """
     steps, first = e.free_steps + e.clamped_steps, e.sizes[0] * e.sizes[1]
     products, _, size = operations(e)
-    data = len(e.seeds) * (e.batch * size + 3 * 4 * first / steps)
-    return max(data / bandwidth, len(e.seeds) * e.batch * (products + 4 * first / steps) / rate)
+    moved = len(e.seeds) * (e.batch * size + 3 * 4 * first / steps)
+    return max(moved / bandwidth, len(e.seeds) * e.batch * (products + 4 * first / steps) / rate)
 
 
-def measure(name: str, runs: int, device: str, bandwidth: float, rate: float) -> dict:
+def measure(name: str, runs: int, images: data.Dataset, device: str, bandwidth: float, rate: float) -> dict:
     """One row: R networks of a preset."""
     e = gn.preset(name, seeds=tuple(range(runs)))
-    chunk = max(1, CHUNK_BYTES // (4 * runs * e.batch * (e.sizes[0] + e.sizes[-1])))
-    network, (xs, ys) = gn.build(e), inputs(e, chunk)
+    network, order = gn.build(e), presentation_order(e, 1)[: max(4, 2000 // (runs * e.batch))]
     before = held_bytes()
     engine = create("torch", network, "float32", 1, device=device)
-    engine.present(xs, ys)
+    engine.present_examples(images, order)
     held = held_bytes() - before
-    presentation = seconds(lambda: engine.present(xs, ys), device, 3) / chunk
+    presentation = seconds(lambda: engine.present_examples(images, order), device, 3) / len(order)
     step = presentation / (e.free_steps + e.clamped_steps)
+    on_paper = memory_on_paper(e, len(images.train_images) + len(images.test_images))
     row = {
         "preset": name, "runs": runs, "step_seconds": step, "examples_per_second": runs * e.batch / presentation,
-        "bytes": held, "bytes_on_paper": memory_on_paper(e, chunk), "operations_per_step": operations_per_step(engine),
-        "launches_per_presentation": launches(engine, xs, ys), "floor_seconds": floor(e, bandwidth, rate),
+        "bytes": held, "bytes_on_paper": on_paper, "operations_per_step": operations_per_step(engine),
+        "launches_per_presentation": launches(engine, images, order), "floor_seconds": floor(e, bandwidth, rate),
     }  # fmt: skip
     launched, (free, clamped) = row["launches_per_presentation"], row["operations_per_step"]
     say(
@@ -258,7 +261,8 @@ def table(device: str) -> dict:
     say(f"this device: {bandwidth / 1e9:.0f} GB/s copying, {rate / 1e12:.2f} TFLOP/s in a product of float32 matrices")
     say("float32           µs per  and per    examples       MiB      on  operations   launches     floor,")
     say("preset        R     step  network  per second      held   paper   of a step  per pres.    µs/step  ratio")
-    rows = [measure(name, runs, device, bandwidth, rate) for name, many in RUNS.items() for runs in many]
+    images = data.load()
+    rows = [measure(name, runs, images, device, bandwidth, rate) for name, many in RUNS.items() for runs in many]
     say("operations: of a free + of a clamped step. MiB: of tensors; on a GPU cuBLAS's workspaces come on top.\n")
     one = cpu_engine()
     if one:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ghostnet import ConfigError, Experiment, Network, Simulator, build
+from ghostnet import ConfigError, Experiment, Network, Simulator, build, data
 from ghostnet.engines import ENGINES
 from ghostnet.equations import Plastic, State, Weights, step
 from ghostnet.models import MODELS
@@ -40,6 +40,16 @@ def inputs(e: Experiment, *leading: int, seed: int = 0, lit: float = 1.0) -> tup
     shape = (*leading, e.batch)
     x = draw.uniform(size=(*shape, e.sizes[0])) * (draw.uniform(size=(*shape, e.sizes[0])) < lit)
     return x, np.eye(e.sizes[-1])[draw.integers(e.sizes[-1], size=shape)]
+
+
+def noise(e: Experiment, train: int = 120, test: int = 40, seed: int = 0) -> data.Dataset:
+    """Images without any order, of the sizes of an experiment."""
+    draw = np.random.default_rng(seed)
+    parts = []
+    for count in (train, test):
+        labels = (np.arange(count) % e.sizes[-1]).astype(np.uint8)
+        parts += [draw.integers(256, size=(count, e.sizes[0]), dtype=np.uint8), draw.permuted(labels)]
+    return data.Dataset("noise", *parts)
 
 
 def running(e: Experiment, seed: int = 0) -> Network:

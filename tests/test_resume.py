@@ -26,15 +26,15 @@ def run_of(task, model, **changes):
 
 def signal_after(monkeypatch, calls, number=signal.SIGTERM):
     """Send this process a signal during the `calls`-th chunk of presentations from now."""
-    run, left = Simulator.run, [calls]
+    run, left = Simulator.run_examples, [calls]
 
-    def counting(self, xs, ys):
+    def counting(self, dataset, order):
         left[0] -= 1
         if left[0] == 0:
             os.kill(os.getpid(), number)
-        return run(self, xs, ys)
+        return run(self, dataset, order)
 
-    monkeypatch.setattr(Simulator, "run", counting)
+    monkeypatch.setattr(Simulator, "run_examples", counting)
 
 
 def assert_same_end(tested, out, whole):

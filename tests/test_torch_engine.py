@@ -12,12 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small import distance, experiment, inputs, named, of, refusal, running, same_bits
+from small import distance, experiment, inputs, named, noise, of, refusal, running, same_bits
 
 from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
 from ghostnet.cli.main import main
 from ghostnet.config import RULES, TRANSFERS
-from ghostnet.engines import create
+from ghostnet.engines import create, stimuli
 from ghostnet.engines import torch as torch_engine
 from ghostnet.models import MODELS
 
@@ -115,14 +115,14 @@ def test_cuda_without_a_gpu_is_refused_with_what_to_do():
 
 @each_model
 @pytest.mark.parametrize("presentations", [1, 2, 3])
-def test_results_do_not_depend_on_how_many_presentations_lie_on_the_device(model, presentations):
+def test_results_do_not_depend_on_how_many_presentations_lie_on_the_device(monkeypatch, model, presentations):
     e = experiment(model, SIZES, seeds=(0, 1))
     x, y = inputs(e, 7, 2)
     engines = [create("torch", running(e), "float64", 1) for _ in range(2)]
-    assert engines[0].chunk > 7
-    cut = engines[1].chunk = presentations
-    engines[1].xs, engines[1].ys = engines[1].xs[:cut], engines[1].ys[:cut]
-    assert [engine.present(x, y) for engine in engines] == [None, None]
+    assert engines[0].present(x, y) is None
+    monkeypatch.setattr(stimuli, "CHUNK_BYTES", presentations * (x[0].nbytes + y[0].nbytes))
+    assert engines[1].present(x, y) is None
+    assert engines[0].arrays.capacity > 7 and engines[1].arrays.capacity == presentations
     assert same_bits(*(named(engine.export()) for engine in engines))
     x[5, 1, 0, 0] = np.nan
     found = [engine.present(x, y) for engine in engines]
@@ -131,11 +131,11 @@ def test_results_do_not_depend_on_how_many_presentations_lie_on_the_device(model
 
 
 def test_inputs_larger_than_a_chunk_go_to_the_device_one_at_a_time(monkeypatch):
-    monkeypatch.setattr(torch_engine, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stimuli, "CHUNK_BYTES", 1)
     e = experiment("MB", SIZES)
     engine = create("torch", running(e), "float64", 1)
-    assert engine.chunk == 1
     assert engine.present(*(a[:, None] for a in inputs(e, 3))) is None
+    assert engine.arrays.capacity == 1
 
 
 @pytest.mark.parametrize("diverges", [False, True])
@@ -165,7 +165,10 @@ def test_the_engine_and_its_benchmark_need_nothing_but_numpy_torch_and_tqdm():
         "sys.path.insert(0, 'sims')\n"
         "import bench_gpu, ghostnet as gn\n"
         "e = gn.preset('mb-100-tf', sizes=(784, 5, 10), free_steps=2, clamped_steps=2)\n"
-        "gn.Simulator(gn.build(e), 'torch').run(*bench_gpu.inputs(e, 2))\n"
+        "simulator, images = gn.Simulator(gn.build(e), 'torch'), bench_gpu.data.load()\n"
+        "simulator.run(*bench_gpu.inputs(e, 2))\n"
+        "simulator.run_examples(images, bench_gpu.presentation_order(e, 1)[:2])\n"
+        "simulator.evaluate(images)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -193,7 +196,7 @@ def test_a_replayed_presentation_is_the_presentation_in_pieces_to_the_last_bit(m
     e = experiment(model, SIZES, seeds=(0, 1))
     x, y = inputs(e, 3, 2)
     whole, pieces = (create("torch", running(e), "float32", 1, device="cuda") for _ in range(2))
-    assert whole.present(x, y) is None and whole.graph is not None
+    assert whole.present(x, y) is None and whole.arrays.graph is not None
     for one_x, one_y in zip(x, y, strict=True):
         pieces.begin(one_x, one_y)
         pieces.advance("free", e.free_steps)
@@ -243,16 +246,27 @@ def test_nothing_in_a_presentation_waits_for_a_number_from_the_device(monkeypatc
     for per_run in ({}, own):
         engine = torch_engine.Engine(running(e), device="meta", per_run=per_run)
         with engine._settings():
-            engine._presentation()
+            for shown in (stimuli.Arrays(engine.ensemble.x, engine.ensemble.y), engine._examples(noise(e))):
+                engine._presentation(shown)
         with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
             engine._divergence()
 
 
 @each_model
-def test_recording_a_presentation_leaves_no_trace(monkeypatch, model):
+@pytest.mark.parametrize("kind", ["arrays", "examples"])
+def test_recording_a_presentation_leaves_no_trace(monkeypatch, model, kind):
     """Capture, with stand-ins for CUDA: what is recorded is not carried out, and replaying is presenting."""
-    e = experiment(model, SIZES)
+    e = experiment(model, SIZES, train_examples=21)
     plain, tested = (create("torch", running(e), "float64", 1) for _ in range(2))
+    x, y = (a[:, None] for a in inputs(e, 3))
+    dataset, order = noise(e), np.arange(21).reshape(3, 1, 7)
+
+    def present(engine, what):
+        return engine.present(x, y) if what == "arrays" else engine.present_examples(dataset, order)
+
+    for what in ("arrays", "examples"):  # so that the position is not where a recording begins
+        assert present(plain, what) is None and present(tested, what) is None
+    captured = getattr(tested, kind)
 
     @contextlib.contextmanager
     def record(graph):
@@ -263,14 +277,15 @@ def test_recording_a_presentation_leaves_no_trace(monkeypatch, model):
             tensor.copy_(copy)
 
     idle = SimpleNamespace(wait_stream=lambda other: None)
+    graph = SimpleNamespace(replay=lambda: tested._presentation(captured))
     for name, stand_in in (
         ("Stream", lambda: idle), ("current_stream", lambda: idle), ("stream", contextlib.nullcontext),
-        ("CUDAGraph", lambda: SimpleNamespace(replay=tested._presentation)), ("graph", record),
+        ("CUDAGraph", lambda: graph), ("graph", record),
     ):  # fmt: skip
         monkeypatch.setattr(torch.cuda, name, stand_in)
     with tested._settings():
         tested.before.copy_(tested.ensemble.lasting.memory)
-        tested._capture()
-    x, y = (a[:, None] for a in inputs(e, 3))
-    assert plain.present(x, y) is None and tested.present(x, y) is None
+        tested._capture(captured)
+    assert captured.graph is graph
+    assert present(plain, kind) is None and present(tested, kind) is None
     assert same_bits(named(plain.export()), named(tested.export()))

@@ -61,7 +61,7 @@ def test_a_network_learns_what_it_is_shown(task, model, feedback):
         assert first["test_accuracy"] < 0.5 and last["test_mse"] < 0.7 * first["test_mse"]
 
 
-@pytest.mark.parametrize("engine", ["cpu", "reference"])
+@pytest.mark.parametrize("engine", ["cpu", "reference", "torch"])
 def test_training_is_the_presentations_of_every_epoch_in_their_order(task, engine):
     e = tiny(task, "MA", seeds=(5, 2))
     trained = train(e, engine=engine, dtype="float64").network
@@ -74,9 +74,10 @@ def test_training_is_the_presentations_of_every_epoch_in_their_order(task, engin
     assert same_bits(of(trained), of(by_hand.network))
 
 
-def test_metrics_are_those_of_the_mlp_on_the_images_of_the_experiment(task):
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+def test_metrics_are_those_of_the_mlp_on_the_images_of_the_experiment(task, engine):
     e = tiny(task, seeds=(0, 1))
-    trained, images = train(e, dtype="float64"), data.load(task)
+    trained, images = train(e, engine=engine, dtype="float64"), data.load(task)
     last = trained.metrics[-1]
     W = [array[1] for array in trained.network.weights.W[1:]]
     parts = {
@@ -173,10 +174,10 @@ def test_divergence_keeps_the_metrics_until_then_and_says_so(task, tmp_path):
 
 @pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, "stopped"), (RuntimeError, "failed")])
 def test_a_run_that_ends_early_says_how(task, tmp_path, monkeypatch, error, status):
-    def interrupt(self, xs, ys):
+    def interrupt(self, dataset, order):
         raise error
 
-    monkeypatch.setattr(Simulator, "run", interrupt)
+    monkeypatch.setattr(Simulator, "run_examples", interrupt)
     with pytest.raises(error):
         train(tiny(task), tmp_path / "run")
     found = json.loads((tmp_path / "run" / "status.json").read_text())

@@ -13,10 +13,10 @@ from torch.nn import functional
 from ghostnet import data
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
-from ghostnet.baselines.training import Images
 from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.network import Stream, generator
+from ghostnet.tensors import Images
 
 _BLOCK = 1000
 

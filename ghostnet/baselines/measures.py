@@ -6,22 +6,16 @@ import functools
 
 import torch
 
+from ghostnet import tensors
 from ghostnet.baselines import methods
 from ghostnet.baselines.learner import Learner
+from ghostnet.evaluation import Score
 
 
-def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Per run: the fraction classified correctly (argmax of u_N), and the mean of (y - ŷ)² over examples and outputs.
-
-    images (n, n_0): uint8; labels (n,).
-    """
-    right = square = torch.zeros(len(learner.experiment.seeds), dtype=torch.float64)
-    for some, wanted in zip(images.split(1000), labels.split(1000), strict=True):
-        u = learner.outputs(some.to(learner.dtype) / 255)
-        right = right + (u.argmax(-1) == wanted).sum(-1)
-        y = torch.nn.functional.one_hot(wanted, u.shape[-1]).to(u.dtype)
-        square = square + (y - methods.output(u, learner.baseline.loss)).square().sum((-2, -1), dtype=torch.float64)
-    return (right / len(images)).tolist(), (square / (len(images) * u.shape[-1])).tolist()
+def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:
+    """Score on uint8 images (n, n_0) with labels (n,); the squared error is that of ŷ, which the loss defines."""
+    guess = functools.partial(methods.output, loss=learner.baseline.loss)
+    return tensors.score(learner.outputs, guess, images, labels, learner.dtype)
 
 
 def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list[float]]:

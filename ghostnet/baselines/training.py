@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from ghostnet import checkpoint, data
+from ghostnet import checkpoint
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
@@ -22,6 +22,7 @@ from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.store import RunDirectory
+from ghostnet.tensors import Images
 from ghostnet.training import Training, ending, epoch_line, fitting_data
 
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
@@ -108,20 +109,6 @@ def _baseline(method: str, dtype: str, threads: int, settings: dict) -> Baseline
     if threads < 1:
         raise ConfigError(f"threads = {threads}: expected at least 1")
     return baseline_from_mapping({"method": method} | settings)
-
-
-class Images:
-    """A data set as tensors: uint8 images, int64 labels."""
-
-    def __init__(self, dataset: data.Dataset):
-        self.train = torch.tensor(dataset.train_images), torch.tensor(dataset.train_labels, dtype=torch.int64)
-        self.test = torch.tensor(dataset.test_images), torch.tensor(dataset.test_labels, dtype=torch.int64)
-        self.classes = dataset.classes
-
-    def batch(self, shown: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """x (*shown, n_0) in [0, 1] and one-hot y (*shown, n_N) of training examples."""
-        images, labels = self.train
-        return images[shown].to(dtype) / 255, torch.nn.functional.one_hot(labels[shown], self.classes).to(dtype)
 
 
 class _Run:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from ghostnet.config import require_known
+from ghostnet.data import Dataset
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
+from ghostnet.evaluation import Score
 from ghostnet.network import Network
 from ghostnet.recorder import Selection
 
@@ -64,6 +66,17 @@ class Engine(Protocol):
 
     def divergence(self, presentation: int = 0) -> Divergence | None:
         """Where the activities are not finite, or have exploded."""
+
+
+@runtime_checkable
+class HoldsData(Protocol):
+    """What an engine can do besides that keeps a data set where it computes."""
+
+    def present_examples(self, dataset: Dataset, order: np.ndarray) -> Divergence | None:
+        """`present` training examples: order (presentations, runs, batch) of indices that are there."""
+
+    def evaluate(self, dataset: Dataset) -> dict[str, Score]:
+        """Scores as `Simulator.evaluate` gives them."""
 
 
 def create(name: str, network: Network, dtype: str, threads: int, **options) -> Engine:

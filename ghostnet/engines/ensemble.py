@@ -80,6 +80,19 @@ class Ensemble:
             weights.W[1] = W_1.double().cpu().numpy()
         return weights, state
 
+    def outputs(self, x: Tensor) -> Tensor:
+        """u_N (runs, n, n_N) of the feedforward graph for inputs (n, n_0) of all runs; only between presentations."""
+        u = x @ self.lasting.W[1].mT
+        for W in self.lasting.W[2:]:
+            u = self.rates(u) @ W.mT
+        return u
+
+    def rates(self, u: Tensor) -> Tensor:
+        """ρ(u)."""
+        found = torch.empty_like(u)
+        transfer(u, self.constants.transfer, out=found)
+        return found
+
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
         self._drive()

@@ -1,8 +1,9 @@
 """The torch engine: an ensemble of runs on the CPU or on a CUDA GPU.
 
 On a GPU, one presentation (free phase, clamped phase, update, look for divergence) is captured once as a CUDA graph and
-replayed: one launch per presentation. Presentations of a chunk lie on the device and are counted there, so the host
-waits for the device once per chunk, to ask whether a run diverged. On the CPU the same presentation is called instead.
+replayed: one launch per presentation. What is shown lies on the device and is counted there, and so is the score, so
+the host waits for the device only where it asks whether a run diverged: once for all the presentations it was given. On
+the CPU the same presentation is called instead.
 """
 
 from __future__ import annotations
@@ -15,17 +16,20 @@ import numpy as np
 import torch
 
 from ghostnet.config import Experiment, require_known
+from ghostnet.data import Dataset
 from ghostnet.engines import EXPLODED, Divergence
 from ghostnet.engines.ensemble import Ensemble
 from ghostnet.engines.recordable import Recordable
+from ghostnet.engines.stimuli import Arrays, Examples, bring
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
+from ghostnet.evaluation import Score
 from ghostnet.models import PHASES
 from ghostnet.network import Network
+from ghostnet.tensors import score
 
 DEVICES = ("cpu", "cuda")
 PER_RUN = ("beta", "dt", "eta", "eta_ghost")
-CHUNK_BYTES = 1 << 23  # of presentations on the device at a time
 _NEVER = torch.iinfo(torch.int64).max
 
 
@@ -54,70 +58,87 @@ class Engine(Recordable):
         _require_device(device)
         e, self.constants = network.experiment, network.constants
         self.experiment = e
-        self.device, self.precision, self.graph = device, "tf32" if fast_matmul else "ieee", None
+        self.device, self.precision = device, "tf32" if fast_matmul else "ieee"
         experiments = run_experiments(e, per_run or {})
         with self._settings():
             self.ensemble = Ensemble(network, experiments, torch.empty(0, dtype=getattr(torch, dtype), device=device))
-            x, y = self.ensemble.x, self.ensemble.y
-            self.chunk = max(1, CHUNK_BYTES // (x.nbytes + y.nbytes))  # presentations
-            self.xs, self.ys = (a.new_zeros(self.chunk, *a.shape) for a in (x, y))
-            self.position = torch.zeros(1, dtype=torch.int64, device=device)  # of the presentation in the chunk
-            self.largest = x.new_zeros(e.depth, network.runs)
+            self.position = torch.zeros(1, dtype=torch.int64, device=device)  # of what is shown
+            self.largest = self.ensemble.x.new_zeros(e.depth, network.runs)
             self.never = torch.full((e.depth, network.runs), _NEVER, device=device)
             self.first_bad = self.never.clone()
             self.before = torch.empty_like(self.ensemble.lasting.memory)
+        self.arrays: Arrays | None = None
+        self.examples: Examples | None = None
 
     @contextlib.contextmanager
-    def _settings(self) -> Iterator[None]:
+    def _settings(self, precision: str | None = None) -> Iterator[None]:
         """Torch's process-wide settings, as this engine wants them, while it works."""
-        threads, precision = torch.get_num_threads(), torch.backends.cuda.matmul.fp32_precision
+        threads, before = torch.get_num_threads(), torch.backends.cuda.matmul.fp32_precision
         torch.set_num_threads(1)
-        torch.backends.cuda.matmul.fp32_precision = self.precision
+        torch.backends.cuda.matmul.fp32_precision = precision or self.precision
         try:
             with torch.inference_mode():
                 yield
         finally:
             torch.set_num_threads(threads)
-            torch.backends.cuda.matmul.fp32_precision = precision
+            torch.backends.cuda.matmul.fp32_precision = before
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         with self._settings():
-            for start in range(0, len(xs), self.chunk):
-                piece = slice(start, start + self.chunk)
-                if found := self._present(xs[piece], ys[piece]):
-                    return found._replace(presentation=start + found.presentation)
+            if self.arrays is None:
+                self.arrays = Arrays(self.ensemble.x, self.ensemble.y)
+            return self._present_all(self.arrays, xs, ys)
+
+    def present_examples(self, dataset: Dataset, order: np.ndarray) -> Divergence | None:
+        with self._settings():
+            return self._present_all(self._examples(dataset), order)
+
+    def evaluate(self, dataset: Dataset) -> dict[str, Score]:
+        e, ensemble = self.experiment, self.ensemble
+        with self._settings("ieee"):
+            images = self._examples(dataset).images
+            parts = {"train": [part[: e.train_examples] for part in images.train], "test": images.test}
+            like = ensemble.x.dtype
+            return {name: score(ensemble.outputs, ensemble.rates, *part, like) for name, part in parts.items()}
+
+    def _examples(self, dataset: Dataset) -> Examples:
+        """The data set on the device: the last one asked for stays there."""
+        if self.examples is None or self.examples.dataset is not dataset:
+            e = self.experiment
+            self.examples = Examples(dataset, e.train_examples // e.batch, self.ensemble.x)
+        return self.examples
+
+    def _present_all(self, stimuli: Arrays | Examples, *shown: np.ndarray) -> Divergence | None:
+        for start in range(0, len(shown[0]), stimuli.capacity):
+            piece = slice(start, start + stimuli.capacity)
+            if found := self._present(stimuli, *(values[piece] for values in shown)):
+                return found._replace(presentation=start + found.presentation)
         return None
 
-    def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
-        """A chunk. Each run goes on until its end; where one diverged, those before are presented again."""
+    def _present(self, stimuli: Arrays | Examples, *shown: np.ndarray) -> Divergence | None:
+        """As many as fit. Each run goes on until the end; where one diverged, those before are presented again."""
         self.before.copy_(self.ensemble.lasting.memory)
-        self._load(xs, ys)
-        if self.device == "cuda" and self.graph is None:
-            self._capture()
-        self._replay(len(xs))
+        stimuli.load(*shown)
+        if self.device == "cuda" and stimuli.graph is None:
+            self._capture(stimuli)
+        self._replay(stimuli, len(shown[0]))
         found = self._divergence()
         if found:
             self.ensemble.lasting.memory.copy_(self.before)
-            self._replay(found.presentation)
+            self._replay(stimuli, found.presentation)
         return found
 
-    def _load(self, xs: np.ndarray, ys: np.ndarray) -> None:
-        """Bring presentations to the device, without waiting for them to arrive."""
-        for values, target in ((xs, self.xs[: len(xs)]), (ys, self.ys[: len(ys)])):
-            staging = torch.empty(target.shape, dtype=target.dtype, pin_memory=self.device == "cuda")
-            staging.numpy()[...] = values
-            target.copy_(staging, non_blocking=True)
-
-    def _replay(self, presentations: int) -> None:
+    def _replay(self, stimuli: Arrays | Examples, presentations: int) -> None:
         self.position.zero_()
         self.first_bad.copy_(self.never)
         for _ in range(presentations):
-            self.graph.replay() if self.graph else self._presentation()
+            stimuli.graph.replay() if stimuli.graph else self._presentation(stimuli)
 
-    def _presentation(self) -> None:
-        """The presentation at `position` of the chunk: nothing here depends on what the device has computed."""
+    def _presentation(self, stimuli: Arrays | Examples) -> None:
+        """What is shown at `position`: nothing here depends on what the device has computed."""
         e = self.experiment
-        self._show()
+        stimuli.show(self.position, self.ensemble.x, self.ensemble.y)
+        self.ensemble.begin()
         for phase, steps in zip(PHASES, (e.free_steps, e.clamped_steps), strict=True):
             self.ensemble.advance(phase, steps)
         self.ensemble.finish()
@@ -127,25 +148,21 @@ class Engine(Recordable):
         torch.minimum(self.first_bad, torch.where(fine, self.never, self.position), out=self.first_bad)
         self.position.add_(1)
 
-    def _show(self) -> None:
-        for chunk, shown in ((self.xs, self.ensemble.x), (self.ys, self.ensemble.y)):
-            torch.index_select(chunk, 0, self.position, out=shown[None])
-        self.ensemble.begin()
-
-    def _capture(self) -> None:
+    def _capture(self, stimuli: Arrays | Examples) -> None:
         """Record one presentation as a CUDA graph, after one in earnest on a side stream in which libraries set up."""
+        self.position.zero_()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            self._presentation()
+            self._presentation(stimuli)
         torch.cuda.current_stream().wait_stream(side)
         self.ensemble.lasting.memory.copy_(self.before)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self._presentation()
+        stimuli.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(stimuli.graph):
+            self._presentation(stimuli)
 
     def _divergence(self) -> Divergence | None:
-        """The first presentation of the chunk after which some activity is too large. Waits for the device."""
+        """The first presentation after which some activity is too large. Waits for the device."""
         first_bad = self.first_bad.cpu().numpy()
         presentation = int(first_bad.min())
         if presentation == _NEVER:
@@ -175,9 +192,9 @@ class Engine(Recordable):
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         with self._settings():
-            self._load(x[None], y[None])
-            self.position.zero_()
-            self._show()
+            bring(x, self.ensemble.x)
+            bring(y, self.ensemble.y)
+            self.ensemble.begin()
 
     def advance(self, phase: str, steps: int) -> None:
         with self._settings():
