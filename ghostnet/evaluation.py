@@ -20,6 +20,12 @@ class Score(NamedTuple):
     mse: np.ndarray
 
 
+def score_columns(scores: dict[str, Score], run: int) -> dict[str, float]:
+    """One run's columns of metrics.csv, from {"train": …, "test": …}."""
+    accuracies = {f"{part}_accuracy": round(float(score.accuracy[run]), 6) for part, score in scores.items()}
+    return accuracies | {f"{part}_mse": float(f"{score.mse[run]:.6g}") for part, score in scores.items()}
+
+
 def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str, dtype, threads: int) -> Score:
     """Score the MLP u_k = W_k ρ(u_{k-1}) on uint8 images (n, n_0) with labels (n,); argmax of u_N is its answer.
 

@@ -14,6 +14,7 @@ from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
+from ghostnet.evaluation import score_columns
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
@@ -263,10 +264,7 @@ def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
 def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float) -> list[dict]:
     scores = simulator.evaluate(dataset)
     return [
-        {"run": run, "seed": seed, "epoch": epoch}
-        | {f"{name}_accuracy": round(float(score.accuracy[run]), 6) for name, score in scores.items()}
-        | {f"{name}_mse": float(f"{score.mse[run]:.6g}") for name, score in scores.items()}
-        | {"seconds": round(seconds, 3)}
+        {"run": run, "seed": seed, "epoch": epoch} | score_columns(scores, run) | {"seconds": round(seconds, 3)}
         for run, seed in enumerate(simulator.experiment.seeds)
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import time
 
@@ -15,10 +16,9 @@ from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.evaluation import score_columns
 from ghostnet.network import Stream, generator
-from ghostnet.tensors import Images
-
-_BLOCK = 1000
+from ghostnet.tensors import Images, score
 
 
 def two_blocks(side: int = 28, classes: int = 10) -> nn.Sequential:
@@ -116,11 +116,6 @@ def _epoch(net, optimizer, images, labels, order: torch.Tensor, batch: int, epoc
 def _row(net: nn.Module, parts: dict, seed: int, epoch: int, seconds: float) -> dict:
     """One row of metrics.csv; MSE is that of the softmax."""
     net.eval()
-    row = {"run": 0, "seed": seed, "epoch": epoch}
-    squares = {}
-    for name, (images, labels) in parts.items():
-        u = torch.cat([net(some.float() / 255) for some in images.split(_BLOCK)])
-        row[f"{name}_accuracy"] = round(float((u.argmax(1) == labels).double().mean()), 6)
-        errors = functional.one_hot(labels, u.shape[1]) - u.softmax(1)
-        squares[f"{name}_mse"] = float(f"{errors.square().mean():.6g}")
-    return row | squares | {"seconds": round(seconds, 3)}
+    softmax = functools.partial(torch.softmax, dim=-1)
+    scores = {name: score(lambda x: net(x)[None], softmax, *part, torch.float32) for name, part in parts.items()}
+    return {"run": 0, "seed": seed, "epoch": epoch} | score_columns(scores, 0) | {"seconds": round(seconds, 3)}

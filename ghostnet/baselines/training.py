@@ -17,6 +17,7 @@ from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_map
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.evaluation import score_columns
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
@@ -190,8 +191,7 @@ def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) ->
     spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
     return [
         {"run": run, "seed": seed, "epoch": epoch}
-        | {f"{name}_accuracy": round(accuracy[run], 6) for name, (accuracy, _) in scores.items()}
-        | {f"{name}_mse": float(f"{mse[run]:.6g}") for name, (_, mse) in scores.items()}
+        | score_columns(scores, run)
         | {"seconds": round(seconds, 3)}
         | {name: round(values[run], 6) for name, values in extra.items()}
         | spent
