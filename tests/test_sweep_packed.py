@@ -9,7 +9,7 @@ from test_training import table, tiny
 
 import ghostnet as gn
 from ghostnet import ConfigError, checkpoint, sweep
-from ghostnet.sweep import Sweep
+from ghostnet.sweep import Sweep, ensembles
 from ghostnet.sweep.ensembles import pack, perform_together
 from ghostnet.sweep.task import perform, status
 
@@ -31,6 +31,16 @@ def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
     assert {path.name for path in (tmp_path / "packed").iterdir()} == {"sweep.toml", *(t.name for t in plan.tasks)}
     again = sweep.run(plan, tmp_path / "packed", pack=True, workers=1, progress=False)
     assert {outcome.status for outcome in again} == {"complete"}
+
+
+def test_each_packed_task_took_its_share_of_the_ensembles_seconds(task, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(ensembles, "train", lambda *given, **how: trained.append(gn.train(*given, **how)))
+    plan = Sweep(settings(task, feedback="TF", engine="torch", seeds=[0, 1, 2]))
+    perform_together(plan.tasks, tmp_path, 1)
+    whole = trained[0].metrics[-1]["seconds"]
+    shares = [float(table(tmp_path / one.name)[-1]["seconds"]) for one in plan.tasks]
+    assert whole > 0 and np.allclose(shares, whole / 3, atol=0.001)
 
 
 def test_a_packed_task_that_diverges_leaves_the_ensemble_which_goes_on(task, tmp_path):

@@ -5,6 +5,7 @@ When an ensemble has ended, every task has the run directory that it would have 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -97,10 +98,16 @@ def _divide(path: Path, tasks: list[Task], folder: Path, states: dict[int, str])
     for run, state in states.items():
         e = tasks[run].experiment
         with RunDirectory(folder / tasks[run].name, e, _settings(settings, [tasks[run]])) as alone:
-            part = _part(end, [run], e)
+            part = _share(_part(end, [run], e), len(tasks))
             alone.metrics(part.metrics)
             saved = checkpoint.save(alone.path, part, settings["dtype"]).name
             alone.status(state, epoch=max(end.epoch, 0), presentation=end.shown, checkpoint=saved)
+
+
+def _share(part: Checkpoint, runs: int) -> Checkpoint:
+    """One run's share of the seconds that an ensemble of so many took."""
+    rows = [row | {"seconds": round(row["seconds"] / runs, 3)} for row in part.metrics]
+    return dataclasses.replace(part, seconds=part.seconds / runs, metrics=rows)
 
 
 def _go_on_without(run: int, path: Path, tasks: list[Task], folder: Path) -> None:
