@@ -18,7 +18,7 @@ from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.evaluation import score_columns
 from ghostnet.network import Stream, generator
-from ghostnet.tensors import Images, score
+from ghostnet.tensors import Images, scale, score
 
 
 def two_blocks(side: int = 28, classes: int = 10) -> nn.Sequential:
@@ -103,7 +103,7 @@ def _epoch(net, optimizer, images, labels, order: torch.Tensor, batch: int, epoc
     for shown in order.split(batch):
         if len(shown) < batch:
             break
-        loss = functional.cross_entropy(net(images[shown].float() / 255), labels[shown])
+        loss = functional.cross_entropy(net(scale(images[shown], torch.float32)), labels[shown])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
