@@ -216,7 +216,7 @@ def _json(value: dict) -> bytes:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result may depend on."""
-    packages = ("ghost-units", "numpy", "numba", "llvmlite", "torch", "h5py")
+    packages = ("ghost-units", "numpy", "numba", "llvmlite", "torch", "triton", "h5py")
     found = {}
     for package in packages:
         with contextlib.suppress(metadata.PackageNotFoundError):

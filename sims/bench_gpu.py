@@ -18,8 +18,9 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
+import on_paper
 import torch
-from bench_engines import inputs, operations
+from bench_engines import inputs
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ghostnet as gn
@@ -29,6 +30,7 @@ from ghostnet.models import MODELS, PHASES
 from ghostnet.order import presentation_order
 
 RUNS = {"mb-500-tf": (1, 8, 32, 128), "ma-500-tf": (1, 8)}
+OPERATIONS, KERNEL = "operations", "kernel"  # how a phase is stepped; the second on a GPU, where it fits
 COMMAND = "python sims/bench_gpu.py --device cuda --out figures/gpu"
 _lines: list[str] = []
 
@@ -136,22 +138,6 @@ def against_eager(device: str, pairs: int = 5) -> dict:
     return {"engine_seconds": ours, "eager_seconds": theirs, "ratios": ratios}
 
 
-def memory_on_paper(e: gn.Experiment, images: int, itemsize: int = 4) -> float:
-    """Bytes: what lasts, twice (a copy is kept in case a run diverges); seven activity-sized buffers; what is shown.
-
-    That is the data set, a byte per pixel and 8 per label, for all runs, and of every run the order of an epoch.
-    """
-    R, B, n, m, row = len(e.seeds), e.batch, e.sizes, (0, *e.ghosts), e.plasticity
-    slow = sum(n[k] * n[k - 1] for k in range(1, e.depth + 1))
-    lateral = sum(m[k] * n[k] for k in range(1, e.depth))
-    fixed = sum(n[k] * n[k + 1] for k in range(1, e.depth)) if e.feedback == "FA" else 0
-    units = B * (sum(n[1:]) + sum(m))
-    lasting = slow + lateral + (B if row.fast_gp else 1) * lateral + fixed + units
-    first = slow if row.clips else B * (B + n[1]) if row.W else 0
-    own = itemsize * (2 * lasting + 5 * units + first + B * (n[0] + 2 * n[-1] + sum(m)))
-    return images * (n[0] + 8) + R * (own + 8 * e.train_examples)
-
-
 def held_bytes() -> int:
     """Of all tensors alive."""
     gc.collect()
@@ -173,7 +159,7 @@ class Count(TorchDispatchMode):
 
 
 def operations_per_step(engine, steps: int = 10) -> tuple[float, float]:
-    """Of the free and of the clamped phase."""
+    """Of the free and of the clamped phase, on tensors; the kernel is none."""
     found = []
     for phase in PHASES:
         with Count() as count:
@@ -206,39 +192,33 @@ def limits(device: str) -> tuple[float, float]:
     return 2 * source.nbytes / copy, 2 * n**3 / multiply
 
 
-def floor(e: gn.Experiment, bandwidth: float, rate: float) -> float:
-    """Seconds per step of R networks on paper: the larger of bytes over bandwidth and operations over matrix rate.
-
-    Bytes are those of the weights a step reads, and of W_1 (read for its drive, read and written for its update) once
-    per presentation, spread over its steps. Operations are the products' and, spread likewise, those of W_1.
-    """
-    steps, first = e.free_steps + e.clamped_steps, e.sizes[0] * e.sizes[1]
-    products, _, size = operations(e)
-    moved = len(e.seeds) * (e.batch * size + 3 * 4 * first / steps)
-    return max(moved / bandwidth, len(e.seeds) * e.batch * (products + 4 * first / steps) / rate)
-
-
-def measure(name: str, runs: int, images: data.Dataset, device: str, bandwidth: float, rate: float) -> dict:
-    """One row: R networks of a preset."""
+def measure(name: str, runs: int, way: str, images: data.Dataset, device: str, bandwidth: float, rate: float) -> dict:
+    """One row: R networks of a preset, stepped in one of the two ways; {} where the engine doesn't have that one."""
     e = gn.preset(name, seeds=tuple(range(runs)))
     network, order = gn.build(e), presentation_order(e, 1)[: max(4, 2000 // (runs * e.batch))]
     before = held_bytes()
     engine = create("torch", network, "float32", 1, device=device)
+    if way == OPERATIONS:
+        engine.stepper = engine.ensemble
+    elif engine.stepper is engine.ensemble:
+        return {}
     engine.present_examples(images, order)
     held = held_bytes() - before
     presentation = seconds(lambda: engine.present_examples(images, order), device, 3) / len(order)
     step = presentation / (e.free_steps + e.clamped_steps)
-    on_paper = memory_on_paper(e, len(images.train_images) + len(images.test_images))
     row = {
-        "preset": name, "runs": runs, "step_seconds": step, "examples_per_second": runs * e.batch / presentation,
-        "bytes": held, "bytes_on_paper": on_paper, "operations_per_step": operations_per_step(engine),
-        "launches_per_presentation": launches(engine, images, order), "floor_seconds": floor(e, bandwidth, rate),
+        "preset": name, "way": way, "runs": runs, "step_seconds": step,
+        "examples_per_second": runs * e.batch / presentation, "bytes": held,
+        "bytes_on_paper": on_paper.memory(e, len(images.train_images) + len(images.test_images)),
+        "operations_per_step": operations_per_step(engine),
+        "launches_per_presentation": launches(engine, images, order),
+        "floor_seconds": on_paper.floor(e, bandwidth, rate, resident=way == KERNEL),
     }  # fmt: skip
     launched, (free, clamped) = row["launches_per_presentation"], row["operations_per_step"]
     say(
-        f"{name:<10}{runs:5d}{step * 1e6:10.1f}{step * 1e6 / runs:10.3f}{row['examples_per_second']:12.0f}"
-        f"{held / 2**20:10.1f}{row['bytes_on_paper'] / 2**20:8.1f}{free:7.0f} +{clamped:3.0f}"
-        f"{'-' if launched is None else round(launched):>12}{row['floor_seconds'] * 1e6:10.1f}"
+        f"{name:<10}{runs:5d} {way:<10}{step * 1e6:9.1f}{step * 1e6 / runs:10.3f}{row['examples_per_second']:12.0f}"
+        f"{held / 2**20:9.1f}{row['bytes_on_paper'] / 2**20:8.1f}{free:6.0f} +{clamped:3.0f}"
+        f"{'-' if launched is None else round(launched):>10}{row['floor_seconds'] * 1e6:10.2f}"
         f"{step / row['floor_seconds']:7.1f}"
     )
     return row
@@ -259,11 +239,15 @@ def cpu_engine() -> float | None:
 def table(device: str) -> dict:
     bandwidth, rate = limits(device)
     say(f"this device: {bandwidth / 1e9:.0f} GB/s copying, {rate / 1e12:.2f} TFLOP/s in a product of float32 matrices")
-    say("float32           µs per  and per    examples       MiB      on  operations   launches     floor,")
-    say("preset        R     step  network  per second      held   paper   of a step  per pres.    µs/step  ratio")
+    say("float32         a phase    µs per   and per    examples      MiB      on operations launches    floor,")
+    say("preset        R is ...       step   network  per second     held   paper  of a step per pres.  µs/step  ratio")
     images = data.load()
-    rows = [measure(name, runs, images, device, bandwidth, rate) for name, many in RUNS.items() for runs in many]
-    say("operations: of a free + of a clamped step. MiB: of tensors; on a GPU cuBLAS's workspaces come on top.\n")
+    cells = [(name, runs, way) for name, many in RUNS.items() for way in (OPERATIONS, KERNEL) for runs in many]
+    rows = [row for cell in cells if (row := measure(*cell, images, device, bandwidth, rate))]
+    say("operations: of a free + of a clamped step. MiB: of tensors; on a GPU cuBLAS's workspaces come on top.")
+    if not any(row["way"] == KERNEL for row in rows):
+        say("A phase as one kernel (ghostnet/engines/fused.py): on a GPU with Triton only.")
+    say()
     one = cpu_engine()
     if one:
         best = min(row["step_seconds"] / row["runs"] for row in rows if row["runs"] == 32)

@@ -1,10 +1,16 @@
-"""The data set that trainings in the tests learn from."""
+"""The data set that trainings in the tests learn from; Triton without a GPU."""
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
+import torch
 from idx_files import write_parts
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # looked at when Triton is imported
 
 
 @pytest.fixture(scope="session")

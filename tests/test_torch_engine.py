@@ -32,6 +32,7 @@ PER_RUN = {
 
 each_model = pytest.mark.parametrize("model", MODELS)
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")
+each_way = pytest.mark.parametrize("sizes", [SIZES, (20, 37, 10)], ids=["operations", "kernel"])  # MB's, on a GPU
 
 
 def one_run(network: Network, run: int, **changes) -> Network:
@@ -160,7 +161,7 @@ def test_the_engine_and_its_benchmark_need_nothing_but_numpy_torch_and_tqdm():
     code = (
         "import sys\n"
         "for name in ('array_api_compat', 'h5py', 'jsonargparse', 'matplotlib', 'numba', 'platformdirs', 'pooch',"
-        " 'scipy', 'threadpoolctl', 'xarray'):\n"
+        " 'scipy', 'threadpoolctl', 'triton', 'xarray'):\n"
         "    sys.modules[name] = None\n"
         "sys.path.insert(0, 'sims')\n"
         "import bench_gpu, ghostnet as gn\n"
@@ -176,10 +177,11 @@ def test_the_engine_and_its_benchmark_need_nothing_but_numpy_torch_and_tqdm():
 
 @on_a_gpu
 @each_model
+@each_way
 @pytest.mark.parametrize("feedback", ["TF", "FA"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 1e-4)])
-def test_a_gpu_agrees_with_the_reference(model, feedback, dtype, tolerance):
-    e = experiment(model, SIZES, feedback=feedback, seeds=(0, 1, 2))
+def test_a_gpu_agrees_with_the_reference(model, sizes, feedback, dtype, tolerance):
+    e = experiment(model, sizes, feedback=feedback, seeds=(0, 1, 2))
     x, y = inputs(e, 5, 3)
     expected = Simulator(running(e), "reference")
     expected.run(x, y)
@@ -192,8 +194,9 @@ def test_a_gpu_agrees_with_the_reference(model, feedback, dtype, tolerance):
 
 @on_a_gpu
 @each_model
-def test_a_replayed_presentation_is_the_presentation_in_pieces_to_the_last_bit(model):
-    e = experiment(model, SIZES, seeds=(0, 1))
+@each_way
+def test_a_replayed_presentation_is_the_presentation_in_pieces_to_the_last_bit(model, sizes):
+    e = experiment(model, sizes, seeds=(0, 1))
     x, y = inputs(e, 3, 2)
     whole, pieces = (create("torch", running(e), "float32", 1, device="cuda") for _ in range(2))
     assert whole.present(x, y) is None and whole.arrays.graph is not None
@@ -206,8 +209,9 @@ def test_a_replayed_presentation_is_the_presentation_in_pieces_to_the_last_bit(m
 
 
 @on_a_gpu
-def test_a_divergence_on_a_gpu_leaves_every_run_as_it_was_before():
-    e = experiment("MB", SIZES, seeds=(0, 1))
+@each_way
+def test_a_divergence_on_a_gpu_leaves_every_run_as_it_was_before(sizes):
+    e = experiment("MB", sizes, seeds=(0, 1))
     x, y = inputs(e, 6, 2)
     until, tested = (create("torch", running(e), "float32", 1, device="cuda") for _ in range(2))
     until.present(x[:4], y[:4])

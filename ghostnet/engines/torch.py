@@ -1,9 +1,10 @@
 """The torch engine: an ensemble of runs on the CPU or on a CUDA GPU.
 
 On a GPU, one presentation (free phase, clamped phase, update, look for divergence) is captured once as a CUDA graph and
-replayed: one launch per presentation. What is shown lies on the device and is counted there, and so is the score, so
-the host waits for the device only where it asks whether a run diverged: once for all the presentations it was given. On
-the CPU the same presentation is called instead.
+replayed: one launch per presentation. Within it the steps of a phase are operations on batched tensors or, where a
+network is small enough for that, one Triton kernel. What is shown lies on the device and is counted there, and so is
+the score, so the host waits for the device only where it asks whether a run diverged: once for all the presentations it
+was given. On the CPU the same presentation is called instead.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +29,9 @@ from ghostnet.evaluation import Score
 from ghostnet.models import PHASES
 from ghostnet.network import Network
 from ghostnet.tensors import score
+
+if TYPE_CHECKING:
+    from ghostnet.engines.fused import Phases
 
 DEVICES = ("cpu", "cuda")
 PER_RUN = ("beta", "dt", "eta", "eta_ghost")
@@ -62,6 +67,7 @@ class Engine(Recordable):
         experiments = run_experiments(e, per_run or {})
         with self._settings():
             self.ensemble = Ensemble(network, experiments, torch.empty(0, dtype=getattr(torch, dtype), device=device))
+            self.stepper = stepper(self.ensemble, experiments, device)
             self.position = torch.zeros(1, dtype=torch.int64, device=device)  # of what is shown
             self.largest = self.ensemble.x.new_zeros(e.depth, network.runs)
             self.never = torch.full((e.depth, network.runs), _NEVER, device=device)
@@ -140,7 +146,7 @@ class Engine(Recordable):
         stimuli.show(self.position, self.ensemble.x, self.ensemble.y)
         self.ensemble.begin()
         for phase, steps in zip(PHASES, (e.free_steps, e.clamped_steps), strict=True):
-            self.ensemble.advance(phase, steps)
+            self.stepper.advance(phase, steps)
         self.ensemble.finish()
         for s, largest in zip(self.ensemble.lasting.z.units[1:], self.largest, strict=True):
             torch.linalg.vector_norm(s, float("inf"), dim=(1, 2), out=largest)
@@ -198,7 +204,7 @@ class Engine(Recordable):
 
     def advance(self, phase: str, steps: int) -> None:
         with self._settings():
-            self.ensemble.advance(phase, steps)
+            self.stepper.advance(phase, steps)
 
     def finish(self) -> None:
         with self._settings():
@@ -207,6 +213,17 @@ class Engine(Recordable):
     def export(self) -> tuple[Weights, State]:
         with self._settings():
             return self.ensemble.get()
+
+
+def stepper(ensemble: Ensemble, experiments: list[Experiment], device: str) -> Ensemble | Phases:
+    """What advances the ensemble: on a GPU the Triton kernel, where it fits and Triton is there; else itself."""
+    if device != "cuda":
+        return ensemble
+    try:
+        from ghostnet.engines import fused
+    except ImportError:  # torch for CUDA brings Triton along on Linux only
+        return ensemble
+    return fused.Phases(ensemble, experiments) if fused.fits(ensemble) else ensemble
 
 
 def run_experiments(e: Experiment, per_run: Mapping[str, np.ndarray]) -> list[Experiment]:
