@@ -8,7 +8,7 @@ from test_sweep import settings
 from test_training import table, tiny
 
 import ghostnet as gn
-from ghostnet import ConfigError, checkpoint, sweep
+from ghostnet import ConfigError, checkpoint, store, sweep
 from ghostnet.sweep import Sweep, ensembles
 from ghostnet.sweep.ensembles import pack, perform_together
 from ghostnet.sweep.task import perform, status
@@ -31,6 +31,18 @@ def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
     assert {path.name for path in (tmp_path / "packed").iterdir()} == {"sweep.toml", *(t.name for t in plan.tasks)}
     again = sweep.run(plan, tmp_path / "packed", pack=True, workers=1, progress=False)
     assert {outcome.status for outcome in again} == {"complete"}
+
+
+def test_a_packed_sweep_that_names_no_engine_is_complete_when_it_is_asked_for_again(task, tmp_path):
+    plan = Sweep(settings(task, feedback="TF", seeds=[0, 1]), {"engine": ["equilibrium"]})
+    for asked in (plan, Sweep(plan.settings)):
+        for _ in range(2):
+            outcomes = sweep.run(asked, tmp_path, pack=True, workers=1, progress=False)
+            assert [(one.status, one.text) for one in outcomes] == [("complete", "")] * 2
+    engines = {store.read_json(path)["engine"] for path in tmp_path.glob("seed=*/provenance.json")}
+    assert engines == {"torch"} and len(list(tmp_path.glob("engine=equilibrium,*"))) == 2
+    unpacked = sweep.run(asked, tmp_path, workers=1, progress=False)
+    assert all("holds a run with engine = torch, not cpu" in one.text for one in unpacked)
 
 
 def test_each_packed_task_took_its_share_of_the_ensembles_seconds(task, tmp_path, monkeypatch):
