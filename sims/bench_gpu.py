@@ -245,6 +245,7 @@ def table(device: str) -> dict:
     cells = [(name, runs, way) for name, many in RUNS.items() for way in (OPERATIONS, KERNEL) for runs in many]
     rows = [row for cell in cells if (row := measure(*cell, images, device, bandwidth, rate))]
     say("operations: of a free + of a clamped step. MiB: of tensors; on a GPU cuBLAS's workspaces come on top.")
+    say("floor: weights read from memory; a ratio below 1 where a cache holds them.")
     if not any(row["way"] == KERNEL for row in rows):
         say("A phase as one kernel (ghostnet/engines/fused.py): on a GPU with Triton only.")
     say()
