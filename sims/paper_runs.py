@@ -29,6 +29,7 @@ def arguments(doc: str) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", metavar="PATTERN", help="run only such, as 'mb-*,seed=0'")
     parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's, instead")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="stepped runs by the torch engine, seeds together")
     return parser.parse_args()
 
 
@@ -39,10 +40,19 @@ def results(given: argparse.Namespace, only: list[str]) -> xr.Dataset:
         plan, folder = dataclasses.replace(plan, settings=plan.settings | _QUICK), Path("runs") / "table1-quick"
     if not given.draw:
         where = {"workers": given.workers, "scheduler": given.scheduler}
+        if given.device:
+            plan = _on_device(plan, given.device)
+            where |= {"pack": True, "workers": given.workers or 1}  # one ensemble at a time
         for outcome in gn.sweep.run(plan, folder, only=given.only or only, **where):
             if outcome.status != "complete":
                 print(f"{outcome.name}: {outcome.status} ({outcome.text})")
     return gn.load_sweep(folder)
+
+
+def _on_device(plan: gn.sweep.Sweep, device: str) -> gn.sweep.Sweep:
+    """The plan with a device for all that names no engine, and so may be packed."""
+    entries = [entry if "engine" in entry else entry | {"device": device} for entry in plan.experiments]
+    return dataclasses.replace(plan, experiments=entries)
 
 
 def name(given: argparse.Namespace, figure: str) -> Path:

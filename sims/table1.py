@@ -9,6 +9,7 @@ check (docs/equilibrium.md).
     python sims/table1.py --draw                 the table from the runs in figures/results
     python sims/table1.py --quick                every cell for a moment; two minutes
     python sims/table1.py --scheduler tcp://…    on a Dask cluster that sees this folder
+    python sims/table1.py --device cuda          on a GPU, the seeds of a cell side by side (not measured yet)
 
 Writes figures/table1.md and .csv.
 """

@@ -33,16 +33,23 @@ def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
     assert {outcome.status for outcome in again} == {"complete"}
 
 
-def test_a_packed_sweep_that_names_no_engine_is_complete_when_it_is_asked_for_again(task, tmp_path):
-    plan = Sweep(settings(task, feedback="TF", seeds=[0, 1]), {"engine": ["equilibrium"]})
-    for asked in (plan, Sweep(plan.settings)):
-        for _ in range(2):
-            outcomes = sweep.run(asked, tmp_path, pack=True, workers=1, progress=False)
-            assert [(one.status, one.text) for one in outcomes] == [("complete", "")] * 2
-    engines = {store.read_json(path)["engine"] for path in tmp_path.glob("seed=*/provenance.json")}
-    assert engines == {"torch"} and len(list(tmp_path.glob("engine=equilibrium,*"))) == 2
-    unpacked = sweep.run(asked, tmp_path, workers=1, progress=False)
-    assert all("holds a run with engine = torch, not cpu" in one.text for one in unpacked)
+def test_a_sweep_that_names_no_engine_is_complete_by_any_that_steps(task, tmp_path):
+    plan = Sweep(settings(task, feedback="TF", seeds=[0, 1]))
+    sweep.run(plan, tmp_path, only=["seed=0"], workers=1, progress=False)
+    for packed in (True, True, False):
+        outcomes = sweep.run(plan, tmp_path, pack=packed, workers=1, progress=False)
+        assert [(one.status, one.text) for one in outcomes] == [("complete", "")] * 2
+    engines = [store.read_json(tmp_path / one.name / "provenance.json")["engine"] for one in plan.tasks]
+    assert engines == ["cpu", "torch"]
+    named = Sweep(plan.settings | {"engine": "cpu"})
+    assert [one.status for one in sweep.run(named, tmp_path, workers=1, progress=False)] == ["complete", "failed"]
+
+
+def test_a_run_at_equilibrium_is_not_taken_for_a_stepped_one(task, tmp_path):
+    plan = settings(task, feedback="TF", epochs=0)
+    sweep.run(Sweep(plan | {"engine": "equilibrium"}), tmp_path, workers=1, progress=False)
+    (one,) = sweep.run(Sweep(plan), tmp_path, workers=1, progress=False)
+    assert one.status == "failed" and "engine = equilibrium, not cpu or reference or torch" in one.text
 
 
 def test_each_packed_task_took_its_share_of_the_ensembles_seconds(task, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ghostnet.cli.arguments import indices, network, span
-from ghostnet.engines import ENGINES
+from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError
 from ghostnet.recorder import ACTIVITIES, MATRICES, Recorder
 
@@ -40,7 +40,7 @@ def _record_parser(commands) -> None:
     parser.add_argument(
         "--no-learning", action="store_true", help="show each batch to a copy of the network, and give the copy up"
     )
-    parser.add_argument("--engine", choices=[name for name in ENGINES if name != "equilibrium"], default="cpu")
+    parser.add_argument("--engine", choices=STEPPING, default="cpu")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.set_defaults(command=_record)
 

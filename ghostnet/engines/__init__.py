@@ -22,6 +22,7 @@ from ghostnet.recorder import Selection
 EXPLODED = 1e6  # an activity beyond this is called divergence
 
 ENGINES = ("cpu", "equilibrium", "reference", "torch")  # modules of this package
+STEPPING = ("cpu", "reference", "torch")  # those that take the Euler steps, and agree on them
 
 
 class Divergence(NamedTuple):

@@ -26,16 +26,11 @@ from ghostnet.training import resume, train
 _OWN = ("beta", "dt", "eta", "eta_ghost")  # what the torch engine takes per run
 
 
-def by_torch(task: Task) -> Task:
-    """The task as a packed sweep asks for it: trained by the torch engine, unless it names another."""
-    return dataclasses.replace(task, options={"engine": "torch"} | task.options)
-
-
 def pack(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
-    """Those of the torch engine, together where they differ in nothing but seed, β, dt, η and η^g."""
+    """Those together that differ in nothing but seed, β, dt, η and η^g; tasks that name another engine are left out."""
     groups: dict = {}
     for task in tasks:
-        if task.options.get("engine") != "torch":
+        if task.options.get("engine", "torch") != "torch":
             continue
         e = task.experiment
         none = {"eta": (0.0,) * len(e.eta), "eta_ghost": (0.0,) * len(e.eta_ghost)}
@@ -77,7 +72,7 @@ def perform_together(tasks: Sequence[Task], folder: Path, threads: int) -> list[
 def _train(tasks: list[Task], path: Path, threads: int) -> None:
     state = status(path).get("status")
     if state is None:
-        options = tasks[0].options | {"per_run": _constants(tasks)}
+        options = tasks[0].options | {"engine": "torch", "per_run": _constants(tasks)}
         train(_ensemble(tasks), path, threads=threads, progress=False, **options)
     elif state != "complete":
         resume(path, threads=threads, progress=False)

@@ -42,8 +42,8 @@ def run(
         out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
             others go on from their last checkpoints; one that holds another experiment than its task's has failed.
         only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
-        pack: use the torch engine where the sweep names none, and train its tasks that differ in seed, β, dt, η and
-            η^g only as one ensemble.
+        pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine; not those
+            that name another engine.
         workers: processes on this machine, at most a CPU each by default.
         scheduler: address of a Dask scheduler, such as tcp://host:8786, instead; its workers must see `out` under the
             same path.
@@ -58,8 +58,6 @@ def run(
     """
     _require_possible(workers, scheduler, threads)
     folder, tasks = _begin(sweep, out), sweep.matching(only)
-    if pack:
-        tasks = list(map(ensembles.by_torch, tasks))
     states = {task.name: status(folder / task.name).get("status") for task in tasks}
     jobs, places = _jobs(tasks, states, folder, pack)
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))

@@ -8,6 +8,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from ghostnet import config, store
+from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError, DivergenceError, GhostnetError, InUse, Stopped
 from ghostnet.sweep.plan import Task
 from ghostnet.training import resume, train
@@ -64,11 +65,16 @@ def ended_by(error: GhostnetError, name: str) -> Outcome:
 
 
 def _require_same(path: Path, task: Task) -> None:
-    """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype."""
+    """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype.
+
+    A task that names no engine asks for the model as it is stepped: any engine that steps will do.
+    """
     found = config.from_mapping(config.read_toml(path / store.CONFIG))
-    asked = {"engine": "cpu"} | {name: task.options[name] for name in ("engine", "dtype") if name in task.options}
-    for had, wanted in ((vars(found), vars(task.experiment)), (store.read_json(path / store.PROVENANCE), asked)):
-        for name, value in wanted.items():
-            if had.get(name) != value:
-                text = f"holds a run with {name} = {had.get(name)}, not {value}"
+    named = {name: (task.options[name],) for name in ("engine", "dtype") if name in task.options}
+    fields = {name: (value,) for name, value in vars(task.experiment).items()}
+    asked = {"engine": STEPPING} | named
+    for had, wanted in ((vars(found), fields), (store.read_json(path / store.PROVENANCE), asked)):
+        for name, values in wanted.items():
+            if had.get(name) not in values:
+                text = f"holds a run with {name} = {had.get(name)}, not {' or '.join(map(str, values))}"
                 raise ConfigError(f"{path}: {text}; give another directory, or move it away")
