@@ -17,8 +17,8 @@ import time
 from datetime import date
 from pathlib import Path
 
+import estimates
 import numpy as np
-import on_paper
 import torch
 from bench_engines import inputs
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -209,10 +209,10 @@ def measure(name: str, runs: int, way: str, images: data.Dataset, device: str, b
     row = {
         "preset": name, "way": way, "runs": runs, "step_seconds": step,
         "examples_per_second": runs * e.batch / presentation, "bytes": held,
-        "bytes_on_paper": on_paper.memory(e, len(images.train_images) + len(images.test_images)),
+        "bytes_on_paper": estimates.memory(e, len(images.train_images) + len(images.test_images)),
         "operations_per_step": operations_per_step(engine),
         "launches_per_presentation": launches(engine, images, order),
-        "floor_seconds": on_paper.floor(e, bandwidth, rate, resident=way == KERNEL),
+        "floor_seconds": estimates.floor(e, bandwidth, rate, resident=way == KERNEL),
     }  # fmt: skip
     launched, (free, clamped) = row["launches_per_presentation"], row["operations_per_step"]
     say(

@@ -1,4 +1,4 @@
-"""What an ensemble of networks needs, on paper: bytes of memory, and time on a machine with known limits."""
+"""What an ensemble of networks needs by arithmetic: bytes of memory, and time on a machine with known limits."""
 
 from __future__ import annotations
 
