@@ -70,6 +70,11 @@ class Experiment:
         """N, the index of the output layer."""
         return len(self.sizes) - 1
 
+    @property
+    def presentations_per_epoch(self) -> int:
+        """Batches in the training set; what does not fill one is left out of the epoch."""
+        return self.train_examples // self.batch
+
     def replace(self, **changes) -> Experiment:
         """A copy with some fields changed, checked anew."""
         require_known(changes, (spec.name for spec in dataclasses.fields(self)), "field")

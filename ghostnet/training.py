@@ -138,7 +138,7 @@ class _Run:
 
     def __post_init__(self):
         e = self.experiment = self.simulator.experiment
-        total = e.epochs * (e.train_examples // e.batch)
+        total = e.epochs * e.presentations_per_epoch
         self.bar = Progress(total, self.simulator.presentations, self.progress)
         self.interruption = Interruption(listen=self.directory is not None)
         self.checkpoint: str | None = None  # the last that was saved

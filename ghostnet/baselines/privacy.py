@@ -41,7 +41,7 @@ def clipped_sums(delta: list, r: list, clip: float, present: torch.Tensor | None
 
 def poisson_batches(e: Experiment, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """An epoch of Poisson samples: indices (steps, runs, longest) padded with 0, and 1 where they count."""
-    steps, rate = e.train_examples // e.batch, e.batch / e.train_examples
+    steps, rate = e.presentations_per_epoch, e.batch / e.train_examples
     streams = [generator(seed, BaselineStream.SAMPLE, epoch) for seed in e.seeds]
     drawn = [[np.flatnonzero(g.random(e.train_examples) < rate) for g in streams] for _ in range(steps)]
     longest = max(len(sample) for step in drawn for sample in step)
@@ -68,5 +68,5 @@ def epsilon(e: Experiment, noise: float, delta: float, epochs: int) -> float:
     except ImportError as error:
         raise ConfigError("noise: counting ε needs Opacus; install the extra [dp]") from error
     accountant = RDPAccountant()
-    accountant.history = [(noise, e.batch / e.train_examples, epochs * (e.train_examples // e.batch))]
+    accountant.history = [(noise, e.batch / e.train_examples, epochs * e.presentations_per_epoch)]
     return float(accountant.get_epsilon(delta))

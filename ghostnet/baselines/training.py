@@ -126,7 +126,7 @@ class _Run:
     def until_the_end(self, start: Checkpoint) -> Training:
         """From `start` to the last epoch; the directory says how it ended."""
         e, self.position = self.learner.experiment, start
-        steps = e.train_examples // e.batch
+        steps = e.presentations_per_epoch
         self.bar = Progress(e.epochs * steps, max(start.epoch, 0) * steps, self.progress)
         with contextlib.closing(self.bar), ending(self.directory, self._status), self.interruption:
             for epoch in range(start.epoch + 1, e.epochs + 1):

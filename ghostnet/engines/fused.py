@@ -3,8 +3,8 @@
 Operation by operation a step of so small a network is launches and little else. During MB's phases nothing is plastic
 but W^gp_1, of which every example owns one, so examples don't meet before (16): a program steps one of them, with its
 activities and matrices in registers. Layers lie as in `ghostnet.engines.blocks`: s_2 and g_1 are one vector z, and so
-W_2 and W^pg_1 are one matrix, and B_1^T over W^gp_1^T another. TRITON_INTERPRET=1, set before this is imported, runs it
-on the CPU.
+W_2 and W^pg_1 are one matrix, and B_1^T over W^gp_1^T another. TRITON_INTERPRET=1, set before Triton is imported, runs
+it on the CPU.
 """
 
 from __future__ import annotations

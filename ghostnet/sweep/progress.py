@@ -70,14 +70,14 @@ def _state(path: Path) -> dict:
 def _share(task: Task, state: dict) -> float:
     """The share of a task's presentations that is done, as its last checkpoint says."""
     e = task.experiment
-    each = e.train_examples // e.batch
+    each = e.presentations_per_epoch
     return min(1.0, (state.get("epoch", 0) * each + state.get("presentation", 0)) / max(1, e.epochs * each))
 
 
 def _work(task: Task) -> int:
     """About how many multiplications a task takes."""
     e = task.experiment
-    return e.epochs * (e.train_examples // e.batch) * _presentation(e, task.options.get("engine"))
+    return e.epochs * e.presentations_per_epoch * _presentation(e, task.options.get("engine"))
 
 
 def _presentation(e: Experiment, engine: str | None) -> int:

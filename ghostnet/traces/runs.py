@@ -18,7 +18,7 @@ FOLDER = "traces"
 
 def shown(e: Experiment) -> Shown:
     """The epoch and the examples of a presentation."""
-    of_epoch, count = functools.lru_cache(1)(functools.partial(presentation_order, e)), e.train_examples // e.batch
+    of_epoch, count = functools.lru_cache(1)(functools.partial(presentation_order, e)), e.presentations_per_epoch
     return lambda presentation: (epoch := presentation // count + 1, of_epoch(epoch)[presentation % count])
 
 
