@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -18,6 +19,11 @@ class Score(NamedTuple):
 
     accuracy: np.ndarray
     mse: np.ndarray
+
+
+def scored_parts(train: Sequence, test: Sequence, train_examples: int) -> dict[str, Sequence]:
+    """What of a data set is scored: of each training array or tensor the first `train_examples`, and the test part."""
+    return {"train": [values[:train_examples] for values in train], "test": test}
 
 
 def score_columns(scores: dict[str, Score], run: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from ghostnet import data, engines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import Score, evaluate
+from ghostnet.evaluation import Score, evaluate, scored_parts
 from ghostnet.network import Network
 from ghostnet.recorder import Recorder, Shown
 
@@ -136,7 +136,7 @@ class Simulator:
         if isinstance(self._engine, engines.HoldsData):
             return self._engine.evaluate(dataset)
         weights, _ = self._engine.export()
-        parts = {"train": [part[: e.train_examples] for part in dataset.part("train")], "test": dataset.part("test")}
+        parts = scored_parts(dataset.part("train"), dataset.part("test"), e.train_examples)
         how = e.transfer, self.dtype, self.settings["threads"]
         return {name: evaluate(weights, *part, *how) for name, part in parts.items()}
 

@@ -16,7 +16,7 @@ from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import score_columns
+from ghostnet.evaluation import score_columns, scored_parts
 from ghostnet.network import Stream, generator
 from ghostnet.tensors import Images, scale, score
 
@@ -73,8 +73,7 @@ def fit(
     _initialise(net, seed)
     optimizer = torch.optim.SGD(net.parameters(), learning_rate, momentum)
     everything = Images(dataset)
-    images, labels = (tensor[:train_examples] for tensor in everything.train)
-    parts = {"train": (images, labels), "test": everything.test}
+    parts = scored_parts(everything.train, everything.test, train_examples)
     rows, seconds = [], 0.0
     with torch.random.fork_rng(devices=[]):
         for epoch in range(epochs + 1):
@@ -83,7 +82,7 @@ def fit(
                 draw = generator(seed, BaselineStream.DROPOUT, epoch)
                 torch.manual_seed(int(draw.integers(2**63)))
                 order = generator(seed, Stream.ORDER, epoch).permutation(train_examples)
-                _epoch(net, optimizer, images, labels, torch.from_numpy(order), batch, epoch)
+                _epoch(net, optimizer, *parts["train"], torch.from_numpy(order), batch, epoch)
                 seconds += time.perf_counter() - start
             rows.append(_row(net, parts, seed, epoch, seconds))
     return rows

@@ -17,7 +17,7 @@ from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_map
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import score_columns
+from ghostnet.evaluation import score_columns, scored_parts
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
@@ -181,12 +181,10 @@ def _batches(learner: Learner, epoch: int) -> Iterator[tuple[torch.Tensor, torch
 
 
 def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) -> list[dict]:
-    e, b, count = learner.experiment, learner.baseline, learner.experiment.train_examples
-    scores = {
-        name: measures.score(learner, x[:most], labels[:most])
-        for name, (x, labels), most in (("train", images.train, count), ("test", images.test, None))
-    }
-    x, y = images.batch(torch.arange(min(count, _MEASURED)), learner.dtype)
+    e, b = learner.experiment, learner.baseline
+    parts = scored_parts(images.train, images.test, e.train_examples)
+    scores = {name: measures.score(learner, *part) for name, part in parts.items()}
+    x, y = images.batch(torch.arange(min(e.train_examples, _MEASURED)), learner.dtype)
     extra = measures.angles(learner, x, y) | measures.alignments(learner)
     spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
     return [

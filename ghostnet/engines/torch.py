@@ -25,7 +25,7 @@ from ghostnet.engines.recordable import Recordable
 from ghostnet.engines.stimuli import Arrays, Examples, bring
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
-from ghostnet.evaluation import Score
+from ghostnet.evaluation import Score, scored_parts
 from ghostnet.models import PHASES
 from ghostnet.network import Network
 from ghostnet.tensors import score
@@ -103,7 +103,7 @@ class Engine(Recordable):
         e, ensemble = self.experiment, self.ensemble
         with self._settings("ieee"):
             images = self._examples(dataset).images
-            parts = {"train": [part[: e.train_examples] for part in images.train], "test": images.test}
+            parts = scored_parts(images.train, images.test, e.train_examples)
             like = ensemble.x.dtype
             return {name: score(ensemble.outputs, ensemble.rates, *part, like) for name, part in parts.items()}
 
