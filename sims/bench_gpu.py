@@ -192,16 +192,20 @@ def limits(device: str) -> tuple[float, float]:
     return 2 * source.nbytes / copy, 2 * n**3 / multiply
 
 
+def ways(name: str, device: str) -> tuple[str, ...]:
+    """How the engine can step this preset there."""
+    engine = create("torch", gn.build(gn.preset(name)), "float32", 1, device=device)
+    return (OPERATIONS,) if engine.stepper is engine.ensemble else (OPERATIONS, KERNEL)
+
+
 def measure(name: str, runs: int, way: str, images: data.Dataset, device: str, bandwidth: float, rate: float) -> dict:
-    """One row: R networks of a preset, stepped in one of the two ways; {} where the engine doesn't have that one."""
+    """One row: R networks of a preset, stepped in one of the `ways`."""
     e = gn.preset(name, seeds=tuple(range(runs)))
     network, order = gn.build(e), presentation_order(e, 1)[: max(4, 2000 // (runs * e.batch))]
     before = held_bytes()
     engine = create("torch", network, "float32", 1, device=device)
     if way == OPERATIONS:
         engine.stepper = engine.ensemble
-    elif engine.stepper is engine.ensemble:
-        return {}
     engine.present_examples(images, order)
     held = held_bytes() - before
     presentation = seconds(lambda: engine.present_examples(images, order), device, 3) / len(order)
@@ -242,8 +246,8 @@ def table(device: str) -> dict:
     say("float32         a phase    µs per   and per    examples      MiB      on operations launches    floor,")
     say("preset        R is ...       step   network  per second     held   paper  of a step per pres.  µs/step  ratio")
     images = data.load()
-    cells = [(name, runs, way) for name, many in RUNS.items() for way in (OPERATIONS, KERNEL) for runs in many]
-    rows = [row for cell in cells if (row := measure(*cell, images, device, bandwidth, rate))]
+    cells = [(name, runs, way) for name, many in RUNS.items() for way in ways(name, device) for runs in many]
+    rows = [measure(*cell, images, device, bandwidth, rate) for cell in cells]
     say("operations: of a free + of a clamped step. MiB: of tensors; on a GPU cuBLAS's workspaces come on top.")
     say("floor: weights read from memory; a ratio below 1 where a cache holds them.")
     if not any(row["way"] == KERNEL for row in rows):

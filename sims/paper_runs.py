@@ -42,7 +42,8 @@ def results(given: argparse.Namespace, only: list[str]) -> xr.Dataset:
         where = {"workers": given.workers, "scheduler": given.scheduler}
         if given.device:
             plan = _on_device(plan, given.device)
-            where |= {"pack": True, "workers": given.workers or 1}  # one ensemble at a time
+            one_at_a_time = None if given.scheduler else 1
+            where |= {"pack": True, "workers": given.workers or one_at_a_time}
         for outcome in gn.sweep.run(plan, folder, only=given.only or only, **where):
             if outcome.status != "complete":
                 print(f"{outcome.name}: {outcome.status} ({outcome.text})")
