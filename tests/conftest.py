@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from idx_files import write_parts
+from builders import tiny, write_parts
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # looked at when Triton is imported
@@ -24,3 +25,11 @@ def task(tmp_path_factory) -> str:
         images = pictures[labels] + draw.integers(56, size=(count, 4, 4))
         arrays += [images.astype(np.uint8), labels]
     return str(write_parts(tmp_path_factory.mktemp("task"), arrays))
+
+
+@pytest.fixture
+def settings(task, tmp_path) -> Path:
+    """A TOML file of a small experiment."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny(task, epochs=1, seeds=(0, 1)).to_toml())
+    return path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builders import STILL, distance, euler, experiment, inputs, order, running
 from scipy.special import expit
-from small import STILL, distance, euler, experiment, inputs, order, running
 
 from ghostnet import build
 from ghostnet.config import RULES

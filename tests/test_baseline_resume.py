@@ -8,9 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from small import refusal
-from test_resume import assert_same_end
-from test_training import tiny
+from builders import assert_same_end, refusal, tiny
 
 from ghostnet import ConfigError, Stopped, baselines, checkpoint, resume, train
 from ghostnet.baselines.learner import Learner

@@ -9,8 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from small import distance, experiment, inputs, refusal
-from test_training import tiny
+from builders import distance, experiment, found, inputs, learner, refusal, task_batch, tiny
 
 from ghostnet import PRESETS, ConfigError, DivergenceError, Simulator, baselines, build, data
 from ghostnet.baselines import METHODS, Baseline, measures, methods
@@ -21,25 +20,6 @@ from ghostnet.evaluation import evaluate
 
 EXACT = 1e-12
 ONE, TWO, THREE = (16, 12, 4), (16, 12, 9, 4), (16, 12, 9, 7, 4)
-
-
-def learner(method: str, sizes=TWO, seeds=(0, 1), batch=6, init=0.6, **settings) -> Learner:
-    e = baselines.mlp(sizes, batch=batch, seeds=seeds, init=init)
-    return Learner(e, Baseline(method=method, **({"learning_rate": 1.0} | settings)), "float64")
-
-
-def task_batch(net: Learner, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    e, draw = net.experiment, np.random.default_rng(seed)
-    shape = (len(e.seeds), e.batch)
-    x = draw.uniform(size=(*shape, e.sizes[0]))
-    return torch.from_numpy(x), torch.from_numpy(np.eye(e.sizes[-1])[draw.integers(e.sizes[-1], size=shape)])
-
-
-def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, torch.Tensor, list]:
-    """The forward pass, e and δ of a batch."""
-    p = methods.forward(net.W, x, net.transfer)
-    e = methods.output_error(p.u, y, net.baseline.loss)
-    return p, e, net.credit(p, e, method)
 
 
 def by_autograd(net: Learner, x, y) -> list:

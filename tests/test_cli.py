@@ -10,34 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_training import tiny
+from builders import command
 
 from ghostnet import PRESETS
-from ghostnet.cli.main import main
 from ghostnet.config import from_mapping, read_toml
 
 ROOT = Path(__file__).parents[1]
 
 
-def run(capsys, *arguments) -> tuple[int, str, str]:
-    """Exit code, output and error output of a command."""
-    try:
-        code = main([str(argument) for argument in arguments])
-    except SystemExit as end:
-        code = end.code
-    return code, *capsys.readouterr()
-
-
-@pytest.fixture
-def settings(task, tmp_path) -> Path:
-    """A TOML file of a small experiment."""
-    path = tmp_path / "tiny.toml"
-    path.write_text(tiny(task, epochs=1, seeds=(0, 1)).to_toml())
-    return path
-
-
 def test_training_ends_with_its_accuracy_and_directory_and_exit_code_0(capsys, settings, tmp_path):
-    code, out, err = run(capsys, "train", "--config", settings, "--out", tmp_path / "run", "--quiet")
+    code, out, err = command(capsys, "train", "--config", settings, "--out", tmp_path / "run", "--quiet")
     assert (code, err) == (0, "")
     percent = r"\d+\.\d\d ± \d+\.\d\d %"
     line = re.fullmatch(rf"after epoch 1:   train accuracy {percent}   test accuracy {percent}   \((.*)\)\n", out)
@@ -49,7 +31,7 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_preset(capsys, task,
     (tmp_path / "some.toml").write_text(
         f"data = {json.dumps(task)}\nsizes = [16, 12, 4]\nepochs = 1\nfree_steps = 7\nseeds = [4]\ntrain_examples = 9\n"
     )
-    code, *_ = run(
+    code, *_ = command(
         capsys, "train", "mb-100-fa", "--config", tmp_path / "some.toml", "--epochs", 0, "--seeds", 8, 9,
         "--eta", 0.5, 0.25, "--out", tmp_path / "run", "--quiet",
     )  # fmt: skip
@@ -70,7 +52,7 @@ def test_every_setting_is_an_option(capsys, settings, task, tmp_path):
     options = []
     for name, value in given.items():
         options += [f"--{name.replace('_', '-')}", *(value if isinstance(value, tuple) else (value,))]
-    code, *_ = run(capsys, "train", "--config", settings, "--out", tmp_path / "run", "--quiet", *options)
+    code, *_ = command(capsys, "train", "--config", settings, "--out", tmp_path / "run", "--quiet", *options)
     assert code == 0
     assert from_mapping(read_toml(tmp_path / "run" / "config.toml")) == from_mapping(given)
 
@@ -80,7 +62,7 @@ def test_a_preset_may_be_changed_by_a_whole_file_and_names_the_default_directory
     capsys, settings, tmp_path, monkeypatch, preset
 ):
     monkeypatch.chdir(tmp_path)
-    code, _, err = run(capsys, "train", preset, "--config", settings, "--epochs", 0, "--quiet")
+    code, _, err = command(capsys, "train", preset, "--config", settings, "--epochs", 0, "--quiet")
     assert (code, err) == (0, "")
     (made,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(rf"{preset}-\d{{8}}-\d{{6}}", made.name)
@@ -126,7 +108,7 @@ def test_an_error_is_one_line_and_an_exit_code(capsys, settings, tmp_path, monke
     paths["partial"].write_text("epochs = 3\n")
     paths["used"].mkdir()
     (paths["used"] / "status.json").write_text("{}")
-    got, out, err = run(
+    got, out, err = command(
         capsys, *(argument.format(**paths) for argument in arguments), *["--quiet"] * (arguments[0] == "train")
     )
     assert (got, out) == (code, "")
@@ -137,19 +119,19 @@ def test_an_error_is_one_line_and_an_exit_code(capsys, settings, tmp_path, monke
     "arguments", [(), ("trian",), ("train", "mb-100-tf", "--epoch-count", "3"), ("train", "--tau", "x")]
 )
 def test_arguments_that_cannot_be_parsed_give_exit_code_2(capsys, arguments):
-    code, out, err = run(capsys, *arguments)
+    code, out, err = command(capsys, *arguments)
     assert (code, out) == (2, "") and "error: " in err.splitlines()[-1]
 
 
 def test_presets_lists_every_one_with_its_sizes(capsys):
-    code, out, err = run(capsys, "presets")
+    code, out, err = command(capsys, "presets")
     lines = {line.split()[0]: line for line in out.splitlines() if line.startswith("m")}
     assert (code, err) == (0, "") and lines.keys() == PRESETS.keys()
     assert all("-".join(map(str, e.sizes)) in lines[name] for name, e in PRESETS.items())
 
 
 def test_info_shows_status_result_and_settings(capsys, settings, tmp_path):
-    run(
+    command(
         capsys,
         "train",
         "--config",
@@ -162,7 +144,7 @@ def test_info_shows_status_result_and_settings(capsys, settings, tmp_path):
         1,
         "--quiet",
     )
-    code, out, _ = run(capsys, "info", tmp_path / "run")
+    code, out, _ = command(capsys, "info", tmp_path / "run")
     assert code == 0
     assert out.startswith(f"{tmp_path / 'run'}: complete, epoch 1\nafter epoch 1:   train accuracy ")
     assert "engine cpu, float64, 1 threads" in out and out.endswith(settings.read_text())
@@ -181,14 +163,14 @@ DAMAGED = [
 
 @pytest.mark.parametrize(("name", "content"), DAMAGED)
 def test_info_on_a_damaged_run_is_an_error_of_one_line(capsys, settings, tmp_path, name, content):
-    run(capsys, "train", "--config", settings, "--epochs", 0, "--out", tmp_path / "run", "--quiet")
+    command(capsys, "train", "--config", settings, "--epochs", 0, "--out", tmp_path / "run", "--quiet")
     (tmp_path / "run" / name).write_bytes(content)
-    code, _, err = run(capsys, "info", tmp_path / "run")
+    code, _, err = command(capsys, "info", tmp_path / "run")
     assert code in (2, 74) and len(err.splitlines()) == 1 and err.startswith("ghostnet: error: ")
 
 
 def test_doctor_shows_what_this_installation_runs_on(capsys):
-    code, out, err = run(capsys, "doctor")
+    code, out, err = command(capsys, "doctor")
     assert (code, err) == (0, "")
     for name in ("python", "numpy", "numba", "torch", "processor", "BLAS", "kernel cache", "GPU"):
         assert re.search(f"^{name} +\\S", out, re.MULTILINE), name

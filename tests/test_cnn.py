@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import refusal
-from test_training import COLUMNS
+from builders import COLUMNS, refusal
 
 from ghostnet import ConfigError, DivergenceError, data
 from ghostnet.baselines import cnn

@@ -9,9 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from small import refusal
-from test_cli import run
-from test_training import COLUMNS, tiny
+from builders import COLUMNS, command, refusal, tiny
 
 from ghostnet import ConfigError, FileError, baselines, comparison, train
 from ghostnet.baselines.settings import baseline_from_mapping
@@ -37,12 +35,12 @@ def test_metrics_of_a_baseline_begin_with_the_ghost_units_columns(runs):
 def test_the_configuration_of_a_baseline_can_be_read_again_and_shown(runs, capsys):
     fields = read_toml(runs / "dfa" / "config.toml")
     assert baseline_from_mapping(fields["baseline"]) == baselines.Baseline(method="DFA", learning_rate=0.5)
-    code, out, _ = run(capsys, "info", runs / "dfa")
+    code, out, _ = command(capsys, "info", runs / "dfa")
     assert code == 0 and "baseline DFA" in out and '[baseline]\nmethod = "DFA"' in out
 
 
 def test_a_baseline_is_trained_from_the_command_line(task, tmp_path, capsys):
-    code, out, err = run(
+    code, out, err = command(
         capsys, "baseline", "fa", "mb-100-tf", "--epochs", 1, "--train-examples", 200, "--batch", 20, "--out",
         tmp_path / "run", "--learning-rate", 1, 0.1, "--loss", "cross-entropy", "--quiet",
     )  # fmt: skip
@@ -53,12 +51,12 @@ def test_a_baseline_is_trained_from_the_command_line(task, tmp_path, capsys):
 
 
 def test_an_unknown_method_is_one_line_and_exit_code_2(capsys):
-    code, out, err = run(capsys, "baseline", "dfaa", "mb-100-tf")
+    code, out, err = command(capsys, "baseline", "dfaa", "mb-100-tf")
     assert (code, out) == (2, "") and "did you mean 'DFA'" in err and err.count("\n") == 1
 
 
 def test_the_table_says_what_metrics_csv_says(runs, tmp_path, capsys):
-    code, out, err = run(capsys, "compare", runs / "ghosts", runs / "dfa", "--out", tmp_path / "picture")
+    code, out, err = command(capsys, "compare", runs / "ghosts", runs / "dfa", "--out", tmp_path / "picture")
     assert (code, err) == (0, "")
     heading, ghosts, dfa = out.splitlines()
     assert heading.split()[:3] == ["run", "seeds", "epochs"]

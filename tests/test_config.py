@@ -8,9 +8,9 @@ import re
 import tomllib
 
 import pytest
+from builders import experiment, refusal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small import experiment, refusal
 
 from ghostnet import PRESETS, ConfigError, Experiment, FileError, preset
 from ghostnet.config import FEEDBACKS, RULES, TRANSFERS, from_mapping, read_toml

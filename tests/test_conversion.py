@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import distance, refusal
+from builders import distance, refusal
 from torch import nn
 from torch.nn import functional
 

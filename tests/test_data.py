@@ -9,11 +9,11 @@ import sys
 
 import numpy as np
 import pytest
-from idx_files import FILES, idx_bytes, refusal, small_parts, write_parts
+from builders import IDX_FILES, idx_bytes, refusal, small_parts, write_parts
 
-from ghostnet import data
+from ghostnet import DataError, data
 
-FILES_GZ = tuple(f"{file}.gz" for file in FILES)
+FILES_GZ = tuple(f"{file}.gz" for file in IDX_FILES)
 
 
 @pytest.fixture
@@ -52,13 +52,13 @@ def test_bundled_mnist_is_the_published_one():
 
 def test_mnist_is_held_to_its_hash_and_the_file_named(monkeypatch):
     monkeypatch.setitem(data._SHA256, "mnist", (*data._SHA256["mnist"][:3], "0" * 64))
-    assert re.search(f"{FILES[3]}.gz: SHA-256 .* isn't the published", refusal(data.load, "mnist"))
+    assert re.search(f"{IDX_FILES[3]}.gz: SHA-256 .* isn't the published", refusal(DataError, data.load, "mnist"))
 
 
 def test_the_notice_lists_the_hashes_the_code_checks():
     notice = data.importlib.resources.files("ghostnet") / "datasets" / "mnist" / "NOTICE"
     lines = notice.read_text(encoding="utf-8").splitlines()
-    assert lines[-4:] == [f"{sha256}  {file}" for file, sha256 in zip(FILES, data._SHA256["mnist"], strict=True)]
+    assert lines[-4:] == [f"{sha256}  {file}" for file, sha256 in zip(IDX_FILES, data._SHA256["mnist"], strict=True)]
 
 
 def test_only_a_download_imports_pooch():
@@ -72,7 +72,7 @@ def test_only_a_download_imports_pooch():
 def test_a_directory_is_a_data_set_in_every_spelling(tmp_path, monkeypatch, mark, suffix):
     monkeypatch.chdir(tmp_path)
     parts = small_parts()
-    write_parts(tmp_path / "mnist", parts, [file.replace("-idx", mark) + suffix for file in FILES])
+    write_parts(tmp_path / "mnist", parts, [file.replace("-idx", mark) + suffix for file in IDX_FILES])
     got = data.load("./mnist")  # while "mnist" alone stays the bundled one
     assert (got.name, got.classes, got.pixels, data.load("mnist").pixels) == ("./mnist", 5, 6, 784)
     assert np.array_equal(got.train_images, parts[0].reshape(5, 6))
@@ -94,20 +94,22 @@ def test_a_directory_is_a_data_set_in_every_spelling(tmp_path, monkeypatch, mark
 def test_parts_that_do_not_fit_are_refused(tmp_path, part, replacement, reason):
     parts = small_parts()
     parts[part] = replacement
-    text = refusal(data.load, write_parts(tmp_path, parts))
-    assert text.startswith(str(tmp_path / FILES[part])) and reason in text
+    text = refusal(DataError, data.load, write_parts(tmp_path, parts))
+    assert text.startswith(str(tmp_path / IDX_FILES[part])) and reason in text
 
 
 def test_a_directory_without_one_of_the_files_is_refused_by_its_name(tmp_path):
-    (write_parts(tmp_path, small_parts()) / FILES[2]).unlink()
-    assert refusal(data.load, tmp_path).startswith(f"{tmp_path}: holds no {FILES[2]}")
+    (write_parts(tmp_path, small_parts()) / IDX_FILES[2]).unlink()
+    assert refusal(DataError, data.load, tmp_path).startswith(f"{tmp_path}: holds no {IDX_FILES[2]}")
 
 
 @pytest.mark.parametrize("name", ["MNIST", "fashion_mnist", "./no/folder", "a\0b\n", "x" * 5000])
 def test_an_unknown_name_gets_the_choices_and_the_nearest(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     nearest = {"MNIST": "; did you mean 'mnist'?", "fashion_mnist": "; did you mean 'fashion-mnist'?"}.get(name, "")
-    assert refusal(data.load, name).endswith(f"'mnist', 'fashion-mnist' or a directory of IDX files{nearest}")
+    assert refusal(DataError, data.load, name).endswith(
+        f"'mnist', 'fashion-mnist' or a directory of IDX files{nearest}"
+    )
 
 
 @pytest.mark.parametrize("place", ["own", "own/fashion-mnist", "system"])
@@ -119,12 +121,12 @@ def test_fashion_mnist_is_found_where_it_is_installed(tmp_path, fashion, place):
 
 def test_another_data_set_in_fashion_mnists_place_is_refused(tmp_path, fashion):
     write_parts(tmp_path / "own", [part[::-1] for part in small_parts()])
-    text = refusal(data.load, "fashion-mnist")
-    assert text.startswith(str(tmp_path / "own" / FILES[0])) and "SHA-256" in text
+    text = refusal(DataError, data.load, "fashion-mnist")
+    assert text.startswith(str(tmp_path / "own" / IDX_FILES[0])) and "SHA-256" in text
 
 
 def test_fashion_mnist_out_of_reach_says_where_it_was_sought(tmp_path, fashion):
-    text = refusal(data.load, "fashion-mnist")
+    text = refusal(DataError, data.load, "fashion-mnist")
     places = ("own/fashion-mnist", "own", "system", "cache/ghostnet/fashion-mnist")
     assert ", ".join(str(tmp_path / place) for place in places) in text and "set GHOSTNET_DATA" in text
     assert [url for url, _ in fashion[1]] == [mirror + FILES_GZ[0] for mirror in data._FASHION_MIRRORS]
@@ -155,5 +157,5 @@ def test_one_hot_has_its_one_in_the_place_of_the_class():
 
 @pytest.mark.parametrize("labels", [[4], [-1], [1.0]])
 def test_what_is_no_pixel_or_label_is_refused(labels):
-    assert "from 0 to 3" in refusal(data.one_hot, labels, 4, "float64")
-    assert "expected uint8" in refusal(data.scale, labels, "float64")
+    assert "from 0 to 3" in refusal(DataError, data.one_hot, labels, 4, "float64")
+    assert "expected uint8" in refusal(DataError, data.scale, labels, "float64")

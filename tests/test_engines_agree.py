@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from small import (
+from builders import (
     OTHERS,
     STEPPING,
     TYPED_ENGINES,

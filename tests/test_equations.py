@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from builders import STILL, distance, euler, experiment, inputs, of, order, running, simulator
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.special import expit
-from small import STILL, distance, euler, experiment, inputs, of, order, running, simulator
 
 from ghostnet import build
 from ghostnet.config import TRANSFERS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small import distance, experiment, inputs, named, of, refusal, running, same_bits
+from builders import distance, experiment, inputs, named, of, refusal, running, same_bits
 
 from ghostnet import ConfigError, Network, Simulator, build
 from ghostnet.engines import create

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from small import TYPED_ENGINES, experiment, named, noise, of, refusal, running, same_bits, simulator
+from builders import TYPED_ENGINES, experiment, named, noise, of, refusal, running, same_bits, simulator
 
 from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, data, open_trace, tensors
 from ghostnet.config import TRANSFERS

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small import distance, experiment, inputs, named, of, running, same_bits
+from builders import distance, experiment, inputs, named, of, running, same_bits
 
 from ghostnet import Network, Simulator, build, preset
 from ghostnet.config import FEEDBACKS, TRANSFERS

@@ -7,8 +7,7 @@ import logging
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from small import of, same_bits
-from test_training import table, tiny, without_seconds
+from builders import of, same_bits, table, tiny, without_seconds
 
 import ghostnet as gn
 from ghostnet.cli.main import main

@@ -8,10 +8,21 @@ import math
 
 import numpy as np
 import pytest
-from small import distance, experiment, inputs, of, order, refusal, running, same_bits
-from test_cli import run as command
-from test_cli import settings  # noqa: F401, a fixture
-from test_training import tiny
+from builders import (
+    command,
+    distance,
+    examples,
+    experiment,
+    inputs,
+    mirrored,
+    of,
+    order,
+    quick,
+    refusal,
+    running,
+    same_bits,
+    tiny,
+)
 
 import ghostnet as gn
 from ghostnet import ConfigError, DivergenceError, build
@@ -23,27 +34,6 @@ from ghostnet.gradients.presented import CAUSES
 DEPTHS = [(8, 7, 4), (8, 7, 6, 4), (8, 7, 6, 5, 4), (8, 7, 6, 5, 5, 4)]
 BETAS = (1e-2, 1e-3, 1e-4)
 MODELS = ("MA", "MA-prime", "MB")
-
-
-def quick(model="MB", sizes=(12, 9, 5), **changes):
-    """An experiment whose phases nearly settle."""
-    fields = dict(
-        dt=0.005, beta=0.1, free_steps=150, clamped_steps=40, batch=2, eta_ghost=(20.0,) * (len(sizes) - 2), init=0.5
-    )
-    return experiment(model, sizes, **(fields | changes))
-
-
-def examples(e, count=6, seed=0):
-    x, y = inputs(e.replace(batch=count), seed=seed)
-    return x, y
-
-
-def mirrored(e):
-    """A network of MA with exact ghosts: W^gp = B and W^pg = W above."""
-    network = build(e)
-    w = network.weights
-    network.weights = w._replace(W_gp=[None, *w.B[1:]], W_pg=[None, *w.W[2:]])
-    return network
 
 
 @pytest.mark.parametrize("transfer", TRANSFERS)

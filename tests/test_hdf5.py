@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from small import experiment, inputs, refusal, running
+from builders import experiment, inputs, refusal, running
 
 from ghostnet import FileError, Recorder, Simulator, hdf5, open_trace
 

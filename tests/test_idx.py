@@ -7,10 +7,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from builders import idx_bytes, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
-from idx_files import idx_bytes, refusal
 
 from ghostnet import data
 from ghostnet.errors import DataError
@@ -33,9 +33,9 @@ def test_a_whole_file_is_read_back_and_a_part_of_it_refused(scratch, array, zipp
     scratch.write_bytes(file)
     got = data.read_idx(scratch, max_bytes=len(content))
     assert got.dtype == np.uint8 and got.shape == array.shape and np.array_equal(got, array)
-    assert "max_bytes" in refusal(data.read_idx, scratch, max_bytes=len(content) - 1)
+    assert "max_bytes" in refusal(DataError, data.read_idx, scratch, max_bytes=len(content) - 1)
     scratch.write_bytes(file[: int(share * len(file))])
-    refusal(data.read_idx, scratch)
+    refusal(DataError, data.read_idx, scratch)
 
 
 @st.composite
@@ -93,14 +93,14 @@ def test_a_damaged_file_is_refused_or_read_as_what_it_holds(scratch, damaged):
 def test_a_refusal_names_file_and_reason(tmp_path, content, reason, zipped):
     path = tmp_path / "bad-idx"
     path.write_bytes(gzip.compress(content) if zipped else content)
-    text = refusal(data.read_idx, path)
+    text = refusal(DataError, data.read_idx, path)
     assert text.startswith(f"{path}: ") and reason in text
 
 
 @pytest.mark.parametrize("path", ["missing", ".", "nul\0byte", "two\nlines"])
 def test_a_path_that_cannot_be_read_is_refused(tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
-    assert "can't be read" in refusal(data.read_idx, path)
+    assert "can't be read" in refusal(DataError, data.read_idx, path)
 
 
 @pytest.mark.parametrize("at", [-8, -4], ids=["crc", "length"])
@@ -108,7 +108,7 @@ def test_gzip_checks_are_made(tmp_path, at):
     file = bytearray(gzip.compress(idx_bytes(np.arange(9, dtype=np.uint8))))
     file[at] ^= 1
     (tmp_path / "a.gz").write_bytes(file)
-    assert "damaged gzip" in refusal(data.read_idx, tmp_path / "a.gz")
+    assert "damaged gzip" in refusal(DataError, data.read_idx, tmp_path / "a.gz")
 
 
 BOMB = bytes(1 << 26)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small import STEPPING, STILL, TYPED_ENGINES, euler, experiment, inputs, of, running, simulator
+from builders import STEPPING, STILL, TYPED_ENGINES, euler, experiment, inputs, of, running, simulator
 
 from ghostnet import build
 from ghostnet.engines import create

@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from small import distance, refusal
-from test_baselines import EXACT, THREE, found, learner, task_batch
-from test_training import tiny
+from builders import distance, found, learner, refusal, task_batch, tiny
 
 from ghostnet import ConfigError, baselines
 from ghostnet.baselines import privacy
+
+EXACT = 1e-12
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA")
 
@@ -32,7 +32,7 @@ def norm(matrices) -> float:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_example_counts_with_at_most_the_clip(method):
-    net = learner(method, THREE)
+    net = learner(method, (16, 12, 9, 7, 4))
     p, _, delta = found(net, *task_batch(net))
     each = of_each(p, delta)
     norms = [norm(example) for example in each]
@@ -79,7 +79,7 @@ def test_no_noise_and_a_wide_clip_is_plain_learning():
 
 
 def test_batches_are_poisson_samples():
-    e = baselines.mlp(THREE, batch=20, train_examples=2000, seeds=(0, 1))
+    e = baselines.mlp((16, 12, 9, 7, 4), batch=20, train_examples=2000, seeds=(0, 1))
     shown, present = privacy.poisson_batches(e, 1)
     assert shown.shape == present.shape and len(shown) == 100
     sizes = present.sum(-1)
@@ -90,7 +90,7 @@ def test_batches_are_poisson_samples():
 
 def test_epsilon_is_opacus_engines():
     opacus = pytest.importorskip("opacus")
-    e = baselines.mlp(THREE, batch=20, train_examples=1000)
+    e = baselines.mlp((16, 12, 9, 7, 4), batch=20, train_examples=1000)
     engine = opacus.accountants.create_accountant("rdp")
     for _ in range(3 * 50):
         engine.step(noise_multiplier=1.1, sample_rate=0.02)

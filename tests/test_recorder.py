@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small import distance, euler, experiment, inputs, of, refusal, running, same_bits
-from test_training import tiny
+from builders import distance, euler, experiment, inputs, of, refusal, running, same_bits, tiny
 
 from ghostnet import ConfigError, DivergenceError, FileError, Recorder, Simulator, build, open_trace, train
 from ghostnet.equations import Plastic, errors, rates

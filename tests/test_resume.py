@@ -11,8 +11,7 @@ import sys
 import time
 
 import pytest
-from small import STEPPING, of, refusal, same_bits
-from test_training import table, tiny, without_seconds
+from builders import STEPPING, assert_same_end, of, refusal, same_bits, table, tiny
 
 from ghostnet import ConfigError, FileError, Simulator, Stopped, checkpoint, resume, train
 
@@ -35,15 +34,6 @@ def signal_after(monkeypatch, calls, number=signal.SIGTERM):
         return run(self, dataset, order)
 
     monkeypatch.setattr(Simulator, "run_examples", counting)
-
-
-def assert_same_end(tested, out, whole):
-    assert same_bits(of(tested.network), of(whole.network))
-    assert tested.network.presentations == whole.network.presentations
-    assert without_seconds(tested.metrics) == without_seconds(whole.metrics)
-    assert [row | {"seconds": ""} for row in table(out)] == [
-        {key: str(value) for key, value in row.items()} | {"seconds": ""} for row in whole.metrics
-    ]
 
 
 @pytest.mark.parametrize(("engine", "dtype"), STEPPING)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from small import distance, euler, experiment, inputs, named, running
-from test_gradients import examples, mirrored, quick
+from builders import distance, euler, examples, experiment, inputs, mirrored, named, quick, running
 
 import ghostnet as gn
 from ghostnet import Network, build

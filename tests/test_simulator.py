@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from small import STEPPING, TYPED_ENGINES, experiment, inputs, of, refusal, running, same_bits, simulator
+from builders import STEPPING, TYPED_ENGINES, experiment, inputs, of, refusal, running, same_bits, simulator
 
 from ghostnet import ConfigError, DivergenceError, Simulator, build
 from ghostnet.models import MODELS

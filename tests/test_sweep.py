@@ -8,8 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from small import of, refusal, same_bits
-from test_training import SETTINGS, table, tiny
+from builders import TINY, of, refusal, same_bits, sweep_settings, table, tiny
 
 import ghostnet as gn
 from ghostnet import ConfigError, FileError, checkpoint, sweep
@@ -19,17 +18,8 @@ from ghostnet.sweep import Sweep
 from ghostnet.sweep.task import Outcome, perform
 
 
-def settings(task, model="MB", **changes) -> dict:
-    """A tiny experiment as the settings of a sweep."""
-    e = tiny(task, model)
-    names = ("model", "sizes", "ghosts", "tau", "dt", "beta", "free_steps", "clamped_steps", "eta", "eta_ghost")
-    names += ("init", "batch", "epochs", "data", "train_examples")
-    fields = {name: getattr(e, name) for name in names}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()} | changes
-
-
 def test_a_task_done_again_does_nothing_and_a_stopped_one_goes_on(task, tmp_path, monkeypatch):
-    (one,) = Sweep(settings(task, feedback="TF")).tasks
+    (one,) = Sweep(sweep_settings(task, feedback="TF")).tasks
     assert perform(one, tmp_path, 1) == Outcome("seed=0", "complete")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / one.name).rglob("*") if path.name != ".lock"}
     assert perform(one, tmp_path, 1) == Outcome("seed=0", "complete")
@@ -41,7 +31,7 @@ def test_a_task_done_again_does_nothing_and_a_stopped_one_goes_on(task, tmp_path
 
 
 def test_a_task_killed_before_its_first_status_begins_anew(task, tmp_path):
-    (one,) = Sweep(settings(task, feedback="TF")).tasks
+    (one,) = Sweep(sweep_settings(task, feedback="TF")).tasks
     path = tmp_path / one.name
     path.mkdir()
     for name in (".lock", "config.toml", ".unfinished-provenance.json.xyz"):
@@ -50,7 +40,7 @@ def test_a_task_killed_before_its_first_status_begins_anew(task, tmp_path):
 
 
 def test_a_directory_with_another_experiment_is_not_taken_for_this_one(task, tmp_path):
-    plan = settings(task, feedback="TF", epochs=0)
+    plan = sweep_settings(task, feedback="TF", epochs=0)
     sweep.run(Sweep(plan), tmp_path, workers=1, progress=False)
     for name, had, asked in (("beta", 0.1, 0.3), ("engine", "cpu", "reference"), ("dtype", "float32", "float64")):
         (other,) = sweep.run(Sweep(plan | {name: asked}), tmp_path, workers=1, progress=False)
@@ -64,7 +54,7 @@ def test_one_that_diverges_and_one_that_fails_leave_the_others_alone(task, tmp_p
         {"name": "lost", "data": str(tmp_path / "nowhere")},
     ]
     file = tmp_path / "sweep.toml"
-    file.write_text(Sweep(settings(task, feedback="TF"), {}, entries).to_toml())
+    file.write_text(Sweep(sweep_settings(task, feedback="TF"), {}, entries).to_toml())
     out = tmp_path / "out"
     assert main(["sweep", str(file), "--out", str(out), "--workers", "2", "--quiet"]) == 3
     printed = capsys.readouterr()
@@ -84,7 +74,7 @@ def test_one_that_diverges_and_one_that_fails_leave_the_others_alone(task, tmp_p
 
 
 def test_a_dataset_has_the_grid_as_its_dimensions(task, tmp_path):
-    plan = Sweep(settings(task, epochs=1, seeds=[3, 1]), {"feedback": ["TF", "FA"], "beta": [0.1, 0.2]})
+    plan = Sweep(sweep_settings(task, epochs=1, seeds=[3, 1]), {"feedback": ["TF", "FA"], "beta": [0.1, 0.2]})
     for one in plan.tasks[:-1]:
         perform(one, tmp_path, 1)
     (tmp_path / "sweep.toml").write_text(plan.to_toml())
@@ -97,7 +87,7 @@ def test_a_dataset_has_the_grid_as_its_dimensions(task, tmp_path):
 
 
 def test_a_task_that_another_process_works_on_is_left_to_it(task, tmp_path):
-    (one,) = Sweep(settings(task, feedback="TF")).tasks
+    (one,) = Sweep(sweep_settings(task, feedback="TF")).tasks
     code = "import sys, filelock as f; l = f.FileLock(sys.argv[1]); l.acquire(); print('held', flush=True); input()"
     path = tmp_path / one.name
     path.mkdir()
@@ -129,10 +119,10 @@ REFUSED = [
 def test_wrong_use_is_one_line(task, tmp_path, options, error, text):
     if "reached" in text:
         pytest.importorskip("distributed")
-    assert text in refusal(error, sweep.run, Sweep(settings(task, feedback="TF")), tmp_path, **options)
+    assert text in refusal(error, sweep.run, Sweep(sweep_settings(task, feedback="TF")), tmp_path, **options)
 
 
 def test_the_models_of_the_settings_are_those_of_the_other_tests(task):
-    assert {Sweep(settings(task, model, feedback="TF")).tasks[0].experiment for model in SETTINGS} == {
-        tiny(task, model) for model in SETTINGS
+    assert {Sweep(sweep_settings(task, model, feedback="TF")).tasks[0].experiment for model in TINY} == {
+        tiny(task, model) for model in TINY
     }

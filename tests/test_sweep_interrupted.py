@@ -12,9 +12,7 @@ import threading
 import time
 
 import pytest
-from small import of, same_bits
-from test_sweep import settings
-from test_training import table, without_seconds
+from builders import of, same_bits, sweep_settings, table, without_seconds
 
 from ghostnet import Stopped, checkpoint, sweep
 from ghostnet.sweep import Sweep
@@ -24,7 +22,7 @@ from ghostnet.sweep.task import Outcome, perform, status
 def eight(task, **changes) -> Sweep:
     """Eight experiments of some seconds each: long enough to lose a worker in the midst of."""
     return Sweep(
-        settings(task, engine="reference", epochs=8, seeds=[0, 1, 2, 3], **changes), {"feedback": ["TF", "FA"]}
+        sweep_settings(task, engine="reference", epochs=8, seeds=[0, 1, 2, 3], **changes), {"feedback": ["TF", "FA"]}
     )
 
 

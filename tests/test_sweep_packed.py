@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from small import distance, of, refusal
-from test_sweep import settings
-from test_training import table, tiny
+from builders import distance, of, refusal, sweep_settings, table, tiny
 
 import ghostnet as gn
 from ghostnet import ConfigError, checkpoint, store, sweep
@@ -15,7 +13,9 @@ from ghostnet.sweep.task import perform, status
 
 
 def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
-    base = settings(task, feedback="TF", engine="torch", dtype="float64", seeds=[0, 1], free_steps=20, clamped_steps=10)
+    base = sweep_settings(
+        task, feedback="TF", engine="torch", dtype="float64", seeds=[0, 1], free_steps=20, clamped_steps=10
+    )
     plan = Sweep(base, {"beta": [0.1, 0.2], "eta": [[8.0, 2.0], [4.0, 1.0]], "init": [0.5, 0.4]})
     assert [len(job) for job in pack(plan.tasks)] == [8, 8]
     assert not pack(Sweep(base | {"engine": "equilibrium"}).tasks)
@@ -34,7 +34,7 @@ def test_packed_tasks_learn_what_they_learn_alone(task, tmp_path):
 
 
 def test_a_sweep_that_names_no_engine_is_complete_by_any_that_steps(task, tmp_path):
-    plan = Sweep(settings(task, feedback="TF", seeds=[0, 1]))
+    plan = Sweep(sweep_settings(task, feedback="TF", seeds=[0, 1]))
     sweep.run(plan, tmp_path, only=["seed=0"], workers=1, progress=False)
     for packed in (True, True, False):
         outcomes = sweep.run(plan, tmp_path, pack=packed, workers=1, progress=False)
@@ -46,7 +46,7 @@ def test_a_sweep_that_names_no_engine_is_complete_by_any_that_steps(task, tmp_pa
 
 
 def test_a_run_at_equilibrium_is_not_taken_for_a_stepped_one(task, tmp_path):
-    plan = settings(task, feedback="TF", epochs=0)
+    plan = sweep_settings(task, feedback="TF", epochs=0)
     sweep.run(Sweep(plan | {"engine": "equilibrium"}), tmp_path, workers=1, progress=False)
     (one,) = sweep.run(Sweep(plan), tmp_path, workers=1, progress=False)
     assert one.status == "failed" and "engine = equilibrium, not cpu or reference or torch" in one.text
@@ -55,7 +55,7 @@ def test_a_run_at_equilibrium_is_not_taken_for_a_stepped_one(task, tmp_path):
 def test_each_packed_task_took_its_share_of_the_ensembles_seconds(task, tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(ensembles, "train", lambda *given, **how: trained.append(gn.train(*given, **how)))
-    plan = Sweep(settings(task, feedback="TF", engine="torch", seeds=[0, 1, 2]))
+    plan = Sweep(sweep_settings(task, feedback="TF", engine="torch", seeds=[0, 1, 2]))
     perform_together(plan.tasks, tmp_path, 1)
     whole = trained[0].metrics[-1]["seconds"]
     shares = [float(table(tmp_path / one.name)[-1]["seconds"]) for one in plan.tasks]
@@ -64,7 +64,8 @@ def test_each_packed_task_took_its_share_of_the_ensembles_seconds(task, tmp_path
 
 def test_a_packed_task_that_diverges_leaves_the_ensemble_which_goes_on(task, tmp_path):
     plan = Sweep(
-        settings(task, feedback="TF", engine="torch", dtype="float64"), {"eta": [[8.0, 2.0], [1e9, 1e9], [4.0, 1.0]]}
+        sweep_settings(task, feedback="TF", engine="torch", dtype="float64"),
+        {"eta": [[8.0, 2.0], [1e9, 1e9], [4.0, 1.0]]},
     )
     states = [outcome.status for outcome in perform_together(plan.tasks, tmp_path, 1)]
     assert sorted(states) == ["complete", "complete", "diverged"]

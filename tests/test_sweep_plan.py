@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small import refusal
+from builders import refusal
 
 import ghostnet as gn
 from ghostnet import ConfigError, sweep

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small import distance, experiment, inputs, named, noise, of, refusal, running, same_bits
+from builders import distance, experiment, inputs, named, noise, of, refusal, running, same_bits
 
 from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
 from ghostnet.cli.main import main

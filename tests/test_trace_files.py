@@ -13,8 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
-from small import experiment, inputs, refusal, running
-from test_cli import run
+from builders import command, experiment, inputs, refusal, running
 
 from ghostnet import ConfigError, FileError, Recorder, Simulator, hdf5, open_trace, plots
 from ghostnet.config import from_mapping
@@ -121,7 +120,6 @@ def test_a_segment_is_sealed_after_its_time(monkeypatch, tmp_path):
 FULL = """
 import resource, sys
 sys.path[:0] = ["tests", "."]
-from small import experiment, inputs, running
 import ghostnet as gn
 from ghostnet.traces import recording
 recording.SEGMENT_BYTES = 200_000
@@ -152,7 +150,7 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_whole(tmp_path):
 @pytest.mark.parametrize("place", ["missing/t.h5", "file/t.h5", "/proc/t.h5"])
 def test_where_nothing_can_be_written_is_one_line_and_exit_code_74(capsys, tmp_path, place):
     (tmp_path / "file").write_text("")
-    code, out, err = run(
+    code, out, err = command(
         capsys, "record", "mb-100-tf", "--out", tmp_path / place, "--units", "0:2", "--engine", "reference",
         "--examples", "0:1", "--every", "50",
     )  # fmt: skip
@@ -163,16 +161,16 @@ def test_where_nothing_can_be_written_is_one_line_and_exit_code_74(capsys, tmp_p
 def test_record_info_and_plot_from_the_command_line(capsys, tmp_path):
     path = tmp_path / "t.h5"
     options = ("--out", path, "--examples", "2:4", "--engine", "reference", "--every", "10")
-    assert run(capsys, "record", "mb-100-fa", *options, "--no-learning") == (0, f"{path}\n", "")
+    assert command(capsys, "record", "mb-100-fa", *options, "--no-learning") == (0, f"{path}\n", "")
     trace = open_trace(path)
     assert trace.example_index[:: len(trace.time) // 2, 0, 0].to_numpy().tolist() == [2, 3]
     assert trace.sizes["time"] == 28 and from_mapping(tomllib.loads(trace.config_toml)).batch == 1
-    code, out, _ = run(capsys, "info", path)
+    code, out, _ = command(capsys, "info", path)
     assert code == 0 and "2 presentations" in out and "20 rows free, 8 rows weakly clamped" in out
     assert "s_1" in out and 'feedback = "FA"' in out and "classes   0, 1" in out
-    assert run(capsys, "plot", path) == (0, f"{tmp_path / 't.png'}\n", "")
+    assert command(capsys, "plot", path) == (0, f"{tmp_path / 't.png'}\n", "")
     picture = tmp_path / "e.pdf"
-    assert run(capsys, "plot", path, "--variable", "e_1", "--units", "0:8", "--out", picture)[0] == 0
+    assert command(capsys, "plot", path, "--variable", "e_1", "--units", "0:8", "--out", picture)[0] == 0
     assert (tmp_path / "t.png").read_bytes()[1:4] == b"PNG" and picture.read_bytes()[:4] == b"%PDF"
 
 
@@ -198,7 +196,7 @@ def test_a_mistake_is_one_line_and_an_exit_code(capsys, tmp_path, trace, argumen
     paths["text"].write_text("no trace\n")
     paths["other"].write_bytes(hdf5.image(lambda file: file.create_dataset("a", data=np.arange(3))))
     before = set(tmp_path.iterdir())
-    got, out, err = run(capsys, *(argument.format(**paths) for argument in arguments))
+    got, out, err = command(capsys, *(argument.format(**paths) for argument in arguments))
     assert (got, out) == (code, "") and text in err.splitlines()[-1] and set(tmp_path.iterdir()) == before
 
 

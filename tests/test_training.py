@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
 import pytest
+from builders import COLUMNS, TINY, experiment, of, refusal, same_bits, table, tiny, without_seconds
 from scipy.special import expit
-from small import experiment, of, refusal, same_bits
 
 from ghostnet import (
     ConfigError,
     DataError,
     DivergenceError,
-    Experiment,
     FileError,
     Simulator,
     build,
@@ -26,33 +24,13 @@ from ghostnet import (
 from ghostnet.config import from_mapping, read_toml
 from ghostnet.training import presentation_order
 
-COLUMNS = "run,seed,epoch,train_accuracy,test_accuracy,train_mse,test_mse,seconds"
-SETTINGS = {
-    "MB": dict(ghosts=(3,), beta=0.1, free_steps=60, clamped_steps=20, eta=(8.0, 2.0), eta_ghost=(20.0,), batch=1),
-    "MA": dict(ghosts=(4,), beta=5.0, free_steps=40, clamped_steps=40, eta=(3.0, 3.0), eta_ghost=(1.0,), batch=10),
-}
-
-
-def tiny(task, model="MB", **changes) -> Experiment:
-    fields = dict(sizes=(16, 12, 4), dt=0.005, tau=0.01, init=0.5, epochs=2, data=task, train_examples=80)
-    return Experiment(**(dict(model=model, feedback="TF") | fields | SETTINGS[model] | changes))
-
 
 def files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def table(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def without_seconds(rows):
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
-
-
 @pytest.mark.parametrize("feedback", ["TF", "FA"])
-@pytest.mark.parametrize("model", SETTINGS)
+@pytest.mark.parametrize("model", TINY)
 def test_a_network_learns_what_it_is_shown(task, model, feedback):
     rows = train(tiny(task, model, feedback=feedback, epochs=6, seeds=(0, 1))).metrics
     for run in (0, 1):

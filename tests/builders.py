@@ -1,0 +1,237 @@
+"""What the tests build and how they measure it: small experiments, networks in general position, files, refusals."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data
+from ghostnet.baselines import Baseline, methods
+from ghostnet.baselines.learner import Learner
+from ghostnet.cli.main import main
+from ghostnet.engines import ENGINES
+from ghostnet.equations import Plastic, State, Weights, step
+from ghostnet.models import MODELS
+
+STILL = Plastic(W=False, W_pg=False, W_gp=False)
+TYPED_ENGINES = tuple(
+    (engine, dtype)
+    for engine in ENGINES
+    for dtype in ("float64", "float32")
+    if (engine, dtype) != ("reference", "float32")
+)
+STEPPING = tuple(pair for pair in TYPED_ENGINES if pair[0] != "equilibrium")  # that one goes straight to a phase's end
+OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "reference"))
+
+
+def experiment(model: str = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
+    """A few steps of a small network whose every plastic matrix moves visibly in one presentation."""
+    hidden, row = len(sizes) - 2, MODELS[model]
+    eta, eta_ghost = 2.0 if row.W else 0.2, 20.0 if row.fast_gp else 3.0
+    fields = dict(
+        model=model, feedback="TF", sizes=sizes, ghosts=sizes[2:] if row.paired else (5, 3, 4)[:hidden],
+        tau=0.01, dt=0.002, beta=0.5, free_steps=12, clamped_steps=8, init=0.4, batch=7, train_examples=100,
+        eta=[eta * 0.9**k for k in range(hidden + 1)], eta_ghost=[eta_ghost * 0.9**k for k in range(hidden)],
+        clip=2.0 if row.clips else None,
+    )  # fmt: skip
+    return Experiment(**(fields | changes))
+
+
+def inputs(e: Experiment, *leading: int, seed: int = 0, lit: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """x uniform in [0, 1], a share `lit` of it not zero, and one-hot y, both (*leading, batch, units)."""
+    draw = np.random.default_rng(seed)
+    shape = (*leading, e.batch)
+    x = draw.uniform(size=(*shape, e.sizes[0])) * (draw.uniform(size=(*shape, e.sizes[0])) < lit)
+    return x, np.eye(e.sizes[-1])[draw.integers(e.sizes[-1], size=shape)]
+
+
+def noise(e: Experiment, train: int = 120, test: int = 40, seed: int = 0) -> data.Dataset:
+    """Images without any order, of the sizes of an experiment."""
+    draw = np.random.default_rng(seed)
+    parts = []
+    for count in (train, test):
+        labels = (np.arange(count) % e.sizes[-1]).astype(np.uint8)
+        parts += [draw.integers(256, size=(count, e.sizes[0]), dtype=np.uint8), draw.permuted(labels)]
+    return data.Dataset("noise", *parts)
+
+
+def running(e: Experiment, seed: int = 0) -> Network:
+    """A network of `e` in the midst of something: its activities normal, of deviation 1/2."""
+    network, draw = build(e), np.random.default_rng(seed)
+    network.state = State(*([None, *(draw.normal(0, 0.5, a.shape) for a in group[1:])] for group in network.state))
+    return network
+
+
+def simulator(network: Network, engine: str = "reference", dtype: str = "float64", **options) -> Simulator:
+    """A Simulator; the test is skipped where the engine says that it can't run this experiment."""
+    try:
+        return Simulator(network, engine, dtype, **options)
+    except ConfigError as reason:
+        pytest.skip(str(reason))
+
+
+def euler(w: Weights, z: State, x, y, beta, c, plastic: Plastic, steps: int) -> tuple[Weights, State]:
+    """So many steps of the page of equations."""
+    for _ in range(steps):
+        w, z = step(w, z, x, y, beta, c, plastic)
+    return w, z
+
+
+def named(groups: tuple[Weights, State]) -> dict[str, np.ndarray]:
+    """Every array of a network by its symbol: {"W[1]": …, "s[2]": …}."""
+    return {
+        f"{symbol}[{k}]": array
+        for group in groups
+        for symbol, arrays in group._asdict().items()
+        for k, array in enumerate(arrays[1:], start=1)
+    }
+
+
+def of(network: Network) -> dict[str, np.ndarray]:
+    """Every array of a network by its symbol."""
+    return named((network.weights, network.state))
+
+
+def distance(a, b) -> float:
+    """Largest difference, relative to the largest element of b."""
+    return float(np.abs(a - b).max() / np.abs(b).max())
+
+
+def same_bits(a: dict, b: dict) -> bool:
+    """Whether two networks are equal to the last bit."""
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def order(steps, errors) -> float:
+    """The exponent p of error ~ step^p, by regression of the logarithms."""
+    return float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
+
+
+def refusal(error: type[Exception], function, *arguments, **options) -> str:
+    """The text of the error a call has to raise, held to be a single line."""
+    with pytest.raises(error) as caught:
+        function(*arguments, **options)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+COLUMNS = "run,seed,epoch,train_accuracy,test_accuracy,train_mse,test_mse,seconds"
+TINY = {
+    "MB": dict(ghosts=(3,), beta=0.1, free_steps=60, clamped_steps=20, eta=(8.0, 2.0), eta_ghost=(20.0,), batch=1),
+    "MA": dict(ghosts=(4,), beta=5.0, free_steps=40, clamped_steps=40, eta=(3.0, 3.0), eta_ghost=(1.0,), batch=10),
+}
+
+
+def tiny(task, model="MB", **changes) -> Experiment:
+    """What learns the `task` of conftest.py in a second."""
+    fields = dict(sizes=(16, 12, 4), dt=0.005, tau=0.01, init=0.5, epochs=2, data=task, train_examples=80)
+    return Experiment(**(dict(model=model, feedback="TF") | fields | TINY[model] | changes))
+
+
+def table(folder: Path) -> list[dict]:
+    """The rows of a run's metrics.csv, as text."""
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def without_seconds(rows: list[dict]) -> list[dict]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def assert_same_end(tested, out: Path, whole) -> None:
+    """Two trainings ended alike, to the last bit, and `out` says so."""
+    assert same_bits(of(tested.network), of(whole.network))
+    assert tested.network.presentations == whole.network.presentations
+    assert without_seconds(tested.metrics) == without_seconds(whole.metrics)
+    assert [row | {"seconds": ""} for row in table(out)] == [
+        {key: str(value) for key, value in row.items()} | {"seconds": ""} for row in whole.metrics
+    ]
+
+
+def command(capsys, *arguments) -> tuple[int, str, str]:
+    """Exit code, output and error output of a command, run in this process."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:
+        code = end.code
+    return code, *capsys.readouterr()
+
+
+def sweep_settings(task, model="MB", **changes) -> dict:
+    """`tiny` as the settings of a sweep."""
+    e = tiny(task, model)
+    names = ("model", "sizes", "ghosts", "tau", "dt", "beta", "free_steps", "clamped_steps", "eta", "eta_ghost")
+    names += ("init", "batch", "epochs", "data", "train_examples")
+    fields = {name: getattr(e, name) for name in names}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()} | changes
+
+
+def quick(model="MB", sizes=(12, 9, 5), **changes) -> Experiment:
+    """An experiment whose phases nearly settle."""
+    fields = dict(
+        dt=0.005, beta=0.1, free_steps=150, clamped_steps=40, batch=2, eta_ghost=(20.0,) * (len(sizes) - 2), init=0.5
+    )
+    return experiment(model, sizes, **(fields | changes))
+
+
+def examples(e: Experiment, count: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """`inputs` of so many examples, whatever the batch."""
+    return inputs(e.replace(batch=count), seed=seed)
+
+
+def mirrored(e: Experiment) -> Network:
+    """A network of MA with exact ghosts: W^gp = B and W^pg = W above."""
+    network = build(e)
+    w = network.weights
+    network.weights = w._replace(W_gp=[None, *w.B[1:]], W_pg=[None, *w.W[2:]])
+    return network
+
+
+def learner(method: str, sizes=(16, 12, 9, 4), seeds=(0, 1), batch=6, init=0.6, **settings) -> Learner:
+    """A baseline on an MLP, float64."""
+    e = baselines.mlp(sizes, batch=batch, seeds=seeds, init=init)
+    return Learner(e, Baseline(method=method, **({"learning_rate": 1.0} | settings)), "float64")
+
+
+def task_batch(net: Learner, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """One batch of a baseline: x and one-hot y."""
+    e, draw = net.experiment, np.random.default_rng(seed)
+    shape = (len(e.seeds), e.batch)
+    x = draw.uniform(size=(*shape, e.sizes[0]))
+    return torch.from_numpy(x), torch.from_numpy(np.eye(e.sizes[-1])[draw.integers(e.sizes[-1], size=shape)])
+
+
+def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, torch.Tensor, list]:
+    """The forward pass, e and δ of a batch."""
+    p = methods.forward(net.W, x, net.transfer)
+    e = methods.output_error(p.u, y, net.baseline.loss)
+    return p, e, net.credit(p, e, method)
+
+
+IDX_FILES = data._FILES
+
+
+def idx_bytes(array: np.ndarray) -> bytes:
+    return struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def small_parts() -> list[np.ndarray]:
+    """Four arrays that fit together: 5 and 3 images of 2 × 3 pixels, labels up to 2 and up to 4."""
+    images = np.arange(30, dtype=np.uint8).reshape(5, 2, 3)
+    return [images, np.array([0, 1, 2, 0, 1], np.uint8), images[:3] + 100, np.array([4, 3, 0], np.uint8)]
+
+
+def write_parts(folder: Path, arrays, names=IDX_FILES) -> Path:
+    """A directory of IDX files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in zip(names, arrays, strict=True):
+        content = idx_bytes(array)
+        (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return folder
