@@ -120,6 +120,7 @@ def test_a_segment_is_sealed_after_its_time(monkeypatch, tmp_path):
 FULL = """
 import resource, sys
 sys.path[:0] = ["tests", "."]
+from builders import experiment, inputs, running
 import ghostnet as gn
 from ghostnet.traces import recording
 recording.SEGMENT_BYTES = 200_000

@@ -6,9 +6,16 @@ import hashlib
 from pathlib import Path
 
 import numba
+import numpy as np
 
 _OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
-jit = numba.njit(**_OPTIONS)
+jit = numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+# Arguments that Numba shall not take for types of their own, as it does a 0 or False in the text, and compile anew for.
+NONE, ONE, NO = np.int64(0), np.int64(1), np.bool_(False)
+
+# For what one kernel calls once: it becomes part of that kernel before anything is compiled.
+inline = numba.njit(**_OPTIONS, inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def cache_directory() -> Path:
@@ -31,7 +38,7 @@ def entry(function):
         directory = cache_directory()
         directory.mkdir(parents=True, exist_ok=True)
         numba.config.CACHE_DIR = str(directory)
-        return numba.njit(**_OPTIONS, cache=True)(function)
+        return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, cache=True)(function)
     except OSError:
         return jit(function)
     finally:

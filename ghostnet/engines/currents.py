@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ghostnet.engines import simd, tiles
-from ghostnet.engines.compiled import jit
+from ghostnet.engines.compiled import NONE, ONE, inline, jit
 from ghostnet.engines.products import clear, dots, expand, expand_and_dots, multiply
 from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
 from ghostnet.engines.slots import (
@@ -89,7 +89,7 @@ def output_error(mem, at, c, beta):
         store(mem, at[N, E] + i, strength * (load(mem, at[N, TARGET] + i) - load(mem, at[N, R] + i)))
 
 
-@jit
+@inline
 def fits_one_sweep(at, c, k):
     """Whether hidden layer k has the shape that `one_sweep` is made for."""
     return c.batch == 1 and at[k + 1, UNITS] == tiles.EXCHANGE[0] and at[k, GHOSTS] == tiles.EXCHANGE[1]
@@ -108,7 +108,7 @@ def currents(mem, at, c, W_gp_plastic):
             currents_of_batch(mem, at, c, k)
 
 
-@jit
+@inline
 def one_sweep(mem, at, c, k, W_gp_plastic):
     """`currents` of layer k for a batch of one, with (5) or (15); back and forth as TURN says."""
     lanes = VECTOR_BYTES // mem.itemsize
@@ -126,7 +126,7 @@ def one_sweep(mem, at, c, k, W_gp_plastic):
         tiles.exchange(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
 
 
-@jit
+@inline
 def currents_of_one(mem, at, c, k):
     """`currents` of layer k for a batch of one."""
     width, n, m, e, r = at[k, WIDTH], at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
@@ -135,26 +135,26 @@ def currents_of_one(mem, at, c, k):
         expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
     elif mem[at[0, TURN]] != 0.0:  # FA: a step begins with the matrix that the last one has left in the cache
         expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
-        dots(mem, at[k + 1, DRIVE], 0, 1, r, 0, at[k + 1, W], width, n, width)
+        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
     else:
-        dots(mem, at[k + 1, DRIVE], 0, 1, r, 0, at[k + 1, W], width, n, width)
+        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
         expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
     expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
-    dots(mem, at[k, GHOST_DRIVE], 0, 1, r, 0, at[k, W_PG], width, m, width)
+    dots(mem, at[k, GHOST_DRIVE], NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
 
 
-@jit
+@inline
 def currents_of_batch(mem, at, c, k):
     """`currents` of layer k for a whole batch."""
     width, above, ghost_width = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOST_WIDTH]
     batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
     rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
-    multiply(mem, e, width, batch, at[k + 1, R], above, 1, n, at[k, B], width, width, 1.0, 0.0)
+    multiply(mem, e, width, batch, at[k + 1, R], above, ONE, n, at[k, B], width, width, 1.0, 0.0)
     if c.fast_gp:
         for b in range(batch):
             expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
     else:
-        multiply(mem, e, width, batch, rho_g, ghost_width, 1, m, W_gp, width, width, -1.0, 1.0)
+        multiply(mem, e, width, batch, rho_g, ghost_width, ONE, m, W_gp, width, width, -1.0, 1.0)
     dots(mem, at[k + 1, DRIVE], above, batch, r, width, at[k + 1, W], width, n, width)
     dots(mem, at[k, GHOST_DRIVE], ghost_width, batch, r, width, at[k, W_PG], width, m, width)
 

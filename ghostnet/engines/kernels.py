@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ghostnet.engines import EXPLODED
-from ghostnet.engines.compiled import entry, jit
+from ghostnet.engines.compiled import NO, ONE, entry, inline, jit
 from ghostnet.engines.currents import all_rates, currents, output_error, relax
 from ghostnet.engines.plasticity import (
     drive_input,
@@ -21,7 +21,7 @@ from ghostnet.engines.products import dots
 from ghostnet.engines.slots import DRIVE, GHOST_DRIVE, GHOST_WIDTH, GRAM, TARGET, TURN, UNITS, WIDTH, D, E, G, R, S
 
 
-@jit
+@inline
 def step(mem, at, c, beta, plastic, lit, lit_count):
     """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
     N = at.shape[0] - 1
@@ -34,15 +34,15 @@ def step(mem, at, c, beta, plastic, lit, lit_count):
         signals(mem, at, c)
         learn_above(mem, at, c, c.dt)
     for k in range(1, N):
-        relax(mem, at[k, G], at[k, GHOST_DRIVE], -1, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
+        relax(mem, at[k, G], at[k, GHOST_DRIVE], -ONE, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
     for k in range(1, N + 1):
         relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
     if plastic[0]:
         learn_first(mem, at, c, lit, lit_count)
 
 
-@entry
-def begin(mem, at, c, x, y, lit, lit_count):
+@inline
+def begin_presentation(mem, at, c, x, y, lit, lit_count):
     """Show x and y: copy them, list the lit pixels, compute W_1 x and, where W_1 moves within phases, x x^T."""
     N = at.shape[0] - 1
     for b in range(c.batch):
@@ -61,8 +61,8 @@ def begin(mem, at, c, x, y, lit, lit_count):
         dots(mem, at[0, GRAM], gram_row(mem, c), c.batch, r_0, width, r_0, width, c.batch, width)
 
 
-@entry
-def advance(mem, at, c, phase, steps, lit, lit_count):
+@inline
+def advance_phase(mem, at, c, phase, steps, lit, lit_count):
     """`steps` Euler steps of one phase (0: free, 1: weakly clamped)."""
     beta = c.beta if phase else 0.0
     plastic = (c.plastic[phase, 0], c.plastic[phase, 1], c.plastic[phase, 2])
@@ -70,15 +70,15 @@ def advance(mem, at, c, phase, steps, lit, lit_count):
         step(mem, at, c, beta, plastic, lit, lit_count)
 
 
-@entry
-def finish(mem, at, c, lit, lit_count):
+@inline
+def finish_presentation(mem, at, c, lit, lit_count):
     """What happens once, at the end of the presentation."""
     if not c.once:
         settle(mem, at, c, lit, lit_count)
         return
     all_rates(mem, at, c)
     output_error(mem, at, c, c.beta)
-    currents(mem, at, c, False)
+    currents(mem, at, c, NO)
     signals(mem, at, c)
     learn_above(mem, at, c, 1.0)  # (16)
     if exceeds_clip(mem, at, c):
@@ -101,11 +101,32 @@ def diverged_layer(mem, at, c):
 def present(mem, at, c, free_steps, clamped_steps, xs, ys, lit, lit_count):
     """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0)."""
     for p in range(xs.shape[0]):
-        begin(mem, at, c, xs[p], ys[p], lit, lit_count)
-        advance(mem, at, c, 0, free_steps, lit, lit_count)
-        advance(mem, at, c, 1, clamped_steps, lit, lit_count)
-        finish(mem, at, c, lit, lit_count)
+        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
+        for phase in range(2):
+            advance_phase(mem, at, c, phase, clamped_steps if phase else free_steps, lit, lit_count)
+        finish_presentation(mem, at, c, lit, lit_count)
         layer = diverged_layer(mem, at, c)
         if layer:
             return p, layer
     return xs.shape[0], 0
+
+
+# A presentation in pieces.
+
+
+@entry
+def begin(mem, at, c, x, y, lit, lit_count):
+    """See `begin_presentation`."""
+    begin_presentation(mem, at, c, x, y, lit, lit_count)
+
+
+@entry
+def advance(mem, at, c, phase, steps, lit, lit_count):
+    """See `advance_phase`."""
+    advance_phase(mem, at, c, phase, steps, lit, lit_count)
+
+
+@entry
+def finish(mem, at, c, lit, lit_count):
+    """See `finish_presentation`."""
+    finish_presentation(mem, at, c, lit, lit_count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ghostnet.engines import simd
-from ghostnet.engines.compiled import jit
+from ghostnet.engines.compiled import NONE, ONE, inline, jit
 from ghostnet.engines.currents import clear_padding, fits_one_sweep, rho, rho_slope
 from ghostnet.engines.products import clear, multiply, outer
 from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
@@ -77,7 +77,7 @@ def signals(mem, at, c):
         clear_padding(mem, d, c.batch, at[k, UNITS], width)
 
 
-@jit
+@inline
 def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
     """(4), (5) and (15) for every hidden layer, less what `currents` has done in its one sweep."""
     for k in range(1, at.shape[0] - 1):
@@ -87,7 +87,7 @@ def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
             learn_W_pg(mem, at, c, k)
 
 
-@jit
+@inline
 def learn_W_gp(mem, at, c, k):
     """(5), or (15) where every example owns its W^gp."""
     W_gp, rho_g, e, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, E], at[k, WIDTH], at[k, GHOST_WIDTH]
@@ -96,17 +96,17 @@ def learn_W_gp(mem, at, c, k):
         for b in range(c.batch):
             outer(mem, W_gp + b * m * width, width, m, rho_g + b * ghost_width, e + b * width, width, step)  # (15)
     else:
-        multiply(mem, W_gp, width, m, rho_g, 1, ghost_width, c.batch, e, width, width, step, 1.0)  # (5)
+        multiply(mem, W_gp, width, m, rho_g, ONE, ghost_width, c.batch, e, width, width, step, 1.0)  # (5)
 
 
-@jit
+@inline
 def learn_W_pg(mem, at, c, k):
     """(4)."""
     mismatch, width, ghost_width, m = at[k, MISMATCH], at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
     for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
         store(mem, mismatch + i, load(mem, at[k + 1, S] + i) - load(mem, at[k, G] + i))
     step = c.dt * c.eta_ghost[k]
-    multiply(mem, at[k, W_PG], width, m, mismatch, 1, ghost_width, c.batch, at[k, R], width, width, step, 1.0)  # (4)
+    multiply(mem, at[k, W_PG], width, m, mismatch, ONE, ghost_width, c.batch, at[k, R], width, width, step, 1.0)  # (4)
 
 
 @jit
@@ -116,9 +116,9 @@ def learn_above(mem, at, c, step):
         rows, width, eta = at[k, UNITS], at[k - 1, WIDTH], c.eta[k]
         W_k, d, d_row, r = at[k, W], at[k, D], at[k, WIDTH], at[k - 1, R]
         if c.clip == np.inf:
-            multiply(mem, W_k, width, rows, d, 1, d_row, c.batch, r, width, width, step * eta, 1.0)
+            multiply(mem, W_k, width, rows, d, ONE, d_row, c.batch, r, width, width, step * eta, 1.0)
         else:
-            multiply(mem, at[k, CLIPPED], width, rows, d, 1, d_row, c.batch, r, width, width, eta, 0.0)
+            multiply(mem, at[k, CLIPPED], width, rows, d, ONE, d_row, c.batch, r, width, width, eta, 0.0)
             add_clipped(mem, W_k, at[k, CLIPPED], rows * width, step, c.clip)
 
 
@@ -164,18 +164,18 @@ def learn_input_clipped(mem, at, c, step):
     width, row = at[1, WIDTH], at[1, CLIPPED]
     for i in range(at[0, UNITS]):
         x = at[0, R] + i
-        multiply(mem, row, width, 1, x, 0, at[0, WIDTH], c.batch, at[1, D], width, width, c.eta[1], 0.0)
+        multiply(mem, row, width, ONE, x, NONE, at[0, WIDTH], c.batch, at[1, D], width, width, c.eta[1], 0.0)
         add_clipped(mem, at[1, W] + i * width, row, width, step, c.clip)
 
 
-@jit
+@inline
 def gram_row(mem, c):
     """Row length of x x^T."""
     lanes = VECTOR_BYTES // mem.itemsize
     return (c.batch + lanes - 1) // lanes * lanes
 
 
-@jit
+@inline
 def learn_first(mem, at, c, lit, lit_count):
     """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`."""
     if exceeds_clip(mem, at, c):
@@ -193,7 +193,7 @@ def learn_first(mem, at, c, lit, lit_count):
         batch,
         at[0, GRAM],
         gram_row(mem, c),
-        1,
+        ONE,
         batch,
         at[1, D],
         width,

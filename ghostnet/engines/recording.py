@@ -12,9 +12,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ghostnet.engines import slots
-from ghostnet.engines.compiled import entry, jit
+from ghostnet.engines.compiled import NO, entry, jit
 from ghostnet.engines.currents import all_rates, currents, output_error
-from ghostnet.engines.kernels import begin, diverged_layer, finish, step
+from ghostnet.engines.kernels import begin_presentation, diverged_layer, finish_presentation, step
 from ghostnet.recorder import Selection
 
 _COLUMN = {"s": slots.S, "r": slots.R, "g": slots.G, "e": slots.E, "drive": slots.DRIVE}
@@ -70,7 +70,7 @@ def record_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
     if rows and rest.shape[0]:
         all_rates(mem, at, c)  # these write only what every step computes anew
         output_error(mem, at, c, beta)
-        currents(mem, at, c, False)
+        currents(mem, at, c, NO)
         copy(mem, block[rows - 1], rest)
 
 
@@ -85,11 +85,11 @@ def record_presentations(mem, at, c, free, clamped, xs, ys, state, rest, block, 
     """As `kernels.present`; block (presentations · rows, columns); free and clamped: the steps of each phase's rows."""
     row = 0
     for p in range(xs.shape[0]):
-        begin(mem, at, c, xs[p], ys[p], lit, lit_count)
+        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
         middle, end = row + free.shape[0], row + free.shape[0] + clamped.shape[0]
         record_phase(mem, at, c, 0, free, state, rest, block[row:middle], lit, lit_count)
         record_phase(mem, at, c, 1, clamped, state, rest, block[middle:end], lit, lit_count)
-        finish(mem, at, c, lit, lit_count)
+        finish_presentation(mem, at, c, lit, lit_count)
         row = end
         layer = diverged_layer(mem, at, c)
         if layer:

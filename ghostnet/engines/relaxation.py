@@ -11,10 +11,9 @@ always these are fixed points (derivation, and where they are not: docs/equilibr
 
 from __future__ import annotations
 
-from ghostnet.engines.compiled import entry, jit
+from ghostnet.engines.compiled import NONE, ONE, entry, jit
 from ghostnet.engines.currents import rates, rho, rho_slope
-from ghostnet.engines.kernels import advance as step_phase
-from ghostnet.engines.kernels import begin, diverged_layer, finish
+from ghostnet.engines.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
 from ghostnet.engines.products import clear, dots, expand, outer
 from ghostnet.engines.simd import VECTOR_BYTES, largest, load, maximum, splat, store
 from ghostnet.engines.slots import (
@@ -82,7 +81,7 @@ def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count
             return
     histogram[0] += 1
     rest(mem, at, c)
-    step_phase(mem, at, c, 1, steps, lit, lit_count)
+    advance_phase(mem, at, c, 1, steps, lit, lit_count)
 
 
 @jit
@@ -107,7 +106,7 @@ def feedforward(mem, at, c, k, b):
     if k > 1:
         width = at[k - 1, WIDTH]
         r = at[k - 1, R] + b * width
-        dots(mem, at[k, DRIVE] + b * at[k, WIDTH], 0, 1, r, 0, at[k, W], width, at[k, UNITS], width)
+        dots(mem, at[k, DRIVE] + b * at[k, WIDTH], NONE, ONE, r, NONE, at[k, W], width, at[k, UNITS], width)
 
 
 @jit
@@ -122,7 +121,7 @@ def hidden_error(mem, at, c, k, b):
     """g_k = W^pg_k r_k at rest, then e_k = B_k r_{k+1} - W^gp_k ρ(g_k) (2)."""
     width, m, ghost_width = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH]
     e, g, rho_g = at[k, E] + b * width, at[k, G] + b * ghost_width, at[k, RHO_G] + b * ghost_width
-    dots(mem, g, 0, 1, at[k, R] + b * width, 0, at[k, W_PG], width, m, width)
+    dots(mem, g, NONE, ONE, at[k, R] + b * width, NONE, at[k, W_PG], width, m, width)
     rates(mem, g, rho_g, 1, m, ghost_width, c.transfer)
     clear(mem, e, width)
     expand(mem, e, at[k + 1, R] + b * at[k + 1, WIDTH], at[k + 1, UNITS], at[k, B], width, width, 1.0)
@@ -178,11 +177,11 @@ def advance(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count
 def present(mem, at, c, clamped_steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
     """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0)."""
     for p in range(xs.shape[0]):
-        begin(mem, at, c, xs[p], ys[p], lit, lit_count)
+        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
         settle_free(mem, at, c)
         settle_clamped(mem, at, c, tol, max_sweeps, clamped_steps, histogram, lit, lit_count)
         layer = diverged_layer(mem, at, c)
         if layer:
             return p, layer
-        finish(mem, at, c, lit, lit_count)
+        finish_presentation(mem, at, c, lit, lit_count)
     return xs.shape[0], 0
