@@ -1,45 +1,27 @@
-"""How kernels are compiled, and where the machine code is kept between sessions."""
+"""How kernels are compiled."""
 
 from __future__ import annotations
-
-import hashlib
-from pathlib import Path
 
 import numba
 import numpy as np
 
-_OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
-jit = numba.njit(**_OPTIONS, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+from ghostnet.engines import cache
 
-# Arguments that Numba shall not take for types of their own, as it does a 0 or False in the text, and compile anew for.
-NONE, ONE, NO = np.int64(0), np.int64(1), np.bool_(False)
+_OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by kernels only
+
+jit = numba.njit(**_INNER)
 
 # For what one kernel calls once: it becomes part of that kernel before anything is compiled.
-inline = numba.njit(**_OPTIONS, inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inline = numba.njit(**_INNER, inline="always")
 
-
-def cache_directory() -> Path:
-    """Where machine code is kept: named after the sources, for Numba looks only at the outermost function's file."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
-    return Path(numba.config.CACHE_DIR or _user_cache()) / f"kernels-{digest[:16]}"
-
-
-def _user_cache() -> str:
-    from platformdirs import user_cache_dir  # here, because it is not needed where NUMBA_CACHE_DIR is set
-
-    return user_cache_dir("ghostnet")
+# Numba takes a 0 or False in the text for a type of its own, and compiles what it is given to once more for it.
+NONE, ONE, NO = np.int64(0), np.int64(1), np.bool_(False)
 
 
 def entry(function):
     """`jit` for what Python calls, kept on disk where there is a place for it."""
-    previous = numba.config.CACHE_DIR
-    try:
-        directory = cache_directory()
-        directory.mkdir(parents=True, exist_ok=True)
-        numba.config.CACHE_DIR = str(directory)
-        return numba.njit(**_OPTIONS, no_cfunc_wrapper=True, cache=True)(function)
-    except OSError:
-        return jit(function)
-    finally:
-        numba.config.CACHE_DIR = previous
+    kernel = numba.njit(**_OPTIONS, no_cfunc_wrapper=True)(function)
+    if kept := cache.of(function):
+        kernel._cache = kept  # what `cache=True` would set, with a place of our choice
+    return kernel

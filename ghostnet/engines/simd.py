@@ -1,23 +1,24 @@
 """Explicit vectors for Numba: what its loop vectoriser can't be relied on to find in short loops.
 
-A `Vector` is one register of the host (512 bits with AVX-512, else 256) of float32 or float64. All operands live in one
-flat array `mem` and are named by their offset, so that no aliasing has to be disproved. Everything is IEEE arithmetic
-with fused multiply-adds; a NaN stays one, except in `sigmoid`, `minimum` and `maximum`.
+A `Vector` is one register (512 bits with AVX-512, 256 with AVX, else 128) of float32 or float64. All operands live in
+one flat array `mem` and are named by their offset, so that no aliasing has to be disproved. Everything is IEEE
+arithmetic with fused multiply-adds, where the processor has them; a NaN stays one, except in `sigmoid`, `minimum` and
+`maximum`.
 """
 
 from __future__ import annotations
 
 import operator
 
-import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
-_AVX512 = llvmlite.binding.get_host_cpu_features().get("avx512f", False)
-VECTOR_BYTES = 64 if _AVX512 else 32
+from ghostnet.engines.processor import targeted
+
+VECTOR_BYTES = targeted().vector_bytes
 
 
 class Vector(types.Type):
