@@ -27,6 +27,7 @@ TYPED_ENGINES = tuple(
     if (engine, dtype) != ("reference", "float32")
 )
 STEPPING = tuple(pair for pair in TYPED_ENGINES if pair[0] != "equilibrium")  # that one goes straight to a phase's end
+TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # between engines, after a presentation
 OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "reference"))
 
 

@@ -9,6 +9,7 @@ import pytest
 from builders import (
     OTHERS,
     STEPPING,
+    TOLERANCE,
     TYPED_ENGINES,
     distance,
     experiment,
@@ -25,7 +26,6 @@ from ghostnet.engines import create
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.models import MODELS, PHASES
 
-TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 BY_DEPTH = {1: (20, 37, 10), 2: (20, 30, 25, 6), 3: (20, 12, 70, 9, 6)}
 SEEDS = {1: (0,), 3: (0, 1, 5)}
 

@@ -132,7 +132,8 @@ def test_scores_on_the_device_are_those_of_the_feedforward_graph(model, sizes, t
     parts = {"train": (images[: e.train_examples], labels[: e.train_examples]), "test": dataset.part("test")}
     for name, part in parts.items():
         expected = evaluate(network.weights, *part, transfer, "float64", 1)
-        assert np.array_equal(found[name].accuracy, expected.accuracy) and len(set(expected.mse)) == 3
+        np.testing.assert_allclose(found[name].accuracy, expected.accuracy, atol=1 / len(part[1]))  # a tie may be cut
+        assert len(set(expected.mse)) == 3
         np.testing.assert_allclose(found[name].mse, expected.mse, rtol=1e-12)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import distance, experiment, inputs, named, of, running, same_bits
+from builders import TOLERANCE, distance, experiment, inputs, named, of, running, same_bits
 
 from ghostnet import Network, Simulator, build, preset
 from ghostnet.config import FEEDBACKS, TRANSFERS
@@ -23,7 +23,6 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 from ghostnet.engines import fused  # noqa: E402
 
 SIZES = (20, 37, 10)
-TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 
 
 def fused_engine(network: Network, dtype: str = "float64", **options) -> torch_engine.Engine:

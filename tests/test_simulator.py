@@ -7,7 +7,19 @@ import re
 
 import numpy as np
 import pytest
-from builders import STEPPING, TYPED_ENGINES, experiment, inputs, of, refusal, running, same_bits, simulator
+from builders import (
+    STEPPING,
+    TOLERANCE,
+    TYPED_ENGINES,
+    distance,
+    experiment,
+    inputs,
+    of,
+    refusal,
+    running,
+    same_bits,
+    simulator,
+)
 
 from ghostnet import ConfigError, DivergenceError, Simulator, build
 from ghostnet.models import MODELS
@@ -29,7 +41,11 @@ def test_an_ensemble_of_seeds_is_its_single_runs(engine, dtype, model):
     for run, seed in enumerate(e.seeds):
         single = simulator(build(e.replace(seeds=(seed,))), engine, dtype)
         single.run(x, y)
-        assert same_bits(of(single.network), {name: array[run : run + 1] for name, array in together.items()})
+        alone, within = of(single.network), {name: array[run : run + 1] for name, array in together.items()}
+        if engine in ("cpu", "equilibrium"):
+            assert same_bits(alone, within)
+        else:  # whose matrix products round by shape
+            assert max(distance(alone[name], within[name]) for name in alone) <= TOLERANCE[dtype]
 
 
 @each_engine

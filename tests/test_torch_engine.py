@@ -67,13 +67,14 @@ def test_a_run_with_constants_of_its_own_is_the_single_run_with_them(model, feed
 
 
 @each_model
-def test_constants_that_do_not_differ_are_the_experiments_to_the_last_bit(model):
+def test_constants_that_do_not_differ_are_the_experiments(model):
     e = experiment(model, SIZES, seeds=(0, 1))
     same = {"beta": [e.beta] * 2, "dt": [e.dt] * 2, "eta": np.array([e.eta] * 2), "eta_ghost": [e.eta_ghost] * 2}
     plain, told = (Simulator(running(e), "torch", "float64", **options) for options in ({}, {"per_run": same}))
     for one in (plain, told):
         one.run(*inputs(e, 2))
-    assert same_bits(of(plain.network), of(told.network))
+    a, b = of(plain.network), of(told.network)
+    assert max(distance(a[name], b[name]) for name in a) <= 1e-10
 
 
 @pytest.mark.parametrize(
@@ -227,8 +228,8 @@ def test_a_training_keeps_its_options_in_its_provenance(task, tmp_path):
     provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert provenance["options"] == {"device": "cpu", "per_run": {"beta": [0.5, 0.3]}} and provenance["gpu"] is None
     common = train(e, engine="torch", progress=False)
-    same = [np.array_equal(a, b) for a, b in zip(own.network.weights.W[1], common.network.weights.W[1], strict=True)]
-    assert same == [True, False]
+    apart = [distance(a, b) for a, b in zip(own.network.weights.W[1], common.network.weights.W[1], strict=True)]
+    assert apart[0] <= 1e-5 < 1e-3 < apart[1]
 
 
 def test_the_command_line_gives_the_engine_its_options(task, tmp_path, capsys):
