@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import math
 import tomllib
@@ -11,12 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostnet.errors import ConfigError, FileError
+from ghostnet.errors import ConfigError, FileError, require_known
+from ghostnet.model import laws
 from ghostnet.models import MODELS, Model
 
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
-TRANSFERS = ("sigmoid", "tanh", "hard-sigmoid")
+TRANSFERS = tuple(laws.TRANSFERS)
 
 
 def documented(text: str, **kwargs):
@@ -134,16 +134,6 @@ def read_toml(path: str | Path) -> dict:
         raise ConfigError(f"{path}: not TOML ({error}); write lines such as 'epochs = 2'") from error
 
 
-def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None:
-    """Raise ConfigError for the first unknown name, with the nearest valid one and all of them."""
-    valid = list(valid)
-    for name in names:
-        if name not in valid:
-            near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"unknown {what} {name!r}: {hint}valid: {', '.join(valid)}")
-
-
 def _typed(spec: dataclasses.Field, value):
     """The value in its declared type; a bare number stands for a tuple of one."""
     kind = str(spec.type)
@@ -184,7 +174,7 @@ def _check_choices(e: Experiment) -> None:
     require_known([e.model], MODELS, "model")
     require_known([e.feedback], FEEDBACKS, "feedback")
     require_known([e.rule], RULES, "rule")
-    require_known([e.transfer], TRANSFERS, "transfer")
+    laws.transfer(e.transfer)
     require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
 
 

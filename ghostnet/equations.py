@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ghostnet.model import laws
+
 
 class Weights(NamedTuple):
     """The weight matrices, lists over k."""
@@ -75,21 +77,19 @@ def array_namespace(array):
 
 def transfer(s, name: str):
     """ρ(s), elementwise."""
-    xp = array_namespace(s)
-    if name == "sigmoid":
-        return 0.5 * (1 + xp.tanh(0.5 * s))  # = 1 / (1 + exp(-s)), without overflow
-    if name == "tanh":
-        return xp.tanh(s)
-    return xp.clip(s / 6 + 0.5, 0.0, 1.0)  # hard-sigmoid, the convention of torch.nn.Hardsigmoid
+    return _in_type_of(s, laws.transfer(name).rho(s))
 
 
 def transfer_slope(s, name: str):
     """ρ'(s), elementwise."""
+    return _in_type_of(s, laws.transfer(name).slope(s, transfer(s, name)))
+
+
+def _in_type_of(s, value):
+    """What a law says of s, as an array of s's type: by its text it may be a number, or float64."""
     xp = array_namespace(s)
-    if name == "hard-sigmoid":
-        return xp.astype(xp.abs(s) < 3, s.dtype) / 6
-    r = transfer(s, name)
-    return r * (1 - r) if name == "sigmoid" else 1 - r * r
+    value = xp.asarray(value)
+    return value if value.dtype == s.dtype and value.shape == s.shape else xp.zeros_like(s) + xp.astype(value, s.dtype)
 
 
 def rates(z: State, x, c: Constants) -> tuple[list, list]:

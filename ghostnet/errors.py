@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class GhostnetError(Exception):
     """Base of every error a user can cause or meet; its text is one line: what, expected, what to do."""
@@ -41,3 +44,13 @@ class FileError(GhostnetError):
     """A result file or directory that can't be read or written: names the path and the reason."""
 
     exit_code = 74
+
+
+def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None:
+    """Raise ConfigError for the first unknown name, with the nearest valid one and all of them."""
+    valid = list(valid)
+    for name in names:
+        if name not in valid:
+            near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"unknown {what} {name!r}: {hint}valid: {', '.join(valid)}")

@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ghostnet.engines import Divergence, kernels, layout, recording, slots
+from ghostnet.engines.vectorlaws import Law
 from ghostnet.equations import State, Weights
+from ghostnet.model import laws
 from ghostnet.models import PHASES
 from ghostnet.network import Network
 from ghostnet.recorder import Selection
-
-_TRANSFER = {"sigmoid": slots.SIGMOID, "tanh": slots.TANH, "hard-sigmoid": slots.HARD_SIGMOID}
 
 
 class Engine:
@@ -119,6 +119,7 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 
 def settings(network: Network) -> slots.Settings:
     """The experiment as the kernels want it."""
+    transfer = laws.transfer(network.experiment.transfer)
     e, row, c = network.experiment, network.experiment.plasticity, network.constants
     return slots.Settings(
         batch=e.batch,
@@ -128,7 +129,8 @@ def settings(network: Network) -> slots.Settings:
         eta=np.array([0.0, *e.eta]),
         eta_ghost=np.array([0.0, *e.eta_ghost]),
         clip=np.inf if e.clip is None else e.clip,
-        transfer=_TRANSFER[e.transfer],
+        rho=Law(transfer.rho),
+        slope=Law(transfer.slope),
         derivative=c.rule == "derivative",
         fast_gp=row.fast_gp,
         once=not row.W,

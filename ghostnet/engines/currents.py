@@ -12,8 +12,6 @@ from ghostnet.engines.slots import (
     GHOST_WIDTH,
     GHOSTS,
     RHO_G,
-    SIGMOID,
-    TANH,
     TARGET,
     TURN,
     UNITS,
@@ -27,40 +25,20 @@ from ghostnet.engines.slots import (
     S,
     W,
 )
+from ghostnet.engines.vectorlaws import evaluate
 
 
 @jit
-def rho(mem, s, transfer):
-    """ρ of one vector."""
-    if transfer == SIGMOID:
-        return simd.sigmoid(s)
-    if transfer == TANH:
-        return simd.fma(splat(mem, 2.0), simd.sigmoid(s + s), splat(mem, -1.0))
-    linear = simd.fma(s, splat(mem, 1.0 / 6.0), splat(mem, 0.5))
-    return simd.minimum(simd.maximum(linear, splat(mem, 0.0)), splat(mem, 1.0))
-
-
-@jit
-def rho_slope(mem, s, r, transfer):
-    """ρ' of one vector, from s and r = ρ(s)."""
-    if transfer == SIGMOID:
-        return r - r * r
-    if transfer == TANH:
-        return splat(mem, 1.0) - r * r
-    return simd.less(s * s, splat(mem, 9.0)) * splat(mem, 1.0 / 6.0)
-
-
-@jit
-def rates(mem, s, r, rows, units, width, transfer):
+def rates(mem, s, r, rows, units, width, rho):
     """r = ρ(s); the padding of r stays zero."""
     lanes = VECTOR_BYTES // mem.itemsize
     whole = units // lanes * lanes
     for row in range(0, rows * width, width):
         for i in range(row, row + whole, lanes):
-            store(mem, r + i, rho(mem, load(mem, s + i), transfer))
+            store(mem, r + i, evaluate(rho, load(mem, s + i)))
         if whole < units:
             i = row + whole
-            store(mem, r + i, simd.first(rho(mem, load(mem, s + i), transfer), units - whole))
+            store(mem, r + i, simd.first(evaluate(rho, load(mem, s + i)), units - whole))
 
 
 @jit
@@ -76,9 +54,9 @@ def clear_padding(mem, start, rows, units, width):
 def all_rates(mem, at, c):
     """r_k and ρ(g_k) at the current state."""
     for k in range(1, at.shape[0] - 1):
-        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.transfer)
+        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
     for k in range(1, at.shape[0]):
-        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.transfer)
+        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.rho)
 
 
 @jit

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from ghostnet.config import Experiment
 from ghostnet.engines.blocks import Lasting
-from ghostnet.equations import Constants, Plastic, State, Weights
+from ghostnet.engines.tensorlaws import put, signals
+from ghostnet.equations import Plastic, State, Weights
+from ghostnet.model import laws
 from ghostnet.models import CLAMPED
 from ghostnet.network import Network
 
@@ -33,6 +35,7 @@ class Ensemble:
     def __init__(self, network: Network, experiments: list[Experiment], like: Tensor):
         e = self.experiment = network.experiment
         self.constants, self.N, self.lasting = network.constants, e.depth, Lasting(network, like)
+        self.transfer = laws.transfer(e.transfer)
         z, R, n = self.lasting.z, network.runs, e.sizes
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
@@ -90,8 +93,7 @@ class Ensemble:
     def rates(self, u: Tensor) -> Tensor:
         """ρ(u)."""
         found = torch.empty_like(u)
-        transfer(u, self.constants.transfer, out=found)
-        return found
+        return put(self.transfer.rho, u, out=found)
 
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
@@ -134,7 +136,7 @@ class Ensemble:
 
     def _rates_and_errors(self, clamped: bool) -> None:
         """Rates, e_k (e_N where clamped) and what comes from below: W_k r_{k-1} and W^pg_{k-1} r_{k-1} for k > 1."""
-        transfer(self.lasting.z.flat, self.constants.transfer, out=self.rho.flat)
+        put(self.transfer.rho, self.lasting.z.flat, out=self.rho.flat)
         r, e, w = self.r, self.E.units, self.lasting
         if clamped:
             torch.addcmul(self.beta_y, r[self.N], self.beta, value=-1, out=e[self.N])  # (2), output
@@ -155,7 +157,7 @@ class Ensemble:
 
     def _signals_and_learn_above(self) -> None:
         """The postsynaptic factors d of all layers; (6) or (16) for W_2 … W_N."""
-        signals(self.lasting.z.flat, self.rho.flat, self.E.flat, self.constants, out=self.D.flat)
+        signals(self.lasting.z.flat, self.rho.flat, self.E.flat, self.transfer, self.constants.rule, out=self.D.flat)
         for k in range(2, self.N + 1):
             self._learn(k)
 
@@ -191,29 +193,3 @@ def add_outer(out: Tensor, a: Tensor, b: Tensor, rate, scaled: Tensor) -> None:
     if isinstance(rate, Tensor):
         a, rate = torch.mul(a, rate, out=scaled), 1
     out.baddbmm_(a.mT, b, alpha=rate)
-
-
-def transfer(s: Tensor, name: str, out: Tensor) -> None:
-    """out = ρ(s); out may be s."""
-    if name == "sigmoid":
-        torch.sigmoid(s, out=out)
-    elif name == "tanh":
-        torch.tanh(s, out=out)
-    else:
-        torch.div(s, 6, out=out).add_(0.5).clamp_(0, 1)
-
-
-def signals(s: Tensor, r: Tensor, e: Tensor, c: Constants, out: Tensor) -> None:
-    """out = ρ(s) - ρ(s - e), or its first order ρ'(s) e: the postsynaptic factor of (6) and (16)."""
-    if c.rule == "difference":
-        transfer(torch.sub(s, e, out=out), c.transfer, out=out)
-        torch.sub(r, out, out=out)
-    elif c.transfer == "sigmoid":
-        torch.mul(r, e, out=out)
-        out.addcmul_(out, r, value=-1)
-    elif c.transfer == "tanh":
-        torch.mul(r, e, out=out)
-        torch.addcmul(e, out, r, value=-1, out=out)
-    else:
-        torch.lt(torch.abs(s, out=out), 3, out=out)
-        out.mul_(e).div_(6)

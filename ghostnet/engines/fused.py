@@ -13,7 +13,9 @@ import triton
 import triton.language as tl
 
 from ghostnet.config import Experiment
+from ghostnet.engines import tritonlaws
 from ghostnet.engines.ensemble import Ensemble
+from ghostnet.engines.tritonlaws import lowered
 from ghostnet.models import CLAMPED
 
 _ELEMENTS_PER_WARP = 1024  # of 4 bytes, of each of the two matrices: 64 registers a thread, and as many to compute with
@@ -24,7 +26,8 @@ def fits(ensemble: Ensemble) -> bool:
     """Whether the kernel can step these networks: their model, their depth, and their matrices in the registers."""
     e = ensemble.experiment
     row = e.plasticity
-    return e.depth == 2 and row.fast_gp and not (row.W or row.W_pg) and _warps(ensemble) <= _MOST_WARPS
+    suits = e.depth == 2 and row.fast_gp and not (row.W or row.W_pg) and tritonlaws.fits(ensemble.transfer.rho)
+    return suits and _warps(ensemble) <= _MOST_WARPS
 
 
 def _warps(ensemble: Ensemble) -> int:
@@ -59,27 +62,16 @@ class Phases:
             s, z, ensemble.currents.whole[1], ensemble.lasting.up[2], down, ensemble.lasting.V[1], ensemble.y,
             self.dt_tau, ensemble.beta, self.rate, steps, down.stride(0),
             batch=e.batch, n_1=e.sizes[1], n_2=e.sizes[2], m_1=e.ghosts[0], columns=columns, rows=rows,
-            clamped=phase == CLAMPED, learning=phase in e.plasticity.W_gp, transfer=e.transfer,
+            clamped=phase == CLAMPED, learning=phase in e.plasticity.W_gp, rho=lowered(ensemble.transfer.rho),
             num_warps=_warps(ensemble), enable_fp_fusion=True,  # a·b + c as one operation, as elsewhere
         )  # fmt: skip
-
-
-@triton.jit
-def rho(s, transfer: tl.constexpr):
-    """ρ(s)."""
-    if transfer == "sigmoid":
-        return 1 / (1 + tl.exp(-s))
-    elif transfer == "tanh":
-        return 2 / (1 + tl.exp(-2 * s)) - 1
-    else:
-        return tl.minimum(tl.maximum(s / 6 + 0.5, 0.0), 1.0)
 
 
 @triton.jit
 def step_phase(
     s_at, z_at, u_at, up_at, down_at, V_at, y_at, dt_tau_at, beta_at, rate_at, steps, down_stride,
     batch: tl.constexpr, n_1: tl.constexpr, n_2: tl.constexpr, m_1: tl.constexpr,
-    columns: tl.constexpr, rows: tl.constexpr, clamped: tl.constexpr, learning: tl.constexpr, transfer: tl.constexpr,
+    columns: tl.constexpr, rows: tl.constexpr, clamped: tl.constexpr, learning: tl.constexpr, rho: tl.constexpr,
 ):  # fmt: skip
     """`steps` of `equations.step` for one example of one run.
 
@@ -105,7 +97,7 @@ def step_phase(
     rate = tl.where(ghost, tl.load(rate_at + run), 0.0)
 
     for _ in range(steps):
-        r, q = rho(s, transfer), rho(z, transfer)
+        r, q = rho(s), rho(z)
         e = tl.sum(tl.where(output, q, -q)[:, None] * down, 0)  # (2), hidden
         from_below = tl.sum(up * r[None, :], 1)
         if clamped:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ghostnet.engines import simd
 from ghostnet.engines.compiled import NONE, ONE, inline, jit
-from ghostnet.engines.currents import clear_padding, fits_one_sweep, rho, rho_slope
+from ghostnet.engines.currents import clear_padding, fits_one_sweep
 from ghostnet.engines.products import clear, multiply, outer
 from ghostnet.engines.simd import VECTOR_BYTES, load, splat, store
 from ghostnet.engines.slots import (
@@ -29,6 +29,7 @@ from ghostnet.engines.slots import (
     S,
     W,
 )
+from ghostnet.engines.vectorlaws import evaluate
 
 
 @jit
@@ -71,9 +72,9 @@ def signals(mem, at, c):
         for i in range(0, c.batch * width, lanes):
             S_i, R_i, E_i = load(mem, s + i), load(mem, r + i), load(mem, e + i)
             if c.derivative:
-                store(mem, d + i, rho_slope(mem, S_i, R_i, c.transfer) * E_i)
+                store(mem, d + i, evaluate(c.slope, S_i, R_i) * E_i)
             else:
-                store(mem, d + i, R_i - rho(mem, S_i - E_i, c.transfer))
+                store(mem, d + i, R_i - evaluate(c.rho, S_i - E_i))
         clear_padding(mem, d, c.batch, at[k, UNITS], width)
 
 

@@ -12,7 +12,7 @@ always these are fixed points (derivation, and where they are not: docs/equilibr
 from __future__ import annotations
 
 from ghostnet.engines.compiled import NONE, ONE, entry, jit
-from ghostnet.engines.currents import rates, rho, rho_slope
+from ghostnet.engines.currents import rates
 from ghostnet.engines.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
 from ghostnet.engines.products import clear, dots, expand, outer
 from ghostnet.engines.simd import VECTOR_BYTES, largest, load, maximum, splat, store
@@ -33,6 +33,7 @@ from ghostnet.engines.slots import (
     S,
     W,
 )  # fmt: skip
+from ghostnet.engines.vectorlaws import evaluate
 
 NEWTON_STEPS = 4  # of the scalar output equations; they start within β of the solution
 
@@ -113,7 +114,7 @@ def feedforward(mem, at, c, k, b):
 def rate(mem, at, c, k, b):
     """r_k = ρ(s_k)."""
     width = at[k, WIDTH]
-    rates(mem, at[k, S] + b * width, at[k, R] + b * width, 1, at[k, UNITS], width, c.transfer)
+    rates(mem, at[k, S] + b * width, at[k, R] + b * width, 1, at[k, UNITS], width, c.rho)
 
 
 @jit
@@ -122,7 +123,7 @@ def hidden_error(mem, at, c, k, b):
     width, m, ghost_width = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH]
     e, g, rho_g = at[k, E] + b * width, at[k, G] + b * ghost_width, at[k, RHO_G] + b * ghost_width
     dots(mem, g, NONE, ONE, at[k, R] + b * width, NONE, at[k, W_PG], width, m, width)
-    rates(mem, g, rho_g, 1, m, ghost_width, c.transfer)
+    rates(mem, g, rho_g, 1, m, ghost_width, c.rho)
     clear(mem, e, width)
     expand(mem, e, at[k + 1, R] + b * at[k + 1, WIDTH], at[k + 1, UNITS], at[k, B], width, width, 1.0)
     expand(mem, e, rho_g, m, at[k, W_GP] + b * m * width, width, width, -1.0)
@@ -137,8 +138,8 @@ def nudge(mem, at, c, b):
     for i in range(0, at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
         s_i = load(mem, s + i)
         for _ in range(NEWTON_STEPS):
-            r_i = rho(mem, s_i, c.transfer)
-            slope = one + beta * rho_slope(mem, s_i, r_i, c.transfer)
+            r_i = evaluate(c.rho, s_i)
+            slope = one + beta * evaluate(c.slope, s_i, r_i)
             s_i = s_i - (s_i - load(mem, v + i) - beta * (load(mem, y + i) - r_i)) / slope
         store(mem, e + i, s_i - load(mem, v + i))
     return move(mem, s, v, e, at[N, WIDTH])

@@ -88,7 +88,7 @@ class Emit:
         return cgutils.alloca_once_value(self.builder, ir.Constant(self.type, None))
 
     def fma(self, a, b, c):
-        return _fma(self.builder, a, b, c)
+        return multiply_add(self.builder, a, b, c)
 
     def total(self, value):
         """The sum of the lanes."""
@@ -139,7 +139,8 @@ def outlined(name: str, body):
     return codegen
 
 
-def _fma(builder, a, b, c):
+def multiply_add(builder, a, b, c):
+    """The instruction a b + c."""
     suffix = f"v{a.type.count}f{32 if isinstance(a.type.element, ir.FloatType) else 64}"
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(a.type, [a.type] * 3), f"llvm.fmuladd.{suffix}"
@@ -173,7 +174,6 @@ def largest(typingctx, mem, value):
     """The largest lane."""
 
     def codegen(context, builder, signature, args):
-        greater = _select(">")
         return Emit.of(context, builder, signature.args[0], args[0]).halve(args[1], lambda a, b: greater(builder, a, b))
 
     return mem.dtype(mem, value), codegen
@@ -209,7 +209,7 @@ def first(typingctx, value, count):
 @intrinsic
 def fma(typingctx, a, b, c):
     """a b + c."""
-    return a(a, a, a), lambda context, builder, signature, args: _fma(builder, *args)
+    return a(a, a, a), lambda context, builder, signature, args: multiply_add(builder, *args)
 
 
 def _binary(emit):
@@ -224,67 +224,92 @@ def _select(comparison):
     return lambda builder, a, b: builder.select(builder.fcmp_ordered(comparison, a, b), a, b)
 
 
-minimum = _binary(_select("<"))  # b where a is NaN
-maximum = _binary(_select(">"))
-less = _binary(lambda builder, a, b: builder.uitofp(builder.fcmp_ordered("<", a, b), a.type))  # 1 where a < b, else 0
+lesser, greater = _select("<"), _select(">")
+minimum, maximum = _binary(lesser), _binary(greater)  # b where a is NaN
 _add = _binary(lambda builder, a, b: builder.fadd(a, b))
 _sub = _binary(lambda builder, a, b: builder.fsub(a, b))
 _mul = _binary(lambda builder, a, b: builder.fmul(a, b))
 _div = _binary(lambda builder, a, b: builder.fdiv(a, b))
 
 
-def _operator(symbol, operation):
-    @overload(symbol)
-    def typed(a, b):
-        if isinstance(a, Vector) and a is b:
-            return lambda a, b: operation(a, b)
+@intrinsic
+def like(typingctx, operand, number):
+    """A vector beside `operand`, a vector or the mask of a comparison, with `number` in every lane."""
+    vector = Vector(operand.element)
+
+    def codegen(context, builder, signature, args):
+        element = context.cast(builder, args[1], signature.args[1], vector.element)
+        return Emit(builder, None, context.get_value_type(vector)).splat(element)
+
+    return vector(operand, number), codegen
 
 
-for _symbol, _operation in ((operator.add, _add), (operator.sub, _sub), (operator.mul, _mul), (operator.truediv, _div)):
-    _operator(_symbol, _operation)
+class Mask(types.Type):
+    """The Numba type of a comparison of vectors of `element`s: a bit per lane."""
+
+    def __init__(self, element):
+        self.element = element
+        super().__init__(name=f"Mask({element})")
 
 
-def _exp2_coefficients(degree: int) -> list[float]:
-    """2^f on [-1/2, 1/2] as a polynomial: the Chebyshev interpolant, highest power first."""
-    series = np.polynomial.chebyshev.Chebyshev.interpolate(np.exp2, degree, domain=[-0.5, 0.5])
-    return list(series.convert(kind=np.polynomial.Polynomial).coef[::-1])
+@register_model(Mask)
+class _MaskModel(models.PrimitiveModel):
+    def __init__(self, manager, mask):
+        super().__init__(manager, mask, ir.VectorType(ir.IntType(1), Vector(mask.element).lanes))
 
 
-# (mantissa bits, polynomial, |argument| beyond which σ stays put: its rest is below every rounding, and no denormal)
-_EXP2 = {32: (23, _exp2_coefficients(5), 40.0), 64: (52, _exp2_coefficients(11), 300.0)}
+def _comparison(symbol):
+    @intrinsic
+    def operation(typingctx, a, b):
+        emit = lambda context, builder, signature, args: builder.fcmp_ordered(symbol, *args)  # noqa: E731
+        return Mask(a.element)(a, b), emit
+
+    return operation
 
 
 @intrinsic
-def sigmoid(typingctx, s):
-    """1 / (1 + exp(-s)), error below 1.2e-7 (float32) or 3e-16 (float64).
-
-    exp(-s) = 2^n 2^f: n falls out of the rounding of t + 1.5·2^mantissa, 2^f is a polynomial, and n is added to its
-    exponent bits. The quotient may use the reciprocal estimate with a Newton step.
-    """
-
-    def codegen(context, builder, signature, args):
-        (value,), kind = args, args[0].type
-        bits = signature.args[0].element.bitwidth
-        mantissa, polynomial, bound = _EXP2[bits]
-
-        def constant(x):
-            return ir.Constant(kind, [x] * kind.count)
-
-        value = _select("<")(builder, value, constant(bound))
-        value = _select(">")(builder, value, constant(-bound))
-        shift, minus_log2e = constant(1.5 * 2.0**mantissa), constant(-float(np.log2(np.e)))
-        shifted = _fma(builder, value, minus_log2e, shift)
-        n = builder.fsub(shifted, shift)
-        f = _fma(builder, value, minus_log2e, builder.fneg(n))
-        power = constant(polynomial[0])
-        for coefficient in polynomial[1:]:
-            power = _fma(builder, power, f, constant(coefficient))
-        integers = ir.VectorType(ir.IntType(bits), kind.count)
-        exponent = builder.shl(builder.bitcast(shifted, integers), ir.Constant(integers, [mantissa] * kind.count))
-        exp = builder.bitcast(builder.add(builder.bitcast(power, integers), exponent), kind)
-        return builder.fdiv(constant(1.0), builder.fadd(constant(1.0), exp), flags=_RECIPROCAL[bits])
-
-    return s(s), codegen
+def choose(typingctx, mask, a, b):
+    """a where the mask is set, else b."""
+    return a(mask, a, b), lambda context, builder, signature, args: builder.select(*args)
 
 
-_RECIPROCAL = {32: ("arcp", "ninf"), 64: ()}
+_both = _binary(lambda builder, a, b: builder.and_(a, b))
+_either = _binary(lambda builder, a, b: builder.or_(a, b))
+_OPERATIONS = {
+    operator.add: _add, operator.sub: _sub, operator.mul: _mul, operator.truediv: _div,
+    operator.lt: _comparison("<"), operator.gt: _comparison(">"),
+    operator.le: _comparison("<="), operator.ge: _comparison(">="),
+    operator.eq: _comparison("=="),
+}  # fmt: skip
+
+
+def on_vectors(symbol, operation):
+    """Let Numba take `symbol` of two vectors, or of a vector and a number, for `operation` of two vectors."""
+
+    @overload(symbol)
+    def typed(a, b):
+        if isinstance(a, Vector) and isinstance(b, Vector):
+            return lambda a, b: operation(a, b)
+        if isinstance(a, Vector) and isinstance(b, types.Number):
+            return lambda a, b: operation(a, like(a, b))
+        if isinstance(a, types.Number) and isinstance(b, Vector):
+            return lambda a, b: operation(like(b, a), b)
+
+
+def _on_masks(symbol, operation):
+    @overload(symbol)
+    def typed(a, b):
+        if isinstance(a, Mask) and isinstance(b, Mask):
+            return lambda a, b: operation(a, b)
+
+
+for _symbol, _operation in _OPERATIONS.items():
+    on_vectors(_symbol, _operation)
+_on_masks(operator.and_, _both)
+_on_masks(operator.or_, _either)
+
+
+@overload(operator.neg)
+def _negative(a):
+    if isinstance(a, Vector):
+        return lambda a: like(a, 0.0) - a

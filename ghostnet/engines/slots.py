@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ghostnet.engines.vectorlaws import Law
+
 COLUMN_COUNT = 22
 # Columns of the layout table. Row k: layer k, as far as it has such a block.
 (UNITS, WIDTH, S, R, E, D, DRIVE, GHOSTS, GHOST_WIDTH, G, RHO_G, GHOST_DRIVE, MISMATCH, W, B, W_PG, W_GP,
  TARGET, GRAM, D_SUM, CLIPPED, TURN) = range(COLUMN_COUNT)  # fmt: skip
-
-SIGMOID, TANH, HARD_SIGMOID = range(3)
 
 
 class Settings(NamedTuple):
@@ -30,7 +30,8 @@ class Settings(NamedTuple):
     eta: np.ndarray  # over k
     eta_ghost: np.ndarray
     clip: float  # inf where the model does not clip
-    transfer: int
+    rho: Law  # ρ and ρ'
+    slope: Law
     derivative: bool
     fast_gp: bool
     once: bool  # (16) instead of (6)

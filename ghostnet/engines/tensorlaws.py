@@ -1,0 +1,54 @@
+"""Laws on tensors, for the torch engine."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ghostnet.model.laws import Transfer
+from ghostnet.model.lowering import PRIMITIVES, lower
+
+
+def _where(condition: Tensor, x, y) -> Tensor:
+    if not isinstance(x, Tensor) and not isinstance(y, Tensor):  # two numbers are of no type: of the most precise one
+        x = condition.new_full((), x, dtype=torch.float64)
+    return torch.where(condition, x, y)
+
+
+def _minimum(x, y) -> Tensor:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return torch.minimum(x, y)
+    return x.clamp(max=y) if isinstance(x, Tensor) else y.clamp(max=x)
+
+
+def _maximum(x, y) -> Tensor:
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return torch.maximum(x, y)
+    return x.clamp(min=y) if isinstance(x, Tensor) else y.clamp(min=x)
+
+
+OWN = {
+    "abs": torch.abs, "exp": torch.exp, "log1p": torch.log1p, "maximum": _maximum, "minimum": _minimum,
+    "sigmoid": torch.sigmoid, "sqrt": torch.sqrt, "tanh": torch.tanh, "where": _where,
+}  # fmt: skip
+_lowered = functools.cache(lambda law: lower(law, OWN))
+
+
+def put(law: Callable, *tensors: Tensor, out: Tensor) -> Tensor:
+    """out = law(*tensors), elementwise; out may be one of them."""
+    if law in PRIMITIVES:  # without a tensor in between
+        return OWN[PRIMITIVES[law]](*tensors, out=out)
+    value = _lowered(law)(*tensors)
+    return out.copy_(value) if isinstance(value, Tensor) else out.fill_(value)
+
+
+def signals(s: Tensor, r: Tensor, e: Tensor, transfer: Transfer, rule: str, out: Tensor) -> None:
+    """out = ρ(s) - ρ(s - e), or its first order ρ'(s) e: the postsynaptic factor of (6) and (16)."""
+    if rule == "difference":
+        put(transfer.rho, torch.sub(s, e, out=out), out=out)
+        torch.sub(r, out, out=out)
+    else:
+        put(transfer.slope, s, r, out=out).mul_(e)

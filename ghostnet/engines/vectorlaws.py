@@ -1,0 +1,69 @@
+"""Laws in compiled kernels: a law is a type to Numba, which so compiles a kernel for the laws that it is called with.
+
+Nothing is looked up while a kernel runs, and kernels stay functions of their modules, which can be kept on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from numba import types
+from numba.extending import NativeValue, models, overload, register_model, typeof_impl, unbox
+
+from ghostnet.engines.compiled import jit
+from ghostnet.engines.simd import Vector, like
+from ghostnet.engines.vectormath import OWN
+from ghostnet.model.laws import identity
+from ghostnet.model.lowering import lower
+
+
+class LawType(types.Type):
+    """The Numba type of one law; equal in every process for the same text."""
+
+    def __init__(self, law: str):
+        self.law = law
+        super().__init__(name=f"Law({law})")
+
+
+register_model(LawType)(models.OpaqueModel)
+
+
+class Law:
+    """A law as an argument of kernels."""
+
+    compiled: ClassVar[dict[str, Callable]] = {}  # by identity
+
+    def __init__(self, function: Callable):
+        self.identity = identity(function)
+        if self.identity not in self.compiled:
+            self.compiled[self.identity] = lower(function, OWN, jit)
+
+
+@typeof_impl.register(Law)
+def _type_of(law, context):
+    return LawType(law.identity)
+
+
+@unbox(LawType)
+def _argument(kind, law, c):
+    return NativeValue(c.context.get_dummy_value())
+
+
+def evaluate(law, x, *others):
+    """The law of vectors, a vector; it may be a number by its text."""
+
+
+@overload(evaluate)
+def _evaluate(law, x, *others):
+    function = Law.compiled[law.law]
+    return lambda law, x, *others: _vector(x, function(x, *others))
+
+
+def _vector(beside, value):
+    """A value as a vector."""
+
+
+@overload(_vector)
+def _as_vector(beside, value):
+    return (lambda beside, value: value) if isinstance(value, Vector) else (lambda beside, value: like(beside, value))

@@ -1,0 +1,1 @@
+"""What a network is, apart from how it is computed."""
