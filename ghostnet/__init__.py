@@ -6,6 +6,7 @@ from ghostnet import baselines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
+from ghostnet.model.laws import Transfer
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
 from ghostnet.recorder import Recorder
@@ -25,6 +26,7 @@ __all__ = [
     "Simulator",
     "Stopped",
     "Training",
+    "Transfer",
     "baselines",
     "build",
     "gradcheck",

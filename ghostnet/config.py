@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ghostnet.errors import ConfigError, FileError, require_known
-from ghostnet.model import laws
+from ghostnet.model import names
+from ghostnet.model.laws import TRANSFERS as _TRANSFERS
 from ghostnet.models import MODELS, Model
 
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
-TRANSFERS = tuple(laws.TRANSFERS)
+TRANSFERS = tuple(_TRANSFERS)
 
 
 def documented(text: str, **kwargs):
@@ -47,7 +48,9 @@ class Experiment:
     batch: int = documented("examples presented together")
     rule: str = documented("form of rule (6): difference of rates, or derivative", default="difference")
     clip: float | None = documented("MA-prime: bound on every |dW_ij/dt|", default=None)
-    transfer: str = documented("transfer function ρ: sigmoid, tanh or hard-sigmoid", default="sigmoid")
+    transfer: str = documented(
+        f"transfer function ρ: {', '.join(TRANSFERS)}, or module:attribute of your own", default="sigmoid"
+    )
     epochs: int = documented("passes through the training set", default=1)
     seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
     data: str = documented("mnist, fashion-mnist, or a directory of IDX files", default="mnist")
@@ -55,7 +58,8 @@ class Experiment:
 
     def __post_init__(self):
         for spec in dataclasses.fields(self):
-            object.__setattr__(self, spec.name, _typed(spec, getattr(self, spec.name)))
+            value = getattr(self, spec.name)
+            object.__setattr__(self, spec.name, _typed(spec, names.named(value)))
         _check_choices(self)
         _check_numbers(self)
         _check_shapes(self)
@@ -174,7 +178,7 @@ def _check_choices(e: Experiment) -> None:
     require_known([e.model], MODELS, "model")
     require_known([e.feedback], FEEDBACKS, "feedback")
     require_known([e.rule], RULES, "rule")
-    laws.transfer(e.transfer)
+    names.require_name(e.transfer)
     require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
 
 

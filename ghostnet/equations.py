@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ghostnet.model import laws
+from ghostnet.model import names
 
 
 class Weights(NamedTuple):
@@ -77,19 +77,20 @@ def array_namespace(array):
 
 def transfer(s, name: str):
     """ρ(s), elementwise."""
-    return _in_type_of(s, laws.transfer(name).rho(s))
+    return _in_type_of(s, names.transfer(name).rho(s))
 
 
 def transfer_slope(s, name: str):
     """ρ'(s), elementwise."""
-    return _in_type_of(s, laws.transfer(name).slope(s, transfer(s, name)))
+    return _in_type_of(s, names.transfer(name).slope(s, transfer(s, name)))
 
 
 def _in_type_of(s, value):
     """What a law says of s, as an array of s's type: by its text it may be a number, or float64."""
     xp = array_namespace(s)
-    value = xp.asarray(value)
-    return value if value.dtype == s.dtype and value.shape == s.shape else xp.zeros_like(s) + xp.astype(value, s.dtype)
+    if not hasattr(value, "dtype"):
+        return xp.full_like(s, value)
+    return value if value.dtype == s.dtype else xp.astype(value, s.dtype)
 
 
 def rates(z: State, x, c: Constants) -> tuple[list, list]:

@@ -17,6 +17,7 @@ from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import score_columns
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
+from ghostnet.model import names
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
@@ -74,6 +75,7 @@ def train(
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {name: simulator.settings[name] for name in ("engine", "dtype", "threads")} | {"options": options}
     gradchecks = {"gradcheck_every": gradcheck_every, "gradcheck_examples": gradcheck_examples}
+    settings["laws"] = own_laws(experiment)
     directory = RunDirectory(out, experiment, settings | gradchecks) if out is not None else None
     run = _Run(simulator, dataset, directory, progress, record, **gradchecks)
     return run.until_the_end(Checkpoint(simulator.network))
@@ -119,9 +121,24 @@ def resume(
             gradchecks = {name: settings[name] for name in ("gradcheck_every", "gradcheck_examples")}
         except KeyError as error:
             raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
+        _require_same_laws(e, settings.get("laws", {}))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
         run = _Run(simulator, fitting_data(e), directory, progress, record, **gradchecks)
         return run.until_the_end(start)
+
+
+def own_laws(e: Experiment) -> dict[str, dict]:
+    """The laws of an experiment that are not built in, by field."""
+    return {"transfer": own} if (own := names.described(e.transfer)) else {}
+
+
+def _require_same_laws(e: Experiment, began_with: dict) -> None:
+    for field, law in own_laws(e).items():
+        if law["sha256"] != began_with.get(field, {}).get("sha256"):
+            raise ConfigError(
+                f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "
+                "put that back, or train anew"
+            )
 
 
 @dataclass

@@ -74,7 +74,7 @@ BAD_ARGUMENTS = [
     (("train",), "preset: expected a name"),
     (("train", "mb-100-tf", "--dt", "0.02"), "dt = 0.02"),
     (("train", "mb-100-tf", "--eta", "1"), "eta has 1 values: expected 2"),
-    (("train", "mb-100-tf", "--transfer", "relu"), "unknown transfer 'relu'"),
+    (("train", "mb-100-tf", "--transfer", "swish"), "unknown transfer 'swish'"),
     (("train", "mb-100-tf", "--threads", "0"), "threads = 0"),
     (("train", "mb-100-tf", "--threads", "-2"), "threads = -2"),
     (("train", "mb-100-tf", "--engine", "reference", "--dtype", "float32"), "the reference engine is float64 only"),

@@ -149,7 +149,7 @@ REFUSED = [  # model, changes, what the line has to say: the field, the value it
     ("MB", {"feedback": "DFA"}, "unknown feedback 'DFA'", "valid: TF, FA"),
     ("MB", {"feedback": "tf\nfa"}, "unknown feedback 'tf\\nfa'", "valid: TF, FA"),
     ("MB", {"rule": "diference"}, "unknown rule 'diference'", "did you mean 'difference'?"),
-    ("MB", {"transfer": "relu"}, "unknown transfer 'relu'", "valid: sigmoid, tanh, hard-sigmoid"),
+    ("MB", {"transfer": "swish"}, "unknown transfer 'swish'", "valid: sigmoid, tanh, hard-sigmoid"),
     ("MB", {"data": 5}, "data = 5", "str"),
     ("MB", {"free_step": 5}, "unknown field 'free_step'", "did you mean 'free_steps'?"),
 ]  # fmt: skip

@@ -30,6 +30,7 @@ BY_DEPTH = {1: (20, 37, 10), 2: (20, 30, 25, 6), 3: (20, 12, 70, 9, 6)}
 SEEDS = {1: (0,), 3: (0, 1, 5)}
 
 each_engine = pytest.mark.parametrize("engine", OTHERS)
+UNBOUNDED = ("softplus", "relu")  # transfer functions
 each_type = pytest.mark.parametrize("dtype", TOLERANCE)
 each_model = pytest.mark.parametrize("model", MODELS)
 each_feedback = pytest.mark.parametrize("feedback", FEEDBACKS)
@@ -86,7 +87,8 @@ def test_engines_agree_on_every_model(engine, dtype, model, feedback, depth, rul
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_engines_agree_on_every_transfer_function(engine, dtype, model, rule, transfer):
-    e = experiment(model, BY_DEPTH[2], transfer=transfer, rule=rule, init=1.0)  # far into the bends
+    init = 0.3 if transfer in UNBOUNDED else 1.0  # far into the bends, but not where rates explode
+    e = experiment(model, BY_DEPTH[2], transfer=transfer, rule=rule, init=init)
     assert_agrees(engine, dtype, e, *inputs(e, 3))
 
 

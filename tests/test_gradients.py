@@ -39,7 +39,7 @@ MODELS = ("MA", "MA-prime", "MB")
 @pytest.mark.parametrize("transfer", TRANSFERS)
 @pytest.mark.parametrize("sizes", DEPTHS)
 def test_the_backward_pass_is_that_of_autograd(sizes, transfer):
-    e = experiment("MA", sizes, transfer=transfer, init=0.6)
+    e = experiment("MA", sizes, transfer=transfer, init=0.6, seeds=(2,))  # some of its rectified units are on
     W, (x, y) = [None, *(w[0] for w in build(e).weights.W[1:])], inputs(e)
     own, theirs = backward(W, transposed(W), x, y, transfer), autograd(W, x, y, transfer)
     for k in range(1, e.depth + 1):

@@ -104,6 +104,8 @@ class KernelCache(FunctionCache):
     _impl_class = _OnlyThere
 
     def load_overload(self, sig, target_context):
+        if not _only_built_in(sig):
+            return None
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # a file damaged in any way: unpickling it may raise anything
@@ -113,10 +115,18 @@ class KernelCache(FunctionCache):
             return None
 
     def save_overload(self, sig, data):
+        if not _only_built_in(sig):
+            return
         try:
             super().save_overload(sig, data)
         except OSError as error:
             _say_once(f"{self.cache_path}: kernels can't be kept there ({error.strerror}); {_REMEDY}")
+
+
+def _only_built_in(signature) -> bool:
+    """Whether a kernel's arguments hold no law of a user's own: those are compiled in memory, for nothing here grows."""
+    fields = [field for argument in signature for field in getattr(argument, "types", (argument,))]
+    return all(getattr(field, "built_in", True) for field in fields)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy as np
 from ghostnet.engines import Divergence, kernels, layout, recording, slots
 from ghostnet.engines.vectorlaws import Law
 from ghostnet.equations import State, Weights
-from ghostnet.model import laws
+from ghostnet.model import names
 from ghostnet.models import PHASES
 from ghostnet.network import Network
 from ghostnet.recorder import Selection
@@ -119,7 +119,7 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 
 def settings(network: Network) -> slots.Settings:
     """The experiment as the kernels want it."""
-    transfer = laws.transfer(network.experiment.transfer)
+    transfer = names.transfer(network.experiment.transfer)
     e, row, c = network.experiment, network.experiment.plasticity, network.constants
     return slots.Settings(
         batch=e.batch,

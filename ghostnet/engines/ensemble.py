@@ -14,7 +14,7 @@ from ghostnet.config import Experiment
 from ghostnet.engines.blocks import Lasting
 from ghostnet.engines.tensorlaws import put, signals
 from ghostnet.equations import Plastic, State, Weights
-from ghostnet.model import laws
+from ghostnet.model import names
 from ghostnet.models import CLAMPED
 from ghostnet.network import Network
 
@@ -35,7 +35,7 @@ class Ensemble:
     def __init__(self, network: Network, experiments: list[Experiment], like: Tensor):
         e = self.experiment = network.experiment
         self.constants, self.N, self.lasting = network.constants, e.depth, Lasting(network, like)
-        self.transfer = laws.transfer(e.transfer)
+        self.transfer = names.transfer(e.transfer)
         z, R, n = self.lasting.z, network.runs, e.sizes
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))

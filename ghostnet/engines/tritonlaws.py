@@ -85,5 +85,5 @@ def lowered(law):
 
 def _jit(function: types.FunctionType):
     numbers = {n: tl.constexpr(v) for n, v in function.__globals__.items() if isinstance(v, (int, float))}
-    function.__globals__.update(numbers)  # Triton takes numbers from outside only so
+    function.__globals__.update(numbers, tl=tl)  # Triton takes numbers from outside only so, and wants to see itself
     return triton.jit(function)

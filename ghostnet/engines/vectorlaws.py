@@ -14,15 +14,15 @@ from numba.extending import NativeValue, models, overload, register_model, typeo
 from ghostnet.engines.compiled import jit
 from ghostnet.engines.simd import Vector, like
 from ghostnet.engines.vectormath import OWN
-from ghostnet.model.laws import identity
+from ghostnet.model.laws import BUILT_IN, identity
 from ghostnet.model.lowering import lower
 
 
 class LawType(types.Type):
     """The Numba type of one law; equal in every process for the same text."""
 
-    def __init__(self, law: str):
-        self.law = law
+    def __init__(self, law: str, built_in: bool):
+        self.law, self.built_in = law, built_in
         super().__init__(name=f"Law({law})")
 
 
@@ -35,14 +35,14 @@ class Law:
     compiled: ClassVar[dict[str, Callable]] = {}  # by identity
 
     def __init__(self, function: Callable):
-        self.identity = identity(function)
+        self.identity, self.built_in = identity(function), function in BUILT_IN
         if self.identity not in self.compiled:
             self.compiled[self.identity] = lower(function, OWN, jit)
 
 
 @typeof_impl.register(Law)
 def _type_of(law, context):
-    return LawType(law.identity)
+    return LawType(law.identity, law.built_in)
 
 
 @unbox(LawType)

@@ -8,21 +8,85 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ghostnet.errors import require_known
-from ghostnet.model.lowering import PRIMITIVES, constants, functions
+import numpy as np
+
+from ghostnet.errors import ConfigError
+from ghostnet.model.lowering import PRIMITIVES, constants, functions, lower
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, tanh, where
+
+_STEP = 1e-4  # of the differences that a slope is compared with
+_TOLERANCE = 1e-3  # of the comparison, relative to the largest slope
 
 
 @dataclass(frozen=True)
 class Transfer:
     """A transfer function ρ of pyramidal and ghost units.
 
-    rho(s): the firing rate. slope(s, r): its derivative ρ'(s), given r = ρ(s) too. Both are written with
-    `ghostnet.primitives`, elementwise.
+    Args:
+        rho: the firing rate ρ(s), elementwise, written with `ghostnet.primitives`.
+        slope: its derivative ρ'(s) as slope(s, r), where r = ρ(s) is given too.
+
+    Raises:
+        ConfigError: on construction, where a law uses more than the primitives, or the slope is not the derivative.
     """
 
     rho: Callable
     slope: Callable
+
+    def __post_init__(self):
+        for law in (self.rho, self.slope):
+            lower(law, _CALLABLE)
+        _require_derivative(self)
+
+    def describe(self) -> dict[str, str]:
+        """What decides its values: the text of its functions, and a digest of it."""
+        source = "\n".join(dict.fromkeys((_source(self.rho), _source(self.slope))))
+        digest = hashlib.sha256(f"{identity(self.rho)} {identity(self.slope)}".encode()).hexdigest()
+        return {"source": source, "sha256": digest}
+
+
+_CALLABLE = {name: primitive for primitive, name in PRIMITIVES.items()}
+
+
+def _require_derivative(transfer: Transfer) -> None:
+    """Compare the slope with differences over a grid, away from corners, where the one-sided differences disagree."""
+    s = np.linspace(-6.003, 6.001, 1201)
+    with np.errstate(all="ignore"):
+        below, here, above = (np.asarray(transfer.rho(s + h) + 0 * s) for h in (-_STEP, 0.0, _STEP))
+        slope = np.asarray(transfer.slope(s, here) + 0 * s)
+        left, right = (here - below) / _STEP, (above - here) / _STEP
+    scale = max(1.0, float(np.nanmax(np.abs(right))) if np.isfinite(right).any() else 1.0)
+    rise, smooth = (left + right) / 2, np.abs(left - right) <= 0.01 * scale
+    wrong = ~np.isfinite(here) | ~np.isfinite(slope) | (smooth & (np.abs(slope - rise) > _TOLERANCE * scale))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ConfigError(
+            f"slope {transfer.slope.__qualname__} of transfer {transfer.rho.__qualname__}: {slope[at]:.6g} at s = "
+            f"{s[at]:.4g}, where rho is {here[at]:.6g} and rises by {rise[at]:.6g}; give its derivative"
+        )
+
+
+@functools.cache
+def identity(law: Callable) -> str:
+    """A name for a law that another text does not have, in this process or another."""
+    if law in PRIMITIVES:
+        return PRIMITIVES[law]
+    digest = hashlib.sha256(f"{_source(law)}\n{sorted(constants(law).items())}".encode()).hexdigest()
+    return f"{law.__name__.strip('<>')}-{digest[:16]}"
+
+
+def _source(law: Callable) -> str:
+    """The text of a law and of the functions that it calls.
+
+    Raises:
+        ConfigError: it can't be had, as for what was typed into a plain interpreter.
+    """
+    try:
+        return "".join(inspect.getsource(function) for function in functions(law)) or f"{PRIMITIVES[law]}\n"
+    except OSError:
+        raise ConfigError(
+            f"law {law.__qualname__}: its source can't be read, and every run keeps it; write it in a file or notebook"
+        ) from None
 
 
 def sigmoid_slope(s, r):
@@ -65,23 +129,4 @@ TRANSFERS = {
     "softplus": Transfer(softplus, softplus_slope),
     "relu": Transfer(relu, relu_slope),
 }
-
-
-def transfer(name: str) -> Transfer:
-    """The transfer function of that name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    require_known([name], TRANSFERS, "transfer")
-    return TRANSFERS[name]
-
-
-@functools.cache
-def identity(law: Callable) -> str:
-    """A name for a law that another text does not have, in this process or another."""
-    if law in PRIMITIVES:
-        return PRIMITIVES[law]
-    text = "\n".join(inspect.getsource(function) for function in functions(law))
-    digest = hashlib.sha256(f"{text}\n{sorted(constants(law).items())}".encode()).hexdigest()
-    return f"{law.__name__}-{digest[:16]}"
+BUILT_IN = frozenset(law for transfer in TRANSFERS.values() for law in (transfer.rho, transfer.slope))

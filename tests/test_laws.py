@@ -1,0 +1,241 @@
+"""Laws as data: one text each, the same values wherever it runs, and a user's own as good as those built in."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import torch
+from builders import TOLERANCE, command, distance, experiment, inputs, of, refusal, running, same_bits, tiny
+
+import ghostnet as gn
+from ghostnet import ConfigError, Simulator, primitives, resume, train
+from ghostnet.engines import cache, tensorlaws, vectormath
+from ghostnet.engines.compiled import jit
+from ghostnet.engines.simd import VECTOR_BYTES, load, store
+from ghostnet.engines.vectorlaws import Law, evaluate
+from ghostnet.model.laws import TRANSFERS, identity
+from ghostnet.model.names import transfer
+from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, sqrt, tanh, where
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "own_law.py"
+STEEPNESS = 2.0
+
+
+def steep(s):
+    return sigmoid(STEEPNESS * s)
+
+
+def steep_slope(s, r):
+    return STEEPNESS * r * (1 - r)
+
+
+own = gn.Transfer(steep, steep_slope)
+
+
+def everything(s):
+    """Every primitive, operator and comparison in one law."""
+    inner = where((s > 0.5) | (s <= -0.5), sqrt(abs(s)), minimum(s, 0.25) - maximum(-s, 0.125) / 3)
+    return inner + where((s >= 1) & (s < 2), 1, exp(-s * s)) + log1p(s * s) * tanh(s) - sigmoid(s) + where(s == 0, 2, 0)
+
+
+@jit
+def _everywhere(mem, law, count):
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        store(mem, i, evaluate(law, load(mem, i)))
+
+
+def on_vectors(law, s: np.ndarray) -> np.ndarray:
+    """The law's values as the cpu engine's kernels compute them."""
+    kernel = numba.njit(lambda mem, law, count: _everywhere(mem, law, count))
+    padded = np.zeros(-(-len(s) // 64) * 64 + 16, s.dtype)
+    aligned = padded[-padded.ctypes.data % 64 // s.itemsize :][: len(padded) - 16]
+    aligned[: len(s)] = s
+    kernel(aligned, Law(law), len(aligned))
+    return aligned[: len(s)].copy()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_a_law_has_the_same_values_on_floats_arrays_tensors_and_vectors(dtype):
+    s = np.linspace(-4, 4, 641).astype(dtype)
+    expected = np.array([everything(float(x)) for x in s])
+    tolerance = 1e-14 if dtype == "float64" else 1e-6
+    for values in (everything(s), everything(torch.from_numpy(s)).numpy(), on_vectors(everything, s)):
+        assert distance(values.astype(np.float64), expected) <= tolerance
+    out = torch.empty(len(s), dtype=getattr(torch, dtype))
+    assert distance(tensorlaws.put(everything, torch.from_numpy(s), out=out).numpy(), expected) <= tolerance
+
+
+@pytest.mark.parametrize("name", [name for name in primitives.__all__ if name in ("exp", "log1p", "tanh", "sigmoid")])
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_elementary_functions_of_vectors_are_those_of_numpy(name, dtype):
+    s = np.concatenate([np.linspace(-80, 80, 4001), np.geomspace(1e-30, 80, 400), -np.geomspace(1e-30, 80, 400)])
+    s = s[(s > -1) & (s != 0)] if name == "log1p" else s
+    s = s.astype(dtype)
+    found, expected = on_vectors(getattr(primitives, name), s), getattr(primitives, name)(s.astype(np.float64))
+    off = np.abs(found - expected) / (np.abs(expected) if name in ("exp", "log1p") else 1)
+    assert off.max() < 4 * np.finfo(dtype).eps
+    assert set(vectormath.OWN) == set(tensorlaws.OWN) == set(primitives.__all__)
+
+
+def test_what_no_finite_number_goes_into_comes_out_as_ieee_says():
+    special = np.array([np.nan, np.inf, -np.inf, -1.0, -2.0])
+    with np.errstate(all="ignore"):
+        for law in (exp, log1p):
+            assert np.array_equal(on_vectors(law, special), law(special), equal_nan=True)
+
+
+def assert_runs_alike(e: gn.Experiment, engine: str, dtype: str, **options) -> None:
+    """An engine does what the reference does."""
+    x, y = inputs(e, 3)
+    tested, reference = Simulator(running(e), engine, dtype, **options), Simulator(running(e), "reference")
+    tested.run(x, y), reference.run(x, y)
+    got, expected = of(tested.network), of(reference.network)
+    assert max(distance(got[name], expected[name]) for name in expected) <= TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("rule", ["difference", "derivative"])
+def test_a_law_of_ones_own_runs_on_every_engine(engine, rule):
+    assert_runs_alike(experiment("MB", transfer=own, rule=rule), engine, "float64")
+
+
+def test_a_law_of_ones_own_settles_at_equilibrium():
+    phases = dict(beta=0.1, free_steps=400, clamped_steps=200)
+    e = experiment("MB", transfer=own, init=0.1, batch=1, eta_ghost=(20.0,), **phases)
+    stepped, direct = Simulator(gn.build(e), "cpu", "float64"), Simulator(gn.build(e), "equilibrium", "float64")
+    x, y = inputs(e, 1)
+    stepped.run(x, y), direct.run(x, y)
+    assert distance(direct.network.weights.W[1], stepped.network.weights.W[1]) < 1e-4
+
+
+def test_kernels_with_a_law_of_ones_own_are_not_kept():
+    for law, kept in ((TRANSFERS["tanh"].rho, True), (steep, False)):
+        argument = numba.typeof(Law(law))
+        assert cache._only_built_in((numba.int64, argument, numba.types.Tuple((numba.int64, argument)))) == kept
+
+
+def test_two_laws_of_one_name_are_two_laws():
+    def other(s):
+        return sigmoid(3 * s)
+
+    def other_slope(s, r):
+        return 3 * r * (1 - r)
+
+    other.__name__ = "steep"
+    assert identity(other) != identity(steep)
+    e = experiment("MB")
+    transfers = own, gn.Transfer(other, other_slope)
+    networks = [Simulator(running(e.replace(transfer=t)), "cpu", "float64") for t in transfers]
+    for tested in networks:
+        tested.run(*inputs(e, 1))
+    assert not same_bits(of(networks[0].network), of(networks[1].network))
+
+
+def test_numbers_that_a_law_takes_from_outside_belong_to_it():
+    def law(steepness):
+        def rho(s):
+            return sigmoid(steepness * s)
+
+        return rho
+
+    assert identity(law(2.0)) != identity(law(3.0)) and identity(law(2.0)) == identity(law(2.0))
+    s = np.linspace(-2, 2, 9)
+    assert distance(on_vectors(law(3.0), s), law(3.0)(s)) < 1e-14
+
+
+def test_a_built_in_law_given_as_an_object_is_its_name():
+    assert experiment(transfer=TRANSFERS["tanh"]).transfer == "tanh"
+    assert experiment(transfer=own).transfer == "test_laws:own" and transfer("test_laws:own") is own
+
+
+def wrong_slope(s, r):
+    return r * (1 - r)
+
+
+def unknown_function(s):
+    return np.tanh(s)
+
+
+def misspelt(s):
+    return sigmiod(s)  # noqa: F821
+
+
+def gap(s):
+    return log1p(s)
+
+
+@pytest.mark.parametrize(
+    ("rho", "slope", "text"),
+    [
+        (steep, wrong_slope, "slope wrong_slope of transfer steep: "),
+        (unknown_function, wrong_slope, "unknown_function: np is neither a number nor a function made of primitives"),
+        (misspelt, wrong_slope, "misspelt: sigmiod is not defined in its module"),
+        (gap, wrong_slope, "slope wrong_slope of transfer gap: "),
+        (math.tanh, wrong_slope, "expected a law as a Python function"),
+        (3, wrong_slope, "3: expected a law as a Python function"),
+    ],
+)
+def test_what_is_no_law_or_has_a_wrong_slope_is_refused_by_name(rho, slope, text):
+    assert text in refusal(ConfigError, gn.Transfer, rho, slope)
+
+
+@pytest.fixture
+def somewhere(tmp_path, monkeypatch):
+    """The current directory, with the example in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own_law.py").write_text(EXAMPLE.read_text())
+    yield tmp_path
+    sys.modules.pop("own_law", None)
+    gn.model.names._imported.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("own_law:softsing", "own_law has no softsing"),
+        ("own_law:rho", "a function; expected a ghostnet.Transfer"),
+        ("no_law:rho", "there is no module no_law"),
+        ("own_law", "unknown transfer 'own_law'"),
+        ("own_law.softsign", "unknown transfer"),
+        ("runs/own_law:softsign", "unknown transfer"),
+    ],
+)
+def test_a_name_that_leads_to_no_law_is_refused_in_one_line(somewhere, name, text):
+    assert text in refusal(ConfigError, lambda: gn.Simulator(gn.build(experiment(transfer=name))))
+
+
+def test_a_run_directory_is_never_imported_from(somewhere, monkeypatch):
+    (somewhere / "provenance.json").write_text("{}")
+    assert "lies in a run directory" in refusal(ConfigError, transfer, "own_law:softsign")
+
+
+def test_a_run_keeps_the_law_and_is_not_resumed_with_another(somewhere, task, capsys):
+    e = tiny(task, transfer="own_law:softsign", epochs=1)
+    (somewhere / "e.toml").write_text(e.to_toml())
+    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet")[0] == 0
+    kept = json.loads((somewhere / "run" / "provenance.json").read_text())["laws"]["transfer"]
+    assert kept["name"] == "own_law:softsign" and "return 0.5 + 0.5 * s" in kept["source"]
+    (somewhere / "run" / "status.json").write_text('{"status": "stopped", "epoch": 1}')
+    assert resume("run", progress=False).network.experiment == e
+    sys.modules.pop("own_law")
+    gn.model.names._imported.cache_clear()
+    changed = EXAMPLE.read_text().replace("0.5 + 0.5 * s", "0.5 + 0.4 * s").replace("0.5 / ((1", "0.4 / ((1")
+    (somewhere / "own_law.py").write_text(changed)
+    importlib.invalidate_caches()
+    text = refusal(ConfigError, resume, "run", progress=False)
+    assert "transfer = own_law:softsign: its text is not the one that the run began with" in text
+
+
+def test_the_example_learns(task):
+    spec = importlib.util.spec_from_file_location("own_law", EXAMPLE)
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    rows = train(tiny(task, transfer=example.softsign, epochs=6)).metrics
+    assert rows[-1]["test_accuracy"] > 0.9
