@@ -124,7 +124,7 @@ class KernelCache(FunctionCache):
 
 
 def _only_built_in(signature) -> bool:
-    """Whether no argument is a law of a user's own; kernels with these are compiled in memory, so that nothing here grows."""
+    """Whether no argument is a user's own law: kernels with these are compiled in memory, so nothing here grows."""
     fields = [field for argument in signature for field in getattr(argument, "types", (argument,))]
     return all(getattr(field, "built_in", True) for field in fields)
 
