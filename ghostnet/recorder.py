@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,6 +86,13 @@ class Recorder:
     def __post_init__(self):
         for name in ("every", "from_epoch"):
             integer(name, getattr(self, name), 1, MOST)
+        for name in ("variables", "weights"):
+            named = getattr(self, name)
+            require(isinstance(named, Collection), f"{name} = {named!r}: expected names, such as s or W_1")
+        if self.weights_at is not None:
+            steps = self.weights_at
+            require(isinstance(steps, Iterable), f"weights_at = {steps!r}: expected steps, such as (1, 20)")
+            object.__setattr__(self, "weights_at", tuple(integer("weights_at", step, 1, 2 * MOST) for step in steps))
         if not len(self.variables) + len(self.weights):
             raise ConfigError("variables: expected at least one, such as s or e_1")
         require(isinstance(self.presentations, slice | None), f"presentations = {self.presentations}: expected a slice")
@@ -161,10 +168,11 @@ def _axes(e: Experiment) -> dict[str, int]:
 
 def places(what: str, wanted, count: int) -> np.ndarray:
     """A slice or sequence of places among `count` as an int64 array; None: all."""
-    if wanted is None or isinstance(wanted, slice):
-        found = np.arange(count)[wanted or slice(None)]
-    else:
-        found = numbers(what, wanted).ravel()
+    try:
+        some = wanted is None or isinstance(wanted, slice)
+        found = np.arange(count)[wanted or slice(None)] if some else numbers(what, wanted).ravel()
+    except (TypeError, ValueError):  # of the slice
+        found = np.array([])
     whole = found.dtype.kind in "iu" and len(found) and found.min() >= 0 and found.max() < count
     if not whole or len(set(found.tolist())) < len(found):
         raise ConfigError(f"{what} = {wanted}: expected different places from 0 to {count - 1}")

@@ -140,6 +140,28 @@ def test_an_engine_that_has_run_runs_in_a_forked_child_too(engine):
 
 @may_fork
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_torch_works_in_a_forked_child_whose_parent_had_it_work_on_several_threads():
+    """OpenMP's threads are not there in the child: whatever would be divided among them hangs."""
+    tested = two_runs("torch", (20, 1200, 6), free_steps=2, clamped_steps=2)
+    x, y = inputs(tested.experiment)
+    before, big = torch.get_num_threads(), torch.zeros(1 << 20)
+    torch.set_num_threads(2)
+    try:
+        torch.sigmoid(big)
+
+        def work():
+            tested.record(x, y, ("s_2",), learn=False)
+            tested.present(x, y)
+            return tested.evaluate(noise(tested.experiment))["train"].mse, of(copy.deepcopy(tested).network)
+
+        mse, network = in_a_fork(work)
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(mse, work()[0]) and same_bits(network, of(tested.network))
+
+
+@may_fork
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("engine", ["reference", "torch"])
 def test_what_another_thread_is_in_the_midst_of_at_a_fork_does_not_block_the_child(engine, monkeypatch):
     """The thread that would let go of a lock does not exist in the child."""

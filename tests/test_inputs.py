@@ -284,7 +284,7 @@ def test_options_of_a_training_are_refused_before_its_directory_is_made(task, tm
     [
         *(({"every": value}, f"every = {value!r}: expected an integer from 1 to") for value in (0, 1.5, "2", True)),
         *(({"from_epoch": value}, f"from_epoch = {value!r}: expected an integer") for value in (0, 1.5, "2", 10**30)),
-        ({"weights": ("W",), "weights_at": (1.5,)}, "weights_at = 1.5: expected an integer from 1 to 20"),
+        ({"weights": ("W",), "weights_at": (1.5,)}, "weights_at = 1.5: expected an integer from 1 to"),
         ({"weights": ("W",), "weights_at": (21,)}, "weights_at = 21: expected an integer from 1 to 20"),
         ({"runs": [0.5]}, "runs = [0.5]: expected different places from 0 to 0"),
         ({"runs": [True, False]}, "runs = [True, False]: expected different places"),
@@ -294,11 +294,24 @@ def test_options_of_a_training_are_refused_before_its_directory_is_made(task, tm
         ({"presentations": slice(0, 2.5)}, "presentations = slice(0, 2.5, None): stop = 2.5: expected an integer"),
         ({"presentations": slice("a", None)}, "start = 'a': expected an integer from 0 to"),
         ({"presentations": 3}, "presentations = 3: expected a slice"),
+        ({"units": slice(0, 2.5)}, "units of unit_1 = slice(0, 2.5, None): expected different places"),
+        ({"runs": slice("a")}, "runs = slice(None, 'a', None): expected different places"),
+        ({"variables": 5}, "variables = 5: expected names"),
+        ({"weights": None}, "weights = None: expected names"),
+        ({"weights": ("W",), "weights_at": 5}, "weights_at = 5: expected steps, such as (1, 20)"),
     ],
 )  # fmt: skip
 def test_numbers_of_a_recorder_are_whole_and_in_range(declared, text):
     e = experiment("MB", SIZES)
     assert text in refusal(ConfigError, lambda: Recorder(**declared).select(e))
+
+
+def test_places_and_steps_may_be_arrays():
+    e = experiment("MB", SIZES)
+    tested = Simulator(running(e), "reference")
+    declared = dict(examples=np.array([2, 5]), units=np.arange(3), weights={"W_1"}, weights_at=np.array([3, 20]))
+    trace = tested.record(*inputs(e), **declared)
+    assert trace.example.to_numpy().tolist() == [2, 5] and trace.W_1.shape == (2, 1, 3, 20)
 
 
 @pytest.mark.parametrize("engine", ["cpu", "torch"])

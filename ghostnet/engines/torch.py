@@ -184,7 +184,8 @@ class Engine(Recordable):
         return Divergence(run, presentation, layer)
 
     def save(self) -> torch.Tensor:
-        return self.ensemble.lasting.memory.clone()
+        with self._settings():  # on one thread: in a forked child there are no others
+            return self.ensemble.lasting.memory.clone()
 
     def restore(self, saved: torch.Tensor) -> None:
         with self._settings():
