@@ -92,6 +92,11 @@ def transfer_slope(s, name: str):
     return r * (1 - r) if name == "sigmoid" else 1 - r * r
 
 
+def transfer_range(name: str) -> tuple[float, float]:
+    """The least and the largest rate that ρ gives."""
+    return (-1.0, 1.0) if name == "tanh" else (0.0, 1.0)
+
+
 def rates(z: State, x, c: Constants) -> tuple[list, list]:
     """r_k = ρ(s_k) for k = 0 … N, with r_0 = x, and ρ(g_k) for hidden k."""
     return [x, *(transfer(s, c.transfer) for s in z.s[1:])], [
