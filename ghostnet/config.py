@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
+import operator
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,6 +20,10 @@ from ghostnet.models import MODELS, Model
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
 TRANSFERS = tuple(_TRANSFERS)
+MOST = 10**9  # of anything that is counted: units, steps, examples, epochs
+MOST_STORED = 2**63 - 1  # the largest integer of TOML, HDF5 and NumPy
+LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product of any two
+LEAST_STEP = 1e-6  # dt / tau below which float32 would round most of a step away
 
 
 def documented(text: str, **kwargs):
@@ -168,6 +174,18 @@ def _real(value) -> float:
     return float(value)
 
 
+def integer(name: str, value, least: int, most: int) -> int:
+    """The value of an option that is counted; nothing but an integer will do.
+
+    Raises:
+        ConfigError: it is none, or out of range.
+    """
+    with contextlib.suppress(TypeError):
+        if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
+            return number
+    raise ConfigError(f"{name} = {value!r}: expected an integer from {least} to {most}")
+
+
 def require(condition: bool, text: str) -> None:
     """Raise ConfigError with this text unless the condition holds."""
     if not condition:
@@ -186,16 +204,21 @@ def _check_numbers(e: Experiment) -> None:
     for name in ("tau", "dt", "beta", "init"):
         value = getattr(e, name)
         require(math.isfinite(value) and value > 0, f"{name} = {value}: expected a positive number")
+        _require_magnitude(name, value)
     require(
         e.dt < 2 * e.tau,
         f"dt = {e.dt}: explicit Euler is unstable from dt = 2 tau = {2 * e.tau}; take dt below tau = {e.tau}",
     )
+    require(e.dt >= LEAST_STEP * e.tau, f"dt = {e.dt}: too small to move anything; expected {LEAST_STEP:g} tau or more")
     for name in ("free_steps", "clamped_steps", "batch", "train_examples"):
         require(getattr(e, name) >= 1, f"{name} = {getattr(e, name)}: expected at least 1")
+        _require_top(name, getattr(e, name))
     require(e.epochs >= 0, f"epochs = {e.epochs}: expected 0 or more")
+    _require_top("epochs", e.epochs)
     for name in ("eta", "eta_ghost"):
         for rate in getattr(e, name):
             require(math.isfinite(rate) and rate >= 0, f"{name} = {rate}: expected rates of 0 or more")
+            require(rate <= LARGEST_REAL, f"{name} = {rate}: expected at most {LARGEST_REAL:g}")
     require(
         e.batch <= e.train_examples,
         f"batch = {e.batch}: only {e.train_examples} training examples; take a smaller batch",
@@ -210,6 +233,7 @@ def _check_shapes(e: Experiment) -> None:
             min(getattr(e, name), default=1) >= 1,
             f"{name} = {getattr(e, name)}: expected at least 1 unit each",
         )
+        _require_top(name, *getattr(e, name))
     for name, wanted, why in (("ghosts", hidden, "hidden layer"), ("eta", e.depth, "matrix W_k"),
                               ("eta_ghost", hidden, "hidden layer")):  # fmt: skip
         got = len(getattr(e, name))
@@ -224,7 +248,18 @@ def _check_shapes(e: Experiment) -> None:
             e.clip is not None and 0 < e.clip < math.inf,
             f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|",
         )
+        _require_magnitude("clip", e.clip)
     else:
         require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
     require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
     require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
+    _require_top("seeds", *e.seeds, most=MOST_STORED)
+
+
+def _require_top(name: str, *values: int, most: int = MOST) -> None:
+    require(max(values, default=0) <= most, f"{name} = {max(values, default=0)}: expected at most {most}")
+
+
+def _require_magnitude(name: str, value: float) -> None:
+    text = f"{name} = {value}: expected a number from {LEAST_REAL:g} to {LARGEST_REAL:g}"
+    require(LEAST_REAL <= value <= LARGEST_REAL, text)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ghostnet.data import one_hot, scale
 from ghostnet.equations import Weights, feedforward, transfer
+from ghostnet.threads import one_blas_thread
 
 _BLOCK = 1000  # examples at a time, so that memory does not grow with the data set
 
@@ -37,8 +38,6 @@ def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str,
 
     BLAS runs on one thread within each block, and blocks are added up in order: the score does not depend on `threads`.
     """
-    from threadpoolctl import threadpool_limits  # here, because stepping needs none
-
     W = [None, *(W_k.astype(dtype) for W_k in weights.W[1:])]
     classes = W[-1].shape[-2]
 
@@ -49,6 +48,6 @@ def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str,
         right = (u.argmax(-1) == labels[some]).sum(-1)
         return right, np.square(errors).sum((-2, -1), dtype=np.float64)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         right, squares = (sum(parts) for parts in zip(*pool.map(block, range(0, len(images), _BLOCK)), strict=True))
     return Score(right / len(images), squares / (len(images) * classes))

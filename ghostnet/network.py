@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 
-from ghostnet.config import Experiment
+from ghostnet import memory
+from ghostnet.config import MOST_STORED, Experiment, integer, require
 from ghostnet.equations import Constants, State, Weights, feedback
+from ghostnet.inputs import numbers, require_within
 
 
 class Stream(IntEnum):
@@ -32,7 +36,8 @@ class Network:
 
     Attributes:
         experiment: the settings.
-        weights: W, B, W_pg, W_gp, lists over the paper's k; shapes in `ghostnet.equations`. float64.
+        weights: W, B, W_pg, W_gp, lists over the paper's k; shapes in `ghostnet.equations`. float64. Under TF, engines
+            take W_{k+1}^T for B_k, whatever stands there.
         state: s, g, likewise.
         presentations: how many presentations every run has seen.
     """
@@ -72,20 +77,88 @@ def tie_feedback(network: Network) -> None:
     network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
 
 
+def shapes(e: Experiment) -> tuple[Weights, State]:
+    """The shape of every array of a network, lists over k."""
+    R, n, m, hidden = len(e.seeds), e.sizes, (0, *e.ghosts), range(1, e.depth)
+    lanes = (e.batch,) if e.plasticity.fast_gp else ()
+    weights = Weights(
+        W=[None, *((R, n[k], n[k - 1]) for k in range(1, e.depth + 1))],
+        B=[None, *((R, n[k], n[k + 1]) for k in hidden)],
+        W_pg=[None, *((R, m[k], n[k]) for k in hidden)],
+        W_gp=[None, *((R, *lanes, n[k], m[k]) for k in hidden)],
+    )
+    return weights, State(*([None, *((R, e.batch, units) for units in layers)] for layers in (n[1:], e.ghosts)))
+
+
+def room(e: Experiment, bytes_per_number: int) -> contextlib.AbstractContextManager:
+    """Context in which a network of an experiment is allocated, with so many bytes for every weight and activity.
+
+    Raises:
+        ConfigError: the memory can't be had; known before the body begins, where that is far too little.
+    """
+    groups = [[math.prod(shape) for arrays in group for shape in arrays[1:]] for group in shapes(e)]
+    shown = len(e.seeds) * e.batch * (e.sizes[0] + e.batch)  # x, and x x^T
+    what = f"sizes = {e.sizes}, ghosts = {e.ghosts}, batch = {e.batch}, {len(e.seeds)} seeds"
+    count = (sum(map(sum, groups)) + shown) * bytes_per_number
+    return memory.room(count, what, "take fewer units, a smaller batch or fewer seeds")
+
+
 def build(experiment: Experiment) -> Network:
-    """The initial network: weights uniform in [-init, init] (each matrix from its own stream), activities zero."""
+    """The initial network: weights uniform in [-init, init] (each matrix from its own stream), activities zero.
+
+    Raises:
+        ConfigError: it needs more memory than there is.
+    """
     e = experiment
-    n, m, hidden = e.sizes, (None, *e.ghosts), range(1, e.depth)
+    weights, state = shapes(e)
 
     def uniform(stream: Stream, k: int, shape: tuple) -> np.ndarray:
-        return np.stack([generator(seed, stream, k).uniform(-e.init, e.init, shape) for seed in e.seeds])
+        return np.stack([generator(seed, stream, k).uniform(-e.init, e.init, shape[1:]) for seed in e.seeds])
 
-    W = [None, *(uniform(Stream.W, k, (n[k], n[k - 1])) for k in range(1, e.depth + 1))]
-    B = [None, *(uniform(Stream.B, k, (n[k], n[k + 1])) for k in hidden)]
-    W_pg = [None, *(uniform(Stream.W_PG, k, (m[k], n[k])) for k in hidden)]
-    lanes = (e.batch,) if e.plasticity.fast_gp else ()
-    W_gp = [None, *(uniform(Stream.W_GP, k, (*lanes, n[k], m[k])) for k in hidden)]
-    zeros = [np.zeros((len(e.seeds), e.batch, units)) for units in (*n[1:], *e.ghosts)]
-    network = Network(e, Weights(W, B, W_pg, W_gp), State([None, *zeros[: e.depth]], [None, *zeros[e.depth :]]))
+    with room(e, 8):
+        drawn = (
+            [None, *(uniform(stream, k, shape) for k, shape in enumerate(arrays[1:], start=1))]
+            for stream, arrays in zip((Stream.W, Stream.B, Stream.W_PG, Stream.W_GP), weights, strict=True)
+        )
+        at_rest = ([None, *map(np.zeros, arrays[1:])] for arrays in state)
+        network = Network(e, Weights(*drawn), State(*at_rest))
     tie_feedback(network)
     return network
+
+
+def checked(network: Network, dtype: str) -> Network:
+    """A network as an engine may take it: arrays of the experiment's shapes, finite in `dtype`; under TF, B = W^T.
+
+    Raises:
+        ConfigError: it is none; names the array, its shape or the place of a value.
+    """
+    require(
+        isinstance(network, Network), f"network is a {type(network).__name__}: expected what `ghostnet.build` gives"
+    )
+    e, largest, groups = network.experiment, float(np.finfo(dtype).max), []
+    seen = integer("presentations", network.presentations, 0, MOST_STORED)
+    for group, wanted in zip((network.weights, network.state), shapes(e), strict=True):
+        kind = type(wanted)
+        require(isinstance(group, kind), f"network: expected a ghostnet.equations.{kind.__name__}, got {type(group)}")
+        named = zip(wanted._fields, group, wanted, strict=True)
+        groups.append(kind(*(_layers(symbol, arrays, shapes_k, largest) for symbol, arrays, shapes_k in named)))
+    taken = Network(e, *groups, seen)
+    tie_feedback(taken)
+    return taken
+
+
+def _layers(symbol: str, arrays: list, wanted: list, largest: float) -> list:
+    """One list over k of a network, checked."""
+    count = len(arrays) if isinstance(arrays, (list, tuple)) else 0
+    text = (
+        f"{symbol} has {count} slots: expected {len(wanted)}, None and then {symbol}[1] … {symbol}[{len(wanted) - 1}]"
+    )
+    require(count == len(wanted), text)
+    found = [None]
+    for k, shape in enumerate(wanted[1:], start=1):
+        name = f"{symbol}[{k}]"
+        array = numbers(name, arrays[k]).astype(np.float64, copy=False)
+        require(array.shape == shape, f"{name} has shape {array.shape}: expected {shape}")
+        require_within(name, array, -largest, largest, "mend it before it meets an engine")
+        found.append(array.copy() if min(array.strides) < 0 else array)  # torch takes no such strides
+    return found

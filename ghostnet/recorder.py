@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from ghostnet.config import Experiment, require_known
+from ghostnet.config import MOST, MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.errors import ConfigError
+from ghostnet.inputs import numbers
 from ghostnet.models import PHASES
 
 ACTIVITIES = ("s", "r", "g", "e", "drive")
@@ -83,13 +84,22 @@ class Recorder:
     from_epoch: int = 1
 
     def __post_init__(self):
-        if self.every < 1 or self.from_epoch < 1:
-            raise ConfigError(f"every = {self.every}, from_epoch = {self.from_epoch}: expected at least 1")
+        for name in ("every", "from_epoch"):
+            integer(name, getattr(self, name), 1, MOST)
+        for name in ("variables", "weights"):
+            named = getattr(self, name)
+            require(isinstance(named, Collection), f"{name} = {named!r}: expected names, such as s or W_1")
+        if self.weights_at is not None:
+            steps = self.weights_at
+            require(isinstance(steps, Iterable), f"weights_at = {steps!r}: expected steps, such as (1, 20)")
+            object.__setattr__(self, "weights_at", tuple(integer("weights_at", step, 1, 2 * MOST) for step in steps))
         if not len(self.variables) + len(self.weights):
             raise ConfigError("variables: expected at least one, such as s or e_1")
+        require(isinstance(self.presentations, slice | None), f"presentations = {self.presentations}: expected a slice")
         s = self.presentations or slice(None)
-        if min(s.start or 0, s.stop or 0, (s.step or 1) - 1) < 0:
-            raise ConfigError(f"presentations = {s}: expected numbers from the network's first presentation on")
+        for name, value, least in (("start", s.start, 0), ("stop", s.stop, 0), ("step", s.step, 1)):
+            if value is not None:
+                integer(f"presentations = {s}: {name}", value, least, MOST_STORED)
 
     def select(self, e: Experiment) -> Selection:
         """The places of an experiment that this declares."""
@@ -97,8 +107,7 @@ class Recorder:
             require_known(self.units, _axes(e), "axis of units")
         last = e.free_steps + e.clamped_steps
         for step in self.weights_at or ():
-            if not 1 <= step <= last:
-                raise ConfigError(f"weights_at = {step}: expected steps from 1 to {last}")
+            integer("weights_at", step, 1, last)
         return Selection(
             e,
             self._variables(e, self.variables, ACTIVITIES),
@@ -113,6 +122,10 @@ class Recorder:
         start = s.start or 0
         inside = presentation >= max(start, first) and (s.stop is None or presentation < s.stop)
         return inside and (presentation - start) % (s.step or 1) == 0
+
+    def rows(self, e: Experiment) -> int:
+        """How many rows a presentation has."""
+        return sum(-(-n // self.every) for n in (e.free_steps, e.clamped_steps))
 
     def row_steps(self, e: Experiment) -> list[list[int]]:
         """For each phase, the Euler steps that every row stands for."""
@@ -155,13 +168,15 @@ def _axes(e: Experiment) -> dict[str, int]:
 
 def places(what: str, wanted, count: int) -> np.ndarray:
     """A slice or sequence of places among `count` as an int64 array; None: all."""
-    if wanted is None or isinstance(wanted, slice):
-        found = np.arange(count)[wanted or slice(None)]
-    else:
-        found = np.asarray(wanted, np.int64).ravel()
-    if not len(found) or found.min() < 0 or found.max() >= count or len(set(found.tolist())) < len(found):
+    try:
+        some = wanted is None or isinstance(wanted, slice)
+        found = np.arange(count)[wanted or slice(None)] if some else numbers(what, wanted).ravel()
+    except (TypeError, ValueError):  # of the slice
+        found = np.array([])
+    whole = found.dtype.kind in "iu" and len(found) and found.min() >= 0 and found.max() < count
+    if not whole or len(set(found.tolist())) < len(found):
         raise ConfigError(f"{what} = {wanted}: expected different places from 0 to {count - 1}")
-    return found
+    return found.astype(np.int64)
 
 
 def phase_of(step: int, e: Experiment) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,8 +14,10 @@ from ghostnet import data, engines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.evaluation import Score, evaluate, scored_parts
+from ghostnet.inputs import numbers, rates
 from ghostnet.network import Network
 from ghostnet.recorder import Recorder, Shown
+from ghostnet.threads import Turns
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,6 +31,9 @@ _CHUNK_BYTES = 1 << 22  # of images made from examples: more would leave the cac
 class Simulator:
     """Steps a network through presentations.
 
+    Calls from several threads take turns. A copy (`copy.deepcopy`, pickle) is another simulator of the network as it is
+    now, on an engine with the same settings; it is not recorded. In a forked process it goes on by itself, a GPU not.
+
     Args:
         network: where to start from; it is copied, not changed.
         engine: "cpu" (compiled, the default), "equilibrium" (MB without stepping), "torch" (all runs at once, on a GPU
@@ -39,7 +45,8 @@ class Simulator:
             ("cpu" or "cuda"), fast_matmul and per_run.
 
     Raises:
-        ConfigError: unknown engine, dtype or option, or an engine that can't run this experiment.
+        ConfigError: unknown engine, dtype or option, an engine that can't run this experiment, a network that is not
+            one of its experiment, or too little memory.
     """
 
     def __init__(
@@ -50,53 +57,62 @@ class Simulator:
         threads: int | None = None,
         **options,
     ):
-        dtype = dtype or ("float64" if engine == "reference" else "float32")
+        dtype = str(dtype) if dtype is not None else "float64" if engine == "reference" else "float32"
         threads = available_cpus() if threads is None else threads
-        if threads < 1:
-            raise ConfigError(f"threads = {threads}: expected at least 1")
-        self.experiment, self.presentations = network.experiment, network.presentations
-        self.settings = {"engine": engine, "dtype": dtype, "threads": threads, **options}
-        self._engine = engines.create(engine, network, dtype, threads, **options)
+        given = {"engine": engine, "dtype": dtype, "threads": threads, **options}
+        self.settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
+        self._engine = engines.create(network=network, **self.settings)
+        self._turns = Turns()
         self._recording: Recording | None = None
+        self.experiment, self.presentations = network.experiment, network.presentations
+        own = options.get("per_run") or {}
+        self.experiments = engines.run_experiments(self.experiment, own)
+        if own:  # as JSON can have it
+            self.settings["per_run"] = {name: [getattr(e, name) for e in self.experiments] for name in own}
         self.dtype = np.dtype(dtype)
+
+    def __reduce__(self) -> tuple:
+        return functools.partial(type(self), **self.settings), (self.network,)
 
     def present(self, x: np.ndarray, y: np.ndarray) -> None:
         """One presentation: free phase, clamped phase, plasticity.
 
         Args:
-            x: input, (batch, n_0) for all runs or (runs, batch, n_0), in [0, 1].
-            y: target, (batch, n_N) or (runs, batch, n_N).
+            x: input, (batch, n_0) for all runs or (runs, batch, n_0), in [0, 1]; in [-1, 1] where the transfer function
+                is tanh and the model does not clip.
+            y: target, (batch, n_N) or (runs, batch, n_N), in [0, 1]; in [-1, 1] where the transfer function is tanh.
 
         Raises:
-            ConfigError: x or y does not fit the experiment.
+            ConfigError: x or y does not fit the experiment, or is out of range.
             DivergenceError: an activity became non-finite or exploded.
         """
-        self.run(np.asarray(x)[None], np.asarray(y)[None])
+        x, y = self._fit("x", x, 0, many=False), self._fit("y", y, -1, many=False)
+        self._run(x[None], y[None])
 
     def run(self, xs: np.ndarray, ys: np.ndarray) -> None:
         """Many presentations in turn.
 
         Args:
-            xs: inputs, (presentations, batch, n_0) for all runs or (presentations, runs, batch, n_0), in [0, 1].
+            xs: inputs, (presentations, batch, n_0) for all runs or (presentations, runs, batch, n_0), as in `present`.
             ys: targets, likewise with n_N.
 
         Raises:
-            ConfigError: xs or ys does not fit the experiment.
+            ConfigError: xs or ys does not fit the experiment, or is out of range.
             DivergenceError: an activity became non-finite or exploded; the network is left as it was before that
                 presentation, and `presentations` counts those before it.
         """
-        xs, ys = self._fit("x", xs, self.experiment.sizes[0]), self._fit("y", ys, self.experiment.sizes[-1])
+        xs, ys = self._fit("x", xs, 0, many=True), self._fit("y", ys, -1, many=True)
         if len(xs) != len(ys):
             raise ConfigError(f"x has {len(xs)} presentations, y {len(ys)}: expected as many of each")
-        if self.experiment.plasticity.clips and np.any(np.isfinite(xs) & ((xs < 0) | (xs > 1))):
-            raise ConfigError(
-                f"x has values outside [0, 1]: the clip of {self.experiment.model} counts on them; scale x"
-            )
-        if self._recording:
-            divergence = self._recording.present(self._engine, xs, ys, self.presentations)
-        else:
-            divergence = self._engine.present(xs, ys)
-        self._count(len(xs), divergence)
+        self._run(xs, ys)
+
+    def _run(self, xs: np.ndarray, ys: np.ndarray) -> None:
+        with self._turns:
+            if self._recording:
+                divergence = self._recording.present(self._engine, xs, ys, self.presentations)
+            else:
+                divergence = self._engine.present(xs, ys)
+            self._count(len(xs), divergence)
 
     def run_examples(self, dataset: data.Dataset, order: np.ndarray) -> None:
         """`run` on training examples of a data set. The torch engine keeps the data set on its device.
@@ -109,19 +125,20 @@ class Simulator:
         """
         e, count = self.experiment, len(dataset.train_images)
         require_fit(e, dataset)
-        order = np.asarray(order)
+        order = numbers("order", order)
         if order.shape[1:] != (len(e.seeds), e.batch):
             raise ConfigError(f"order has shape {order.shape}: expected (presentations, {len(e.seeds)}, {e.batch})")
         if order.dtype.kind not in "iu" or np.any((order < 0) | (order >= count)):
             raise ConfigError(f"order: expected indices from 0 to {count - 1}: {dataset.name} has {count} examples")
-        if isinstance(self._engine, engines.HoldsData) and not self._recording:
-            self._count(len(order), self._engine.present_examples(dataset, order))
-            return
-        most = max(1, _CHUNK_BYTES // (len(e.seeds) * e.batch * e.sizes[0] * self.dtype.itemsize))
-        for start in range(0, len(order), most):
-            some = order[start : start + most]
-            x = data.scale(dataset.train_images[some], self.dtype)
-            self.run(x, data.one_hot(dataset.train_labels[some], dataset.classes, self.dtype))
+        with self._turns:
+            if isinstance(self._engine, engines.HoldsData) and not self._recording:
+                self._count(len(order), self._engine.present_examples(dataset, order))
+                return
+            most = max(1, _CHUNK_BYTES // (len(e.seeds) * e.batch * e.sizes[0] * self.dtype.itemsize))
+            for start in range(0, len(order), most):
+                some = order[start : start + most]
+                x = data.scale(dataset.train_images[some], self.dtype)  # of uint8, so there is nothing to check
+                self._run(x, data.one_hot(dataset.train_labels[some], dataset.classes, self.dtype))
 
     def evaluate(self, dataset: data.Dataset) -> dict[str, Score]:
         """How well the network as it is now classifies: scores of the feedforward graph on {"train": …, "test": …}.
@@ -133,9 +150,10 @@ class Simulator:
         """
         e = self.experiment
         require_fit(e, dataset)
-        if isinstance(self._engine, engines.HoldsData):
-            return self._engine.evaluate(dataset)
-        weights, _ = self._engine.export()
+        with self._turns:
+            if isinstance(self._engine, engines.HoldsData):
+                return self._engine.evaluate(dataset)
+            weights, _ = self._engine.export()
         parts = scored_parts(dataset.part("train"), dataset.part("test"), e.train_examples)
         how = e.transfer, self.dtype, self.settings["threads"]
         return {name: evaluate(weights, *part, *how) for name, part in parts.items()}
@@ -145,7 +163,7 @@ class Simulator:
             self.presentations += shown
             return
         self.presentations += divergence.presentation
-        raise _divergence_error(self.experiment, divergence, self.presentations)
+        raise _divergence_error(self.experiments[divergence.run], divergence, self.presentations)
 
     @contextlib.contextmanager
     def recording(
@@ -164,8 +182,9 @@ class Simulator:
         from ghostnet.traces.files import TraceFiles
         from ghostnet.traces.recording import Recording
 
-        files = TraceFiles(path, self.experiment, self.settings)
-        with self._recorded(Recording(recorder, self.experiment, self.dtype, files.keep, shown, learn)):
+        e = self._timed(recorder)
+        files = TraceFiles(path, e, self.settings)
+        with self._recorded(Recording(recorder, e, self.dtype, files.keep, shown, learn)):
             yield files
 
     def record(
@@ -184,51 +203,63 @@ class Simulator:
         from ghostnet.traces.recording import Recording
 
         recorder = Recorder(variables, units, every, **more)
-        rows = sum(map(len, recorder.row_steps(self.experiment)))
-        parts: list[dict] = []
+        e, parts = self._timed(recorder), []
         keep = lambda segment: parts.append(files.contents(segment))  # noqa: E731
-        recording = Recording(recorder, self.experiment, self.dtype, keep, None, learn, capacity=rows)
-        with self._recorded(recording):
+        recording = Recording(recorder, e, self.dtype, keep, None, learn, recorder.rows(e))
+        with self._turns, self._recorded(recording):
             self.present(x, y)
-        return files.dataset(parts, {"config_toml": self.experiment.to_toml()})
+        return files.dataset(parts, {"config_toml": e.to_toml()})
+
+    def _timed(self, recorder: Recorder) -> Experiment:
+        """The experiment with the time step of the runs that are recorded."""
+        steps = {self.experiments[run].dt for run in recorder.select(self.experiment).runs}
+        if len(steps) > 1:
+            text = "no time axis in common; record some of them"
+            raise ConfigError(f"runs: those to be recorded have dt = {sorted(steps)}, so {text}")
+        return self.experiment.replace(dt=steps.pop())
 
     @contextlib.contextmanager
     def _recorded(self, recording: Recording) -> Iterator[None]:
         if self.settings["engine"] == "equilibrium":
             raise ConfigError("engine = equilibrium: it has no time course to record; take the cpu engine")
-        if self._recording:
-            raise ConfigError("recording: this simulator is being recorded already; declare all in one Recorder")
-        self._recording, before = recording, self.presentations
+        with self._turns:
+            if self._recording:
+                raise ConfigError("recording: this simulator is being recorded already; declare all in one Recorder")
+            self._recording, before = recording, self.presentations
         try:
             yield
         finally:
-            self._recording = None
-            self.presentations = self.presentations if recording.learn else before
-            recording.close()
+            with self._turns:
+                self._recording = None
+                self.presentations = self.presentations if recording.learn else before
+                recording.close()
 
     @property
     def network(self) -> Network:
         """A copy of the network as it is now, float64 arrays."""
-        weights, state = self._engine.export()
-        return Network(self.experiment, weights, state, self.presentations)
+        with self._turns:
+            weights, state = self._engine.export()
+            return Network(self.experiment, weights, state, self.presentations)
 
-    def _fit(self, name: str, values, units: int) -> np.ndarray:
-        """values (presentations, runs, batch, units), a view where the runs share them."""
-        e, values = self.experiment, np.asarray(values)
-        wanted = (len(e.seeds), e.batch, units)
-        if values.ndim == 3:
-            values = (
-                np.broadcast_to(values[:, None], (len(values), *wanted)) if values.shape[1:] == wanted[1:] else values
-            )
-        if values.ndim != 4 or values.shape[1:] != wanted:
-            raise ConfigError(
-                f"{name} has shape {values.shape}: expected (presentations, [runs {wanted[0]},] {wanted[1]}, {units})"
-            )
+    def _fit(self, name: str, values, layer: int, many: bool) -> np.ndarray:
+        """The rates of a layer, ([presentations,] runs, batch, units), a view where the runs share them."""
+        e, leading = self.experiment, ("presentations",) * many
+        own = (e.batch, e.sizes[layer])
+        values = rates(name, values, e, layer, (*leading, *own), (*leading, len(e.seeds), *own))
+        if values.ndim == len(leading) + 2:
+            values = np.broadcast_to(values[..., None, :, :], (*values.shape[:-2], len(e.seeds), *own))
         return values
 
 
 def require_fit(e: Experiment, dataset: data.Dataset) -> None:
-    """Raises ConfigError where an experiment does not fit a data set."""
+    """Raises ConfigError where an experiment does not fit a data set, or what stands for one is none."""
+    for part in ("train", "test"):
+        images, labels = dataset.part(part)
+        fits = images.dtype == np.uint8 and images.ndim == 2 and labels.dtype.kind in "iu" and labels.ndim == 1
+        if not fits or len(images) != len(labels):
+            found = f"{images.dtype} {images.shape} with labels {labels.dtype} {labels.shape}"
+            expected = "uint8 (examples, pixels) with an integer label each, as `ghostnet.data.load` gives them"
+            raise ConfigError(f"{dataset.name}: {part} images are {found}: expected {expected}")
     for index, wanted, what in ((0, dataset.pixels, "inputs"), (-1, dataset.classes, "outputs")):
         if e.sizes[index] != wanted:
             raise ConfigError(f"sizes = {e.sizes}: {dataset.name} needs {wanted} {what}")
@@ -249,4 +280,4 @@ def available_cpus() -> int:
     """The CPUs this process may run on: its affinity, and no more than Slurm has given its task."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allowed, int(given)) if given.isdigit() and int(given) else allowed
+    return min(allowed, int(given)) if given.isdecimal() and int(given) else allowed

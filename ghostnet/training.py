@@ -12,7 +12,7 @@ import numpy as np
 
 from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
-from ghostnet.config import Experiment
+from ghostnet.config import MOST, Experiment, integer
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import score_columns
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
@@ -91,12 +91,10 @@ def _require_possible(
 ) -> None:
     if record and out is None:
         raise ConfigError("record: expected `out` too, a run directory for the traces")
-    if gradcheck_every < 0:
-        raise ConfigError(f"gradcheck_every = {gradcheck_every}: expected a number of epochs, or 0 for never")
+    integer("gradcheck_every", gradcheck_every, 0, MOST)  # epochs; 0: never
+    integer("gradcheck_examples", gradcheck_examples, 1, MOST)
     if len(set(experiment.seeds)) < len(experiment.seeds) and "per_run" not in options:
         raise ConfigError(f"seeds = {experiment.seeds}: a seed twice gives the same network twice")
-    if gradcheck_examples < 1:
-        raise ConfigError(f"gradcheck_examples = {gradcheck_examples}: expected at least 1")
 
 
 def resume(
@@ -209,9 +207,8 @@ class _Run:
         position = self.position
         rows = _evaluation(self.simulator, self.dataset, epoch, position.seconds)
         if self.gradcheck_every:
-            network, dtype = self.simulator.network, self.simulator.dtype
-            how = self.gradcheck_every, self.gradcheck_examples, dtype
-            gradients = gradient_columns(network, self.dataset, epoch, *how)
+            how = self.gradcheck_every, self.gradcheck_examples
+            gradients = gradient_columns(self.simulator, self.dataset, epoch, *how)
             rows = [row | columns for row, columns in zip(rows, gradients, strict=True)]
         self.warned = self.warned or warn_unsettled(self.simulator, self.dataset)
         position.metrics += rows

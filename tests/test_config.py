@@ -13,7 +13,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ghostnet import PRESETS, ConfigError, Experiment, FileError, preset
-from ghostnet.config import FEEDBACKS, RULES, TRANSFERS, from_mapping, read_toml
+from ghostnet.config import (
+    FEEDBACKS,
+    LARGEST_REAL,
+    LEAST_REAL,
+    MOST,
+    MOST_STORED,
+    RULES,
+    TRANSFERS,
+    from_mapping,
+    read_toml,
+)  # fmt: skip
 from ghostnet.models import MODELS
 
 _ONE_MA = ("MA", 100, 0.001, 10.0, (200, 200), 0.2, 200, (0.1, 0.1), (0.05,), None)
@@ -70,7 +80,7 @@ def test_every_preset_comes_back_from_toml(tmp_path, name):
 
 
 rates = st.floats(0, 1e12)
-positive = st.floats(1e-300, 1e300)
+positive = st.floats(LEAST_REAL, LARGEST_REAL)
 
 
 @settings(deadline=None, derandomize=True)
@@ -79,9 +89,9 @@ positive = st.floats(1e-300, 1e300)
         {
             "feedback": st.sampled_from(FEEDBACKS), "rule": st.sampled_from(RULES), "beta": positive, "init": positive,
             "transfer": st.sampled_from(TRANSFERS), "eta": st.tuples(rates, rates), "eta_ghost": st.tuples(rates),
-            "seeds": st.lists(st.integers(0, 2**64), min_size=1, max_size=4, unique=True).map(tuple),
+            "seeds": st.lists(st.integers(0, MOST_STORED), min_size=1, max_size=4, unique=True).map(tuple),
             "data": st.text(st.characters(exclude_categories=("C", "Z"))),
-            "epochs": st.integers(0, 10**6), "free_steps": st.integers(1, 10**9),
+            "epochs": st.integers(0, MOST), "free_steps": st.integers(1, MOST),
         }
     ),
     model=st.sampled_from(list(MODELS)),
@@ -119,6 +129,20 @@ REFUSED = [  # model, changes, what the line has to say: the field, the value it
     *(("MB", {"eta": (rate, 0.1)}, f"eta = {rate}", "0 or more") for rate in (-0.1, math.nan, math.inf)),
     *(("MB", {"eta_ghost": (rate,)}, f"eta_ghost = {rate}", "0 or more") for rate in (-0.1, math.nan, math.inf)),
     *(("MA-prime", {"clip": value}, f"clip = {value}", "MA-prime") for value in (None, 0.0, -2.0, math.nan, math.inf)),
+    *(("MB", {name: value}, f"{name} = {value}", f"at most {MOST}") for name in (*_COUNTS, "epochs")
+      for value in (MOST + 1, 2**63, 10**20)),
+    *(("MB", {"sizes": (20, value, 10)}, f"sizes = {value}", f"at most {MOST}") for value in (MOST + 1, 2**63, 10**10)),
+    *(("MB", {"ghosts": (value,)}, f"ghosts = {value}", f"at most {MOST}") for value in (MOST + 1, 2**63, 10**10)),
+    *(("MB", {"seeds": (0, value)}, f"seeds = {value}", f"at most {MOST_STORED}") for value in (2**63, 10**20)),
+    *(("MB", {name: value}, f"{name} = {value}", "a number from 1e-15 to 1e+15") for name in _NUMBERS
+      for value in (1e-308, 5e-324, 1e-16)),
+    *(("MB", {name: value}, f"{name} = {value}", "a number from 1e-15 to 1e+15") for name in ("tau", "beta", "init")
+      for value in (1e308, 1e16)),
+    *(("MA-prime", {"clip": value}, f"clip = {value}", "a number from 1e-15 to 1e+15") for value in (1e-308, 1e308)),
+    *(("MB", {"eta": (value, 0.1)}, f"eta = {value}", "at most 1e+15") for value in (1e16, 1e308)),
+    *(("MB", {"eta_ghost": (value,)}, f"eta_ghost = {value}", "at most 1e+15") for value in (1e16, 1e308)),
+    ("MB", {"dt": 1e-9}, "dt = 1e-09", "1e-06 tau or more"),
+    ("MB", {"tau": 1e15}, "dt = 0.002", "1e-06 tau or more"),
     ("MB", {"dt": 0.02}, "dt = 0.02", "2 tau = 0.02"),
     ("MB", {"dt": 0.5}, "dt = 0.5", "below tau = 0.01"),
     ("MB", {"epochs": -1}, "epochs = -1", "0 or more"),

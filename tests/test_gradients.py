@@ -202,7 +202,7 @@ WRONG = [
     (lambda x, y: (x, y[0]), "y has shape (5,)"),
     (lambda x, y: (x[:0], y[:0]), "x has no examples"),
     (lambda x, y: (x, y[:3]), "x has 6 examples, y 3"),
-    (lambda x, y: (x * np.nan, y), "not finite"),
+    (lambda x, y: (x * np.nan, y), "x[0, 0] is nan: expected finite numbers from 0 to 1"),
 ]
 
 

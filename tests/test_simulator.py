@@ -181,20 +181,6 @@ def test_shapes_that_do_not_fit_are_refused_with_both_shapes(engine, dtype, x_sh
     assert tested.presentations == 0 and same_bits(of(tested.network), before)
 
 
-@each_engine
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@each_model
-def test_an_input_that_is_no_number_is_divergence_of_that_run_presentation_and_layer(engine, dtype, model, bad):
-    e = experiment(model, SIZES, seeds=(4, 9))
-    x, y = inputs(e, 5, 2)
-    x[3, 1, 2, 7] = bad
-    tested = simulator(build(e), engine, dtype)
-    tested.run(x[:1], y[:1])
-    text = refusal(DivergenceError, tested.run, x[1:], y[1:])
-    assert "seed 9, presentation 3, layer 1" in text and "try dt = 0.001 or eta = " in text
-    assert tested.presentations == 3
-
-
 @pytest.mark.parametrize(("engine", "dtype"), STEPPING)
 @pytest.mark.parametrize(
     ("model", "changes"),

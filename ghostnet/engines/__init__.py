@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from ghostnet.config import require_known
+from ghostnet.config import Experiment, integer, require, require_known
 from ghostnet.data import Dataset
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
 from ghostnet.evaluation import Score
-from ghostnet.network import Network
+from ghostnet.inputs import numbers
+from ghostnet.network import Network, checked, room
 from ghostnet.recorder import Selection
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 
+MOST_THREADS = 4096
+PER_RUN = ("beta", "dt", "eta", "eta_ghost")  # constants that may differ between runs
 ENGINES = ("cpu", "equilibrium", "reference", "torch")  # modules of this package
 STEPPING = ("cpu", "reference", "torch")  # those that take the Euler steps, and agree on them
 
@@ -80,17 +84,50 @@ class HoldsData(Protocol):
         """Scores as `Simulator.evaluate` gives them."""
 
 
-def create(name: str, network: Network, dtype: str, threads: int, **options) -> Engine:
-    """The engine called `name`, holding a copy of the network's weights and state.
+def create(engine: str, network: Network, dtype: str, threads: int, **options) -> Engine:
+    """An engine by its name, holding a copy of the network's weights and state.
+
+    The only way to build one, and to build one again: with a network and all of the settings that it was built with.
 
     Raises:
-        ConfigError: there is no such engine, dtype or option of the engine, or it can't run this experiment.
+        ConfigError: there is no such engine, dtype or option of the engine, it can't run this experiment, the network
+            is not one of its experiment, or it does not fit into memory.
     """
-    require_known([name], ENGINES, "engine")
+    require_known([engine], ENGINES, "engine")
     require_known([dtype], ("float32", "float64"), "dtype")
-    engine = importlib.import_module(f"ghostnet.engines.{name}").Engine
-    taken = list(inspect.signature(engine).parameters)[3:]  # after network, dtype and threads
+    integer("threads", threads, 1, MOST_THREADS)
+    kind = importlib.import_module(f"ghostnet.engines.{engine}").Engine
+    taken = list(inspect.signature(kind).parameters)[3:]  # after network, dtype and threads
     for option in options:
         if option not in taken:
-            raise ConfigError(f"{option}: the {name} engine takes {', '.join(taken) or 'no options'}")
-    return engine(network, dtype, threads, **options)
+            raise ConfigError(f"{option}: the {engine} engine takes {', '.join(taken) or 'no options'}")
+    network = checked(network, dtype)
+    # In float64 what is put in and what is taken out; in `dtype` what is stepped, and how a presentation found it.
+    with room(network.experiment, 16 + 2 * np.dtype(dtype).itemsize):
+        return kind(network, dtype, threads, **options)
+
+
+def stepping(settings: Mapping) -> dict:
+    """The settings of an engine with a time course, for `create`: those given, or the cpu engine's where they are of
+    an engine that has none."""
+    if settings["engine"] in STEPPING:
+        return dict(settings)
+    return {"engine": "cpu", "dtype": settings["dtype"], "threads": settings["threads"]}
+
+
+def run_experiments(e: Experiment, per_run: Mapping[str, np.ndarray] | None) -> list[Experiment]:
+    """The experiment of every run: `e` with the run's own constants, as the option per_run has them.
+
+    Raises:
+        ConfigError: unknown names, lengths other than the number of runs, and what any Experiment refuses.
+    """
+    per_run = {} if per_run is None else per_run
+    require(
+        isinstance(per_run, Mapping), f"per_run = {per_run!r}: expected values by name, such as {{'beta': [0.1, 0.2]}}"
+    )
+    require_known(per_run, PER_RUN, "per-run constant")
+    runs, arrays = len(e.seeds), {name: numbers(f"per_run: {name}", values) for name, values in per_run.items()}
+    for name, values in arrays.items():
+        shape = values.shape
+        require(shape[:1] == (runs,), f"per_run: {name} has shape {shape}: expected a value for each of {runs} runs")
+    return [e.replace(**{name: values[run].tolist() for name, values in arrays.items()}) for run in range(runs)]

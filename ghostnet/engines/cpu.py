@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
@@ -28,7 +29,18 @@ class Engine:
         self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
         self._selected: tuple = (None, ())
-        self.pool = ThreadPoolExecutor(min(threads, network.runs), thread_name_prefix="ghostnet")
+        self._threads = min(threads, network.runs)
+        self._pool: tuple[int, ThreadPoolExecutor | None] = (0, None)
+
+    def __reduce__(self):
+        raise TypeError("an engine can't be copied: its arrays are parts of one block of memory; copy its Simulator")
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads of this process: a forked child has none of its parent's."""
+        if self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self._threads, thread_name_prefix="ghostnet")
+        return self._pool[1]
 
     def _each(self, kernel, *arguments, memory: np.ndarray | None = None) -> list:
         """kernel(memory, table, settings, *arguments, lit pixels) per run; callable arguments are given the run."""
@@ -39,8 +51,14 @@ class Engine:
             return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
 
         # The first call compiles: in the caller's thread, where a signal can end it.
-        in_turn = self.pool.map if kernel.signatures else map
-        return list(in_turn(one, range(len(memory))))
+        if not kernel.signatures:
+            return list(map(one, range(len(memory))))
+        runs = [self.pool.submit(one, i) for i in range(len(memory))]
+        try:
+            return [run.result() for run in runs]
+        except BaseException:
+            wait(runs)  # else the next call would meet a run still on its way in the same memory
+            raise
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         before = self.save()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import numbers
+
 import numpy as np
 
+from ghostnet.config import integer
 from ghostnet.engines import Divergence, cpu, relaxation
 from ghostnet.errors import ConfigError
 from ghostnet.models import FREE, PHASES
@@ -11,6 +15,7 @@ from ghostnet.network import Network
 
 SETTLE_TOL = {"float64": 1e-6, "float32": 1e-5}  # largest change of any s_k in the last sweep
 MAX_SWEEPS = {"float64": 11, "float32": 8}  # beyond, the 40 steps of the paper's phase end before the fixed point
+MOST_SWEEPS = 10**6
 
 
 class Engine(cpu.Engine):
@@ -40,10 +45,10 @@ class Engine(cpu.Engine):
             )
         self.settle_tol = SETTLE_TOL[dtype] if settle_tol is None else settle_tol
         self.max_sweeps = MAX_SWEEPS[dtype] if max_sweeps is None else max_sweeps
-        if not self.settle_tol > 0:
-            raise ConfigError(f"settle_tol = {self.settle_tol}: expected a positive number")
-        if self.max_sweeps < 1:
-            raise ConfigError(f"max_sweeps = {self.max_sweeps}: expected a positive integer")
+        real = isinstance(self.settle_tol, numbers.Real) and not isinstance(self.settle_tol, bool)
+        if not (real and 0 < self.settle_tol < math.inf):
+            raise ConfigError(f"settle_tol = {self.settle_tol!r}: expected a positive number")
+        self.max_sweeps = integer("max_sweeps", self.max_sweeps, 1, MOST_SWEEPS)
         super().__init__(network, dtype, threads)
         self.sweeps = np.zeros((network.runs, self.max_sweeps + 1), np.int64)
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ghostnet.config import Experiment, require_known
+from ghostnet.config import Experiment, require, require_known
 from ghostnet.data import Dataset
-from ghostnet.engines import EXPLODED, Divergence
+from ghostnet.engines import EXPLODED, Divergence, run_experiments
 from ghostnet.engines.ensemble import Ensemble
 from ghostnet.engines.recordable import Recordable
 from ghostnet.engines.stimuli import Arrays, Examples, bring
@@ -29,13 +29,14 @@ from ghostnet.evaluation import Score, scored_parts
 from ghostnet.models import PHASES
 from ghostnet.network import Network
 from ghostnet.tensors import score
+from ghostnet.threads import Turns
 
 if TYPE_CHECKING:
     from ghostnet.engines.fused import Phases
 
 DEVICES = ("cpu", "cuda")
-PER_RUN = ("beta", "dt", "eta", "eta_ghost")
 _NEVER = torch.iinfo(torch.int64).max
+_PROCESS = Turns()  # torch's settings are the process's: one engine works at a time
 
 
 class Engine(Recordable):
@@ -61,11 +62,13 @@ class Engine(Recordable):
         per_run: Mapping[str, np.ndarray] | None = None,
     ):
         _require_device(device)
+        require(isinstance(fast_matmul, bool), f"fast_matmul = {fast_matmul!r}: expected True or False")
         e, self.constants = network.experiment, network.constants
         self.experiment = e
         self.device, self.precision = device, "tf32" if fast_matmul else "ieee"
-        experiments = run_experiments(e, per_run or {})
-        with self._settings():
+        experiments = run_experiments(e, per_run)
+        self.process = os.getpid()
+        with self._settings(), _gpu_memory():
             self.ensemble = Ensemble(network, experiments, torch.empty(0, dtype=getattr(torch, dtype), device=device))
             self.stepper = stepper(self.ensemble, experiments, device)
             self.position = torch.zeros(1, dtype=torch.int64, device=device)  # of what is shown
@@ -79,15 +82,18 @@ class Engine(Recordable):
     @contextlib.contextmanager
     def _settings(self, precision: str | None = None) -> Iterator[None]:
         """Torch's process-wide settings, as this engine wants them, while it works."""
-        threads, before = torch.get_num_threads(), torch.backends.cuda.matmul.fp32_precision
-        torch.set_num_threads(1)
-        torch.backends.cuda.matmul.fp32_precision = precision or self.precision
-        try:
-            with torch.inference_mode():
-                yield
-        finally:
-            torch.set_num_threads(threads)
-            torch.backends.cuda.matmul.fp32_precision = before
+        if self.device == "cuda" and self.process != os.getpid():
+            raise ConfigError("device = cuda: a forked process can't go on with its parent's GPU; start it by 'spawn'")
+        with _PROCESS:
+            threads, before = torch.get_num_threads(), torch.backends.cuda.matmul.fp32_precision
+            torch.set_num_threads(1)
+            torch.backends.cuda.matmul.fp32_precision = precision or self.precision
+            try:
+                with torch.inference_mode():
+                    yield
+            finally:
+                torch.set_num_threads(threads)
+                torch.backends.cuda.matmul.fp32_precision = before
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         with self._settings():
@@ -178,7 +184,8 @@ class Engine(Recordable):
         return Divergence(run, presentation, layer)
 
     def save(self) -> torch.Tensor:
-        return self.ensemble.lasting.memory.clone()
+        with self._settings():  # on one thread: in a forked child there are no others
+            return self.ensemble.lasting.memory.clone()
 
     def restore(self, saved: torch.Tensor) -> None:
         with self._settings():
@@ -226,25 +233,21 @@ def stepper(ensemble: Ensemble, experiments: list[Experiment], device: str) -> E
     return fused.Phases(ensemble, experiments) if fused.fits(ensemble) else ensemble
 
 
-def run_experiments(e: Experiment, per_run: Mapping[str, np.ndarray]) -> list[Experiment]:
-    """The experiment of every run: `e` with the run's own constants.
-
-    Raises:
-        ConfigError: unknown names, lengths other than the number of runs, and what any Experiment refuses.
-    """
-    require_known(per_run, PER_RUN, "per-run constant")
-    runs = len(e.seeds)
-    for name, values in per_run.items():
-        if np.ndim(values) < 1 or len(values) != runs:
-            raise ConfigError(f"per_run: {name} has shape {np.shape(values)}: expected a value for each of {runs} runs")
-    return [e.replace(**{name: np.asarray(values)[run].tolist() for name, values in per_run.items()})
-            for run in range(runs)]  # fmt: skip
+@contextlib.contextmanager
+def _gpu_memory() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        text = "the GPU's memory is too small for this network; take fewer units, a smaller batch or fewer seeds"
+        raise ConfigError(f"device = cuda: {text}") from error
 
 
 def _require_device(device: str) -> None:
     require_known([device], DEVICES, "device")
     if device == "cpu":
         return
+    if torch.cuda._is_in_bad_fork():
+        raise ConfigError("device = cuda: this process was forked from one that uses the GPU; start it by 'spawn'")
     if not torch.cuda.is_available():
         raise ConfigError(
             f"device = cuda: torch {torch.__version__} finds no CUDA GPU; take device cpu, or install torch for CUDA"

@@ -26,8 +26,10 @@ from ghostnet.gradients.likeness import (
 from ghostnet.gradients.presented import CAUSES, Learned, alone, course, drift, present, removals
 from ghostnet.gradients.report import GradientReport
 from ghostnet.gradients.settling import settling
+from ghostnet.inputs import rates
 from ghostnet.models import CLAMPED, FREE
-from ghostnet.network import Network
+from ghostnet.network import Network, checked
+from ghostnet.threads import one_blas_thread
 
 _BLOCK_ELEMENTS = 1 << 21  # of one matrix per example, over the examples looked at together
 _COURSE = 10  # examples whose approach to the target is followed step by step
@@ -49,15 +51,15 @@ def gradcheck(
         dtype: of the presentations.
 
     Raises:
-        ConfigError: x or y does not fit the experiment, or holds no examples.
+        ConfigError: x or y does not fit the experiment, is out of range (see `Simulator.present`) or holds no examples;
+            the network is not one of its experiment.
         DivergenceError: an activity became non-finite or exploded.
     """
-    from threadpoolctl import threadpool_limits  # here, because stepping needs none
-
+    network = checked(network, dtype)
     x, y = _examples(network, x, y)
     report = GradientReport(network.experiment, len(x))
     for run, seed in enumerate(network.experiment.seeds):
-        with threadpool_limits(1, "blas"):  # small products: handing them to several threads takes longer
+        with one_blas_thread():  # small products: handing them to several threads takes longer
             _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
     if autograd:
         W, rho = network.weights.W, network.experiment.transfer
@@ -69,13 +71,8 @@ def gradcheck(
 
 def _examples(network: Network, x, y) -> tuple[np.ndarray, np.ndarray]:
     e, arrays = network.experiment, []
-    for name, values, units in (("x", x, e.sizes[0]), ("y", y, e.sizes[-1])):
-        values = np.asarray(values, np.float64)
-        if values.ndim != 2 or values.shape[1] != units:
-            raise ConfigError(f"{name} has shape {values.shape}: expected (examples, {units})")
-        if not np.isfinite(values).all():
-            raise ConfigError(f"{name} has values that are not finite: clean the examples")
-        arrays.append(values)
+    for name, values, layer in (("x", x, 0), ("y", y, -1)):
+        arrays.append(rates(name, values, e, layer, ("examples", e.sizes[layer])).astype(np.float64))
     if len(arrays[0]) != len(arrays[1]):
         raise ConfigError(f"x has {len(arrays[0])} examples, y {len(arrays[1])}: expected as many of each")
     if not len(arrays[0]):

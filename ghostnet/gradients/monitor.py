@@ -9,17 +9,20 @@ from ghostnet.errors import DivergenceError
 from ghostnet.gradients.presented import alone, drift, present
 from ghostnet.gradients.settling import settling
 from ghostnet.models import CLAMPED, FREE
-from ghostnet.network import Network
+from ghostnet.network import Network, select
 from ghostnet.progress import log
 from ghostnet.simulator import Simulator
 
+_KINDS = (  # of columns: over what, and which figure of a report
+    ("error", "summed", "relative_error"),
+    ("mean_error", "mean", "relative_error"),
+    ("angle", "summed", "angle"),
+)
 _LOOKED_AT = 4  # examples for the warning
 _FAR = 0.1  # a phase ends far from equilibrium where τ ds/dt is more than this share of what the nudge does to s
 
 
-def gradient_columns(
-    network: Network, dataset: data.Dataset, epoch: int, every: int, examples: int, dtype
-) -> list[dict]:
+def gradient_columns(simulator: Simulator, dataset: data.Dataset, epoch: int, every: int, examples: int) -> list[dict]:
     """A dict of columns per run: every `every` epochs the figures of the update against backprop, else None in each.
 
     gradient_error_L and gradient_angle_L are those of the gradient summed over the first `examples` of the training
@@ -27,42 +30,48 @@ def gradient_columns(
     Under FA, alignment_k is the angle between B_k and W_{k+1}^T. Angles are in degrees. Where ghost units are paired
     with the units above, distance_pg_k is ‖W_{k+1} - W^pg_k‖ and distance_gp_k is ‖B_k - W^gp_k‖ (Frobenius).
     """
-    from ghostnet.gradients import gradcheck
-
-    e = network.experiment
-    layers, runs = ["all", *range(1, e.depth + 1)], range(network.runs)
-    kinds = (
-        ("error", "summed", "relative_error"),
-        ("mean_error", "mean", "relative_error"),
-        ("angle", "summed", "angle"),
-    )
-    names = [f"gradient_{kind}_{layer}" for kind, *_ in kinds for layer in layers]
+    e, network = simulator.experiment, simulator.network
+    layers = ["all", *range(1, e.depth + 1)]
+    names = [f"gradient_{kind}_{layer}" for kind, *_ in _KINDS for layer in layers]
     names += [f"alignment_{k}" for k in range(1, e.depth)] if e.feedback == "FA" else []
     names += [f"distance_{kind}_{k}" for k in range(1, e.depth) for kind in ("pg", "gp")] if e.plasticity.paired else []
-    blank = dict.fromkeys(names)
+    rows = [dict.fromkeys(names) for _ in range(network.runs)]
     if epoch % every:
-        return [dict(blank) for _ in runs]
-    try:
-        report = gradcheck(network, *_first(network, dataset, examples), causes=False, dtype=np.dtype(dtype).name)
-    except DivergenceError as error:
-        log.warning("gradient check left out: %s", error)
-        return [dict(blank) for _ in runs]
-    rows = []
-    for run in runs:
-        values = [report.find(k, over=over, run=run)[figure] for _, over, figure in kinds for k in layers]
-        values += [row["angle"] for row in report.alignment if row["run"] == run]
-        values += _distances(network, run) if e.plasticity.paired else []
-        rows.append({name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)})
+        return rows
+    shown = _first(network, dataset, examples)
+    for run, row in enumerate(rows):
+        try:
+            values = _values(_of_run(simulator, network, run), shown, layers, simulator.settings["dtype"])
+        except DivergenceError as error:
+            log.warning("gradient check left out: %s", error)
+            continue
+        row.update((name, float(f"{value:.6g}")) for name, value in zip(names, values, strict=True))
     return rows
 
 
-def _distances(network: Network, run: int) -> list[float]:
+def _of_run(simulator: Simulator, network: Network, run: int) -> Network:
+    """One run by itself, with the constants that it has in the simulator."""
+    e = simulator.experiments[run]
+    return select(network, [run], e.replace(seeds=(e.seeds[run],)))
+
+
+def _values(network: Network, shown: tuple[np.ndarray, np.ndarray], layers: list, dtype: str) -> list[float]:
+    """The figures of a single run, in the order of the columns."""
+    from ghostnet.gradients import gradcheck
+
+    report = gradcheck(network, *shown, causes=False, dtype=dtype)
+    values = [report.find(k, over=over)[figure] for _, over, figure in _KINDS for k in layers]
+    values += [row["angle"] for row in report.alignment]
+    return values + (_distances(network) if network.experiment.plasticity.paired else [])
+
+
+def _distances(network: Network) -> list[float]:
     """How far each hidden layer's ghosts are from imitating, and from cancelling: the two norms of Figure 3."""
     w = network.weights
     pairs = [
         pair for k in range(1, network.experiment.depth) for pair in ((w.W[k + 1], w.W_pg[k]), (w.B[k], w.W_gp[k]))
     ]
-    return [np.linalg.norm(a[run] - b[run]) for a, b in pairs]
+    return [np.linalg.norm(a[0] - b[0]) for a, b in pairs]
 
 
 def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,12 +89,12 @@ def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
     """
     if simulator.settings["engine"] == "equilibrium":
         return False
-    network, dtype = simulator.network, simulator.dtype
+    network = _of_run(simulator, simulator.network, 0)
     x, y = _first(network, dataset, _LOOKED_AT)
     net = alone(network, 0, np.arange(len(x)))
     e = net.experiment
     try:
-        shown = present(net, x, y, np.dtype(dtype).name)
+        shown = present(net, x, y, simulator.settings["dtype"])
     except DivergenceError:
         return False  # training will say so itself
     response = [b - a for a, b in zip(shown.free.state.s[1:], shown.clamped.state.s[1:], strict=True)]

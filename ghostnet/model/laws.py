@@ -15,6 +15,7 @@ from ghostnet.model.lowering import PRIMITIVES, constants, functions, lower
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, tanh, where
 
 _STEP = 1e-4  # of the differences that a slope is compared with
+_FAR = 1e3  # an activity that no network has
 _TOLERANCE = 1e-3  # of the comparison, relative to the largest slope
 
 
@@ -37,6 +38,13 @@ class Transfer:
         for law in (self.rho, self.slope):
             lower(law, _CALLABLE)
         _require_derivative(self)
+
+    @functools.cached_property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest rate; infinite where rates go on growing."""
+        rates = np.asarray(self.rho(np.linspace(-_FAR, _FAR, 2001)) + np.zeros(2001))
+        least, greatest = (round(float(rate), 3) for rate in (rates.min(), rates.max()))
+        return (least if abs(least) < _FAR / 2 else -np.inf), (greatest if abs(greatest) < _FAR / 2 else np.inf)
 
     def describe(self) -> dict[str, str]:
         """What decides its values: the text of its functions, and a digest of it."""

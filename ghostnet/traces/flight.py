@@ -36,7 +36,7 @@ def write(
     Returns:
         Where the file is, for the error's text; that it can't be written is only logged.
     """
-    e, presentation = simulator.experiment, simulator.presentations
+    e, presentation = simulator.experiments[error.divergence.run], simulator.presentations
     with np.errstate(all="ignore"):
         explosion = _explosion(_stepping(simulator), x, y)
         recorder = Recorder(("s", "r", "g", "e"), runs=[error.divergence.run])
@@ -56,9 +56,8 @@ def write(
 
 
 def _stepping(simulator: Simulator) -> Engine:
-    """An engine of the same kind, if that has a time course, with a copy of the network."""
-    kind, *others = (simulator.settings[name] for name in ("engine", "dtype", "threads"))
-    return engines.create("cpu" if kind == "equilibrium" else kind, simulator.network, *others)
+    """An engine with the same settings, if that has a time course, and a copy of the network."""
+    return engines.create(network=simulator.network, **engines.stepping(simulator.settings))
 
 
 def _explosion(engine: Engine, x: np.ndarray, y: np.ndarray) -> int:

@@ -8,11 +8,18 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ghostnet import memory
 from ghostnet.engines import Divergence, Engine
 from ghostnet.models import PHASES
 from ghostnet.recorder import Recorder, Selection, Shown
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
+
+
+def row_bytes(selection: Selection, dtype: np.dtype) -> int:
+    """What a row takes in memory."""
+    runs, examples = len(selection.runs), len(selection.examples)
+    return runs * selection.columns * dtype.itemsize + 8 * runs * examples + 17
 
 
 class Segment:
@@ -26,8 +33,7 @@ class Segment:
 
     def __init__(self, selection: Selection, dtype: np.dtype, capacity: int | None = None):
         lanes = (len(selection.runs), len(selection.examples))
-        row_bytes = lanes[0] * selection.columns * dtype.itemsize + 8 * lanes[0] * lanes[1] + 17
-        self.capacity = capacity or max(1, SEGMENT_BYTES // row_bytes)
+        self.capacity = capacity or max(1, SEGMENT_BYTES // row_bytes(selection, dtype))
         self.selection, self.dtype = selection, dtype
         self.block = np.empty((lanes[0], self.capacity, selection.columns), dtype)
         self.step, self.phase = np.empty(self.capacity, np.int64), np.empty(self.capacity, np.int8)
@@ -67,10 +73,13 @@ class Recording:
         e = self.experiment = experiment
         self.recorder, self.keep, self.shown, self.learn = recorder, keep, shown, learn
         self.sealed = 0
-        self.selection = recorder.select(e)
-        self.segment = Segment(self.selection, np.dtype(dtype), capacity)
-        self.row_steps = recorder.row_steps(e)
-        self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
+        self.selection, rows = recorder.select(e), recorder.rows(e)
+        needed = rows * 32 + (capacity or 0) * row_bytes(self.selection, np.dtype(dtype))  # 32: its steps, summed
+        what = f"every = {recorder.every}: {rows} rows for each presentation"
+        with memory.room(needed, what, "take more steps between rows, fewer variables, units or examples"):
+            self.segment = Segment(self.selection, np.dtype(dtype), capacity)
+            self.row_steps = recorder.row_steps(e)
+            self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
         self.length = e.free_steps + e.clamped_steps
         self.weights_at = set(recorder.weights_at or (self.length,)) if self.selection.matrices else set()
 
