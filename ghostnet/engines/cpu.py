@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import numpy as np
 
 from ghostnet.engines import Divergence, kernels, layout, recording, slots
+from ghostnet.engines.recording import NOTHING
 from ghostnet.engines.vectorlaws import Law
 from ghostnet.equations import State, Weights
 from ghostnet.model import names
@@ -29,6 +30,7 @@ class Engine:
         self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
         self._selected: tuple = (None, ())
+        self._called: set = set()
         self._threads = min(threads, network.runs)
         self._pool: tuple[int, ThreadPoolExecutor | None] = (0, None)
 
@@ -50,8 +52,8 @@ class Engine:
             own = (argument(i) if callable(argument) else argument for argument in arguments)
             return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
 
-        # The first call compiles: in the caller's thread, where a signal can end it.
-        if not kernel.signatures:
+        if kernel not in self._called:  # the first call compiles: in the caller's thread, where a signal can end it
+            self._called.add(kernel)
             return list(map(one, range(len(memory))))
         runs = [self.pool.submit(one, i) for i in range(len(memory))]
         try:
@@ -69,17 +71,16 @@ class Engine:
         return found
 
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
-        e = self.experiment
-        ends = self._each(
-            kernels.present, e.free_steps, e.clamped_steps, self._inputs(xs), self._inputs(ys)
-        )  # fmt: skip
-        return earliest(ends)
+        whole = [np.array([steps], np.int64) for steps in (self.experiment.free_steps, self.experiment.clamped_steps)]
+        inputs = self._inputs(xs), self._inputs(ys)
+        return earliest(self._each(kernels.present, *whole, *inputs, NOTHING, NOTHING, self._no_rows(2 * len(xs))))
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         self._each(kernels.begin, self._inputs(x), self._inputs(y))
 
     def advance(self, phase: str, steps: int) -> None:
-        self._each(kernels.advance, PHASES.index(phase), steps)
+        whole = np.array([steps], np.int64)
+        self._each(kernels.advance, PHASES.index(phase), whole, NOTHING, NOTHING, self._no_rows(1))
 
     def finish(self) -> None:
         self._each(kernels.finish)
@@ -92,7 +93,7 @@ class Engine:
 
     def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
         parts, blocks = self._parts(selection), self._blocks(selection, block)
-        self._each(recording.record, PHASES.index(phase), np.array(steps, np.int64), *parts, blocks)
+        self._each(kernels.advance, PHASES.index(phase), np.array(steps, np.int64), *parts, blocks)
 
     def record_presentations(
         self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
@@ -100,10 +101,10 @@ class Engine:
         """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
         parts, blocks = self._parts(selection), self._blocks(selection, block)
         counts, inputs = (np.array(n, np.int64) for n in steps), (self._inputs(xs), self._inputs(ys))
-        return earliest(self._each(recording.record_presentations, *counts, *inputs, *parts, blocks))
+        return earliest(self._each(kernels.present, *counts, *inputs, *parts, blocks))
 
     def divergence(self, presentation: int = 0) -> Divergence | None:
-        return earliest([(presentation, layer) for layer in self._each(recording.diverged)])
+        return earliest([(presentation, layer) for layer in self._each(kernels.diverged)])
 
     def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
         """`recording.pieces`, kept: finding them takes as long as a presentation."""
@@ -115,6 +116,10 @@ class Engine:
         """The rows of block (recorded runs, rows, columns) by run; other runs fill a block that is given up."""
         by_run = dict(zip(selection.runs.tolist(), block, strict=True))
         return lambda run: by_run[run] if run in by_run else np.empty(block.shape[1:], block.dtype)
+
+    def _no_rows(self, count: int) -> np.ndarray:
+        """Rows without columns."""
+        return np.empty((count, 0), self.memory.dtype)
 
     def export(self) -> tuple[Weights, State]:
         if self.settings.once:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ghostnet.engines import EXPLODED
-from ghostnet.engines.compiled import NO, ONE, entry, inline, jit
+from ghostnet.engines.compiled import NO, ONE, entry, inline
 from ghostnet.engines.currents import all_rates, currents, output_error, relax
 from ghostnet.engines.plasticity import (
     drive_input,
@@ -18,6 +18,7 @@ from ghostnet.engines.plasticity import (
     signals,
 )
 from ghostnet.engines.products import dots
+from ghostnet.engines.recording import copy
 from ghostnet.engines.slots import DRIVE, GHOST_DRIVE, GHOST_WIDTH, GRAM, TARGET, TURN, UNITS, WIDTH, D, E, G, R, S
 
 
@@ -87,7 +88,31 @@ def finish_presentation(mem, at, c, lit, lit_count):
         learn_input(mem, at, c, lit, lit_count, at[1, D], 1.0)  # (16)
 
 
-@jit
+@inline
+def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
+    """As `advance_phase`; block (rows, columns) takes a row after every steps[row] steps.
+
+    A step computes r_k, e_k and the drives from the state it starts at, and leaves the next s_k and g_k. So a row takes
+    s and g right after its step and the rest while the next step starts; after the last row these are computed for it
+    alone.
+    """
+    beta = c.beta if phase else 0.0
+    plastic = (c.plastic[phase, 0], c.plastic[phase, 1], c.plastic[phase, 2])
+    rows = block.shape[0]
+    for row in range(rows):
+        for n in range(steps[row]):
+            step(mem, at, c, beta, plastic, lit, lit_count)
+            if n == 0 and row > 0:
+                copy(mem, block[row - 1], rest)
+        copy(mem, block[row], state)
+    if rows and rest.shape[0]:
+        all_rates(mem, at, c)  # these write only what every step computes anew
+        output_error(mem, at, c, beta)
+        currents(mem, at, c, NO)
+        copy(mem, block[rows - 1], rest)
+
+
+@inline
 def diverged_layer(mem, at, c):
     """The lowest layer with a non-finite or exploding activity; 0 where there is none."""
     for k in range(1, at.shape[0]):
@@ -98,12 +123,20 @@ def diverged_layer(mem, at, c):
 
 
 @entry
-def present(mem, at, c, free_steps, clamped_steps, xs, ys, lit, lit_count):
-    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0)."""
+def present(mem, at, c, free, clamped, xs, ys, state, rest, block, lit, lit_count):
+    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0).
+
+    Every presentation fills rows of block (presentations · rows, columns): free and clamped say how many Euler steps
+    each row of a phase stands for. Rows without columns are the presentation unrecorded.
+    """
+    row = 0
     for p in range(xs.shape[0]):
         begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
         for phase in range(2):
-            advance_phase(mem, at, c, phase, clamped_steps if phase else free_steps, lit, lit_count)
+            steps = clamped if phase else free
+            rows = block[row : row + steps.shape[0]]
+            recorded_phase(mem, at, c, phase, steps, state, rest, rows, lit, lit_count)
+            row += steps.shape[0]
         finish_presentation(mem, at, c, lit, lit_count)
         layer = diverged_layer(mem, at, c)
         if layer:
@@ -121,12 +154,18 @@ def begin(mem, at, c, x, y, lit, lit_count):
 
 
 @entry
-def advance(mem, at, c, phase, steps, lit, lit_count):
-    """See `advance_phase`."""
-    advance_phase(mem, at, c, phase, steps, lit, lit_count)
+def advance(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
+    """See `recorded_phase`."""
+    recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
 
 
 @entry
 def finish(mem, at, c, lit, lit_count):
     """See `finish_presentation`."""
     finish_presentation(mem, at, c, lit, lit_count)
+
+
+@entry
+def diverged(mem, at, c, lit, lit_count):
+    """See `diverged_layer`."""
+    return diverged_layer(mem, at, c)
