@@ -14,9 +14,12 @@ from builders import distance, experiment, found, inputs, learner, refusal, task
 from ghostnet import PRESETS, ConfigError, DivergenceError, Simulator, baselines, build, data
 from ghostnet.baselines import METHODS, Baseline, measures, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.settings import LOSSES, TRANSFERS
+from ghostnet.baselines.settings import LOSSES
+from ghostnet.engines import tensorlaws
 from ghostnet.equations import Weights
 from ghostnet.evaluation import evaluate
+from ghostnet.model import names
+from ghostnet.model.laws import TRANSFERS
 
 EXACT = 1e-12
 ONE, TWO, THREE = (16, 12, 4), (16, 12, 9, 4), (16, 12, 9, 7, 4)
@@ -27,7 +30,7 @@ def by_autograd(net: Learner, x, y) -> list:
     W = [None, *(w.clone().requires_grad_() for w in net.W[1:])]
     r = x
     for w in W[1:-1]:
-        r = methods.TRANSFER[net.transfer][0](r @ w.mT)
+        r = tensorlaws.of(names.transfer(net.transfer).rho, r @ w.mT)
     u = r @ W[-1].mT
     loss = {
         "mse": lambda: 0.5 * (y - u.sigmoid()).square().sum(-1),
@@ -248,7 +251,7 @@ def test_a_diverging_baseline_says_so_and_keeps_its_metrics(task, tmp_path):
         ({"learning_rate": 1.0, "clip": 0.0}, "clip = 0.0: expected a positive number"),
         ({"learning_rate": -1.0}, "expected a number of 0 or more"),
         ({"dropout": 1.0}, "expected less than 1"),
-        ({"transfer": "softplus"}, "unknown transfer"),
+        ({"transfer": "swish"}, "unknown transfer"),
         ({"learning_rates": 1.0}, "did you mean 'learning_rate'"),
         ({"dtype": "float16"}, "expected float32 or float64"),
     ],

@@ -25,16 +25,13 @@ Tensors have the shapes of `ghostnet.equations`: r, δ (runs, batch, n_k), W[k] 
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
 
-TRANSFER = {  # f(u), and f'(u) from r = f(u)
-    "sigmoid": (torch.sigmoid, lambda r: r * (1 - r)),
-    "tanh": (torch.tanh, lambda r: 1 - r * r),
-    "relu": (torch.relu, lambda r: (r > 0).to(r.dtype)),
-    "hard-sigmoid": (lambda u: (u / 6 + 0.5).clamp(0, 1), lambda r: ((r > 0) & (r < 1)).to(r.dtype) / 6),
-}
+from ghostnet.engines import tensorlaws
+from ghostnet.model import names
 
 
 class Pass(NamedTuple):
@@ -47,11 +44,12 @@ class Pass(NamedTuple):
 
 def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None) -> Pass:
     """x (runs, batch, n_0) through the network; masks[k] multiplies r_k (dropout)."""
-    f, derivative = TRANSFER[transfer]
+    f = names.transfer(transfer)
     r, slope = [x], [None]
     for k in range(1, len(W) - 1):
-        r.append(f(r[-1] @ W[k].mT))
-        slope.append(derivative(r[-1]))
+        u = r[-1] @ W[k].mT
+        r.append(tensorlaws.of(f.rho, u))
+        slope.append(tensorlaws.of(f.slope, u, r[-1]))
         if masks is not None:
             r[k], slope[k] = r[k] * masks[k], slope[k] * masks[k]
     return Pass(r, slope, r[-1] @ W[-1].mT)
@@ -103,7 +101,7 @@ def _indirect(W: list, B: list, p: Pass, delta: list) -> list:
 
 
 def _target_propagation(W: list, B: list, p: Pass, e: torch.Tensor, transfer: str) -> list:
-    f, _ = TRANSFER[transfer]
+    f = functools.partial(tensorlaws.of, names.transfer(transfer).rho)
     delta, target = [None, *(None for _ in W[2:]), e], None
     for k in reversed(range(1, len(W) - 1)):
         r, above = p.r[k], p.r[min(k + 1, len(p.r) - 1)]
@@ -119,11 +117,13 @@ def gradients(delta: list, r: list) -> list:
 
 def inverse_gradients(W: list, B: list, r: list, noise: list, transfer: str) -> list:
     """DTP: the mean gradient by B_k of ½ ‖g_k(f(W_{k+1} h)) - h‖², h = r_k + noise_k, for k = 1 … N-2; else None."""
-    f, derivative = TRANSFER[transfer]
+    law = names.transfer(transfer)
+    f = functools.partial(tensorlaws.of, law.rho)
     found = [None] * len(B)
     for k in range(1, len(W) - 2):
         h = r[k] + noise[k]
         above = f(h @ W[k + 1].mT)
-        back = f(above @ B[k].mT)
-        found[k] = (((back - h) * derivative(back)).mT @ above).div_(h.shape[-2])
+        u = above @ B[k].mT
+        back = f(u)
+        found[k] = (((back - h) * tensorlaws.of(law.slope, u, back)).mT @ above).div_(h.shape[-2])
     return found

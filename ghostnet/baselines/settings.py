@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ghostnet.config import Experiment, documented, from_mapping, require, require_known, toml_lines
+from ghostnet.model import names
+from ghostnet.model.laws import TRANSFERS
 from ghostnet.presets import preset
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
-TRANSFERS = ("sigmoid", "tanh", "relu", "hard-sigmoid")
 OPTIMIZERS = ("sgd", "rmsprop")
 INITS = ("experiment", "fan-in", "zero")
 
@@ -37,7 +38,7 @@ class Baseline:
     optimizer: str = documented("sgd or rmsprop, torch's", default="sgd")
     momentum: float = documented("of the optimizer", default=0.0)
     transfer: str | None = documented(
-        "of hidden units: sigmoid, tanh, relu, hard-sigmoid (default: --transfer)", default=None
+        f"of hidden units: {', '.join(TRANSFERS)} (default: the experiment's)", default=None
     )
     weights: str = documented("experiment: W and B uniform in ±init; fan-in: ±1/√columns; zero: W zero, B as fan-in",
                         default="experiment")  # fmt: skip
@@ -55,7 +56,7 @@ class Baseline:
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS)):
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
-            require_known([self.transfer], TRANSFERS, "transfer")
+            names.require_name(self.transfer)
         if self.learning_rate is not None:
             rates = self.learning_rate
             object.__setattr__(self, "learning_rate", tuple(rates) if isinstance(rates, Iterable) else (rates,))

@@ -45,6 +45,13 @@ def put(law: Callable, *tensors: Tensor, out: Tensor) -> Tensor:
     return out.copy_(value) if isinstance(value, Tensor) else out.fill_(value)
 
 
+def of(law: Callable, *tensors: Tensor) -> Tensor:
+    """law(*tensors), elementwise, of the first one's type."""
+    value = OWN[PRIMITIVES[law]](*tensors) if law in PRIMITIVES else _lowered(law)(*tensors)
+    like = tensors[0]
+    return value.to(like.dtype) if isinstance(value, Tensor) else torch.full_like(like, value)
+
+
 def signals(s: Tensor, r: Tensor, e: Tensor, transfer: Transfer, rule: str, out: Tensor) -> None:
     """out = ρ(s) - ρ(s - e), or its first order ρ'(s) e: the postsynaptic factor of (6) and (16)."""
     if rule == "difference":
