@@ -6,7 +6,7 @@ from ghostnet import baselines
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
-from ghostnet.model.laws import Transfer
+from ghostnet.model.laws import Cost, Transfer
 from ghostnet.network import Network, build
 from ghostnet.presets import PRESETS, preset
 from ghostnet.recorder import Recorder
@@ -16,6 +16,7 @@ from ghostnet.training import Training, resume, train
 __all__ = [
     "PRESETS",
     "ConfigError",
+    "Cost",
     "DataError",
     "DivergenceError",
     "Experiment",

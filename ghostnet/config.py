@@ -14,12 +14,14 @@ from pathlib import Path
 
 from ghostnet.errors import ConfigError, FileError, require_known
 from ghostnet.model import names
+from ghostnet.model.laws import COSTS as _COSTS
 from ghostnet.model.laws import TRANSFERS as _TRANSFERS
 from ghostnet.models import MODELS, Model
 
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
 TRANSFERS = tuple(_TRANSFERS)
+COSTS = tuple(_COSTS)
 MOST = 10**9  # of anything that is counted: units, steps, examples, epochs
 MOST_STORED = 2**63 - 1  # the largest integer of TOML, HDF5 and NumPy
 LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product of any two
@@ -57,6 +59,9 @@ class Experiment:
     transfer: str = documented(
         f"transfer function ρ: {', '.join(TRANSFERS)}, or module:attribute of your own", default="sigmoid"
     )
+    cost: str = documented(
+        f"cost C of the outputs: {', '.join(COSTS)}, or module:attribute of your own", default="quadratic"
+    )
     epochs: int = documented("passes through the training set", default=1)
     seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
     data: str = documented("mnist, fashion-mnist, or a directory of IDX files", default="mnist")
@@ -65,7 +70,7 @@ class Experiment:
     def __post_init__(self):
         for spec in dataclasses.fields(self):
             value = getattr(self, spec.name)
-            object.__setattr__(self, spec.name, _typed(spec, names.named(value)))
+            object.__setattr__(self, spec.name, _typed(spec, names.named(spec.name, value)))
         _check_choices(self)
         _check_numbers(self)
         _check_shapes(self)
@@ -196,7 +201,10 @@ def _check_choices(e: Experiment) -> None:
     require_known([e.model], MODELS, "model")
     require_known([e.feedback], FEEDBACKS, "feedback")
     require_known([e.rule], RULES, "rule")
-    names.require_name(e.transfer)
+    names.require_name("transfer", e.transfer)
+    names.require_name("cost", e.cost)
+    if e.cost in COSTS:
+        names.require_together(e.cost, e.transfer)
     require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
 
 

@@ -2,7 +2,7 @@
 
     (2)  τ ds_k/dt = -s_k + W_k r_{k-1} + e_k            k = 1 … N
          e_k = B_k r_{k+1} - W^gp_k ρ(g_k)               hidden k
-         e_N = β (y - r_N)                               output (β = 0 in the free phase)
+         e_N = -β ∂C/∂r_N                                output: β (y - r_N) for C = ½ ‖y - r_N‖²; free phase: 0
     (3)  τ dg_k/dt = -g_k + W^pg_k r_k                   hidden k
 
 Every function takes and returns arrays of any Array-API library (NumPy: the reference; torch), as lists indexed by the
@@ -56,6 +56,7 @@ class Constants(NamedTuple):
     symmetric: bool  # TF: B_k = W_{k+1}^T
     rule: str
     transfer: str
+    cost: str = "quadratic"
 
 
 class Plastic(NamedTuple):
@@ -85,6 +86,17 @@ def transfer_slope(s, name: str):
     return _in_type_of(s, names.transfer(name).slope(s, transfer(s, name)))
 
 
+def output_error(y, s, r, name: str):
+    """-∂C/∂r_N, elementwise: y - r_N for the quadratic cost."""
+    return _in_type_of(s, names.cost(name).error(y, s, r))
+
+
+def output_error_slope(y, s, name: str, transfer_name: str):
+    """The derivative of the output error by s_N, elementwise."""
+    r, d = transfer(s, transfer_name), transfer_slope(s, transfer_name)
+    return _in_type_of(s, names.cost(name).slope(y, s, r, d))
+
+
 def _in_type_of(s, value):
     """What a law says of s, as an array of s's type: by its text it may be a number, or float64."""
     xp = array_namespace(s)
@@ -101,12 +113,12 @@ def rates(z: State, x, c: Constants) -> tuple[list, list]:
     ]
 
 
-def errors(w: Weights, r: list, rho_g: list, y, beta) -> list:
-    """e_k for k = 1 … N, from the rates."""
+def errors(w: Weights, z: State, r: list, rho_g: list, y, beta, c: Constants) -> list:
+    """e_k for k = 1 … N, from the activities and their rates."""
     e = [None]
     for k in range(1, len(rho_g)):
         e.append(r[k + 1] @ w.B[k].mT - cancellation(w.W_gp[k], rho_g[k]))  # (2), hidden
-    return [*e, beta * (y - r[-1])]  # (2), output
+    return [*e, beta * output_error(y, z.s[-1], r[-1], c.cost)]  # (2), output
 
 
 def cancellation(W_gp, rho_g):
@@ -140,7 +152,7 @@ def step(w: Weights, z: State, x, y, beta, c: Constants, plastic: Plastic) -> tu
     """
     N = len(w.W) - 1
     r, rho_g = rates(z, x, c)
-    e = errors(w, r, rho_g, y, beta)
+    e = errors(w, z, r, rho_g, y, beta, c)
     s, g, W, W_pg, W_gp = list(z.s), list(z.g), list(w.W), list(w.W_pg), list(w.W_gp)
     for k in range(1, N + 1):
         s[k] = z.s[k] + c.dt / c.tau * (-z.s[k] + r[k - 1] @ w.W[k].mT + e[k])  # (2)
@@ -158,7 +170,7 @@ def step(w: Weights, z: State, x, y, beta, c: Constants, plastic: Plastic) -> tu
 def update_once(w: Weights, z: State, x, y, beta, c: Constants) -> Weights:
     """W_k += η_k Σ (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T at the end of the clamped phase (16); no dt."""
     r, rho_g = rates(z, x, c)
-    e = errors(w, r, rho_g, y, beta)
+    e = errors(w, z, r, rho_g, y, beta, c)
     W = [None, *(w.W[k] + feedforward_rate(k, z.s, r, e, c) for k in range(1, len(w.W)))]
     return w._replace(W=W, B=feedback(W, w.B, c))
 

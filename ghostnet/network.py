@@ -56,7 +56,7 @@ class Network:
         """The constants of the equations, with learning rates as lists over k."""
         e = self.experiment
         return Constants(
-            e.tau, e.dt, [None, *e.eta], [None, *e.eta_ghost], e.clip, e.feedback == "TF", e.rule, e.transfer
+            e.tau, e.dt, [None, *e.eta], [None, *e.eta_ghost], e.clip, e.feedback == "TF", e.rule, e.transfer, e.cost
         )  # fmt: skip
 
 

@@ -127,7 +127,8 @@ def resume(
 
 def own_laws(e: Experiment) -> dict[str, dict]:
     """The laws of an experiment that are not built in, by field."""
-    return {"transfer": own} if (own := names.described(e.transfer)) else {}
+    laws = {field: names.described(field, getattr(e, field)) for field in ("transfer", "cost")}
+    return {field: law for field, law in laws.items() if law}
 
 
 def _require_same_laws(e: Experiment, began_with: dict) -> None:

@@ -39,7 +39,7 @@ def cancellation() -> None:
         engine.advance("free", e.free_steps)
         weights, state = engine.export()
         r, rho_g = rates(state, x, network.constants)
-        left = errors(weights, r, rho_g, y, 0.0)[1]
+        left = errors(weights, state, r, rho_g, y, 0.0, network.constants)[1]
         worst = max(worst, np.linalg.norm(left) / np.linalg.norm(r[2] @ weights.B[1].mT))
     print(f"free phase of mb-500-tf, initial network, float64: |e_1| / |B_1 r_2| <= {worst:.1e}   (to reach: 1e-5)")
 

@@ -58,7 +58,8 @@ def test_the_error_terms_of_MA_become_the_backpropagated_ones_with_weak_nudging(
     delta, _ = backward(w, x, y, transfer)
     off = []
     for beta in BETAS:
-        error = errors(w, *rates(clamped(w, z, x, y, beta, c), x, c), y, beta)
+        nudged = clamped(w, z, x, y, beta, c)
+        error = errors(w, nudged, *rates(nudged, x, c), y, beta, c)
         off.append([distance(error[k] / beta, delta[k]) for k in range(1, e.depth + 1)])
     for by_beta in zip(*off, strict=True):
         assert order(BETAS, by_beta) == pytest.approx(1, abs=0.1)
@@ -148,7 +149,8 @@ def test_the_first_hidden_error_of_MB_passes_through_the_resolvent_and_is_not_ba
     slope = FUNCTIONS["sigmoid"][1]
     delta, off = backward(w, x, y, "sigmoid")[0], []
     for beta in BETAS:
-        error = errors(w, *rates(clamped(w, z, x, y, beta, c), x, c), y, beta)
+        nudged = clamped(w, z, x, y, beta, c)
+        error = errors(w, nudged, *rates(nudged, x, c), y, beta, c)
         first = []
         for b in range(e.batch):
             s_1, s_2, g_1 = (slope(a[0, b]) for a in (z.s[1], z.s[2], z.g[1]))

@@ -144,14 +144,15 @@ def test_the_free_phase_is_the_mlp_at_equilibrium_and_ghosts_cancel_the_feedback
     fast = Plastic(W=False, W_pg=False, W_gp=True)
     w, z = euler(network.weights, network.state, x, y, 0.0, network.constants, fast, 800)
     u, r = feedforward(w.W, x, e.transfer), x
-    error = errors(w, *rates(z, x, network.constants), y, 0.0)
+    error = errors(w, z, *rates(z, x, network.constants), y, 0.0, network.constants)
     for k in range(1, e.depth + 1):
         mlp = np.einsum("rij,rbj->rbi", w.W[k], r)
         r = expit(mlp)
         assert distance(u[k], mlp) < 1e-12
         assert distance(z.s[k], mlp) < 1e-10
         assert np.abs(error[k]).max() < 1e-10
-    before = errors(network.weights, *rates(network.state, x, network.constants), y, 0.0)
+    c = network.constants
+    before = errors(network.weights, network.state, *rates(network.state, x, c), y, 0.0, c)
     assert min(np.abs(before[k]).max() for k in range(1, e.depth)) > 0.01
 
 

@@ -37,7 +37,7 @@ def test_the_free_phase_is_the_mlp_with_its_feedback_cancelled(depth, feedback):
     engine.advance("free", 1)
     weights, state = engine.export()
     r, rho_g = rates(state, x, network.constants)
-    e_k = errors(weights, r, rho_g, y, 0.0)
+    e_k = errors(weights, state, r, rho_g, y, 0.0, network.constants)
     for k, u_k in enumerate(feedforward(network.weights.W, x, e.transfer)[1:], start=1):
         assert distance(state.s[k], u_k) < 1e-12
         assert np.abs(e_k[k]).max() < 1e-12
@@ -72,7 +72,7 @@ def test_from_the_same_fast_weights_clamped_states_errors_and_update_agree(depth
         engine.begin(x, y)
         engine.advance("clamped", LONG)
         weights, state = engine.export()
-        e_k = errors(weights, *rates(state, x, start.constants), y, e.beta)
+        e_k = errors(weights, state, *rates(state, x, start.constants), y, e.beta, start.constants)
         engine.finish()
         update = [new - old for new, old in zip(engine.export()[0].W[1:], start.weights.W[1:], strict=True)]
         found.append([*state.s[1:], *e_k[1:], *update])

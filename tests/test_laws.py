@@ -12,7 +12,20 @@ import numba
 import numpy as np
 import pytest
 import torch
-from builders import TOLERANCE, command, distance, experiment, inputs, of, refusal, running, same_bits, tiny
+from builders import (
+    TOLERANCE,
+    command,
+    distance,
+    experiment,
+    inputs,
+    mirrored,
+    of,
+    order,
+    refusal,
+    running,
+    same_bits,
+    tiny,
+)
 
 import ghostnet as gn
 from ghostnet import ConfigError, Simulator, primitives, resume, train
@@ -20,7 +33,10 @@ from ghostnet.engines import cache, tensorlaws, vectormath
 from ghostnet.engines.compiled import jit
 from ghostnet.engines.simd import VECTOR_BYTES, load, store
 from ghostnet.engines.vectorlaws import Law, evaluate
-from ghostnet.model.laws import TRANSFERS, identity
+from ghostnet.equations import errors, learning_signal, rates
+from ghostnet.gradients.backward import autograd
+from ghostnet.gradients.fixedpoint import fixed_point
+from ghostnet.model.laws import TRANSFERS, identity, squared_error_descent, squared_error_slope
 from ghostnet.model.names import transfer
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, sqrt, tanh, where
 
@@ -155,6 +171,63 @@ def test_a_built_in_law_given_as_an_object_is_its_name():
     assert experiment(transfer=own).transfer == "test_laws:own" and transfer("test_laws:own") is own
 
 
+def absolute(y, r):
+    return sqrt(0.01 + (y - r) * (y - r))
+
+
+def absolute_error(y, s, r):
+    return (y - r) / sqrt(0.01 + (y - r) * (y - r))
+
+
+def absolute_slope(y, s, r, d):
+    square = 0.01 + (y - r) * (y - r)
+    return -0.01 * d / (square * sqrt(square))
+
+
+robust = gn.Cost(absolute, absolute_error, absolute_slope)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("engine", ["cpu", "torch"])
+@pytest.mark.parametrize("cost", ["cross-entropy", robust], ids=["cross-entropy", "own"])
+def test_engines_agree_on_every_cost(engine, dtype, cost):
+    for model in ("MA", "MB"):
+        assert_runs_alike(experiment(model, cost=cost, beta=0.2), engine, dtype)
+
+
+@pytest.mark.parametrize("cost", ["cross-entropy", robust], ids=["cross-entropy", "own"])
+def test_a_cost_settles_at_equilibrium(cost):
+    phases = dict(beta=0.1, free_steps=400, clamped_steps=200)
+    e = experiment("MB", cost=cost, init=0.1, batch=1, eta_ghost=(20.0,), **phases)
+    stepped, direct = Simulator(gn.build(e), "cpu", "float64"), Simulator(gn.build(e), "equilibrium", "float64")
+    x, y = inputs(e, 1)
+    stepped.run(x, y), direct.run(x, y)
+    assert distance(direct.network.weights.W[2], stepped.network.weights.W[2]) < 1e-4
+
+
+COSTS_AND_TRANSFERS = [("quadratic", name) for name in (*TRANSFERS, own)] + [
+    (robust, own),
+    ("cross-entropy", "sigmoid"),
+]
+
+
+@pytest.mark.parametrize(("cost", "transfer"), COSTS_AND_TRANSFERS, ids=str)
+def test_exact_ghosts_learn_the_gradient_of_autograd_up_to_the_nudge(cost, transfer):
+    """For every cost and transfer function, the update of MA with W^gp = B and W^pg = W above is off by O(β)."""
+    e = experiment("MA", (8, 7, 6, 4), cost=cost, transfer=transfer, batch=3, init=0.6, dt=0.005)
+    network, (x, y) = mirrored(e), inputs(e)
+    W, betas, off = [None, *(w[0] for w in network.weights.W[1:])], (1e-2, 1e-3, 1e-4), []
+    wanted = autograd(W, x, y, e.transfer, e.cost)
+    for beta in betas:
+        z = fixed_point(network.weights, x[None], y[None], beta, network.constants)
+        r, rho_g = rates(z, x[None], network.constants)
+        error = errors(network.weights, z, r, rho_g, y[None], beta, network.constants)
+        signal = (learning_signal(z.s[k], error[k], network.constants)[0] for k in (1, 2, 3))
+        update = [d.T @ r[k][0] / beta for k, d in enumerate(signal)]
+        off.append(max(distance(u, w) for u, w in zip(update, wanted[1:], strict=True)))
+    assert order(betas, off) == pytest.approx(1, abs=0.1) and off[-1] < 0.01
+
+
 def wrong_slope(s, r):
     return r * (1 - r)
 
@@ -184,6 +257,23 @@ def gap(s):
 )
 def test_what_is_no_law_or_has_a_wrong_slope_is_refused_by_name(rho, slope, text):
     assert text in refusal(ConfigError, gn.Transfer, rho, slope)
+
+
+@pytest.mark.parametrize(
+    ("laws", "text"),
+    [
+        ((absolute, squared_error_descent, absolute_slope), "error squared_error_descent of cost absolute: "),
+        ((absolute, absolute_error, squared_error_slope), "slope squared_error_slope of cost absolute: "),
+        ((absolute, unknown_function, absolute_slope), "np is neither a number nor a function"),
+    ],
+)
+def test_a_cost_with_a_wrong_derivative_is_refused_by_name(laws, text):
+    assert text in refusal(ConfigError, gn.Cost, *laws)
+
+
+def test_a_cost_made_for_another_transfer_function_is_refused():
+    text = refusal(ConfigError, experiment, cost="cross-entropy", transfer="tanh")
+    assert "cost = cross-entropy: made for transfer = sigmoid, not tanh" in text
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def free_phase_residuals(e, plastic, residual, blocks):
     w, z = euler(network.weights, network.state, x, y, 0.0, c, STILL, 300)
     found = []
     for _ in range(blocks + 1):
-        found.append(residual(z, errors(w, *rates(z, x, c), y, 0.0)))
+        found.append(residual(z, errors(w, z, *rates(z, x, c), y, 0.0, c)))
         w, z = euler(w, z, x, y, 0.0, c, plastic, 100)
     return np.array(found)
 

@@ -64,7 +64,7 @@ def test_a_row_is_the_state_after_its_step_and_what_follows_from_it(model):
         plastic, beta = Plastic(*(phase in when for when in (row.W, row.W_pg, row.W_gp))), e.beta * (phase == "clamped")
         w, z = euler(w, z, x[None], y[None], beta, c, plastic, 1)
         r, rho_g = rates(z, x[None], c)
-        expected = {"s": z.s, "g": z.g, "r": r, "e": errors(w, r, rho_g, y[None], beta)}
+        expected = {"s": z.s, "g": z.g, "r": r, "e": errors(w, z, r, rho_g, y[None], beta, c)}
         for symbol, k in (("s", 1), ("s", 3), ("g", 2), ("r", 2), ("e", 1), ("e", 3)):
             got = trace[f"{symbol}_{k}"][step].to_numpy()
             assert np.allclose(got, expected[symbol][k], rtol=1e-10, atol=1e-12), (symbol, k, step)

@@ -56,7 +56,7 @@ class Baseline:
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS)):
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
-            names.require_name(self.transfer)
+            names.require_name("transfer", self.transfer)
         if self.learning_rate is not None:
             rates = self.learning_rate
             object.__setattr__(self, "learning_rate", tuple(rates) if isinstance(rates, Iterable) else (rates,))

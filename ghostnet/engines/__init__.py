@@ -18,6 +18,7 @@ from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError
 from ghostnet.evaluation import Score
 from ghostnet.inputs import numbers
+from ghostnet.model import names
 from ghostnet.network import Network, checked, room
 from ghostnet.recorder import Selection
 
@@ -101,6 +102,7 @@ def create(engine: str, network: Network, dtype: str, threads: int, **options) -
     for option in options:
         if option not in taken:
             raise ConfigError(f"{option}: the {engine} engine takes {', '.join(taken) or 'no options'}")
+    names.require_together(network.experiment.cost, network.experiment.transfer)
     network = checked(network, dtype)
     # In float64 what is put in and what is taken out; in `dtype` what is stepped, and how a presentation found it.
     with room(network.experiment, 16 + 2 * np.dtype(dtype).itemsize):

@@ -142,7 +142,7 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 
 def settings(network: Network) -> slots.Settings:
     """The experiment as the kernels want it."""
-    transfer = names.transfer(network.experiment.transfer)
+    transfer, cost = names.transfer(network.experiment.transfer), names.cost(network.experiment.cost)
     e, row, c = network.experiment, network.experiment.plasticity, network.constants
     return slots.Settings(
         batch=e.batch,
@@ -154,6 +154,8 @@ def settings(network: Network) -> slots.Settings:
         clip=np.inf if e.clip is None else e.clip,
         rho=Law(transfer.rho),
         slope=Law(transfer.slope),
+        error=Law(cost.error),
+        error_slope=Law(cost.slope),
         derivative=c.rule == "derivative",
         fast_gp=row.fast_gp,
         once=not row.W,

@@ -61,10 +61,12 @@ def all_rates(mem, at, c):
 
 @jit
 def output_error(mem, at, c, beta):
-    """e_N = β (y - r_N) (2)."""
+    """e_N = -β ∂C/∂r_N (2)."""
     N, strength = at.shape[0] - 1, splat(mem, beta)
     for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
-        store(mem, at[N, E] + i, strength * (load(mem, at[N, TARGET] + i) - load(mem, at[N, R] + i)))
+        y, s, r = load(mem, at[N, TARGET] + i), load(mem, at[N, S] + i), load(mem, at[N, R] + i)
+        store(mem, at[N, E] + i, strength * evaluate(c.error, y, s, r))
+    clear_padding(mem, at[N, E], c.batch, at[N, UNITS], at[N, WIDTH])
 
 
 @inline

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ghostnet.config import Experiment
 from ghostnet.engines.blocks import Lasting
-from ghostnet.engines.tensorlaws import put, signals
+from ghostnet.engines.tensorlaws import of, put, signals
 from ghostnet.equations import Plastic, State, Weights
 from ghostnet.model import names
 from ghostnet.models import CLAMPED
@@ -35,10 +35,10 @@ class Ensemble:
     def __init__(self, network: Network, experiments: list[Experiment], like: Tensor):
         e = self.experiment = network.experiment
         self.constants, self.N, self.lasting = network.constants, e.depth, Lasting(network, like)
-        self.transfer = names.transfer(e.transfer)
+        self.transfer, self.cost = names.transfer(e.transfer), names.cost(e.cost)
         z, R, n = self.lasting.z, network.runs, e.sizes
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
-        self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
+        self.x, self.y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1]))
         self.r = [self.x, *self.rho.units[1:]]
         lanes = (R * e.batch, 1) if e.plasticity.fast_gp else (R, e.batch)
         self.rho_g_lanes, self.e_lanes = (
@@ -98,7 +98,6 @@ class Ensemble:
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
         self._drive()
-        torch.mul(self.y, self.beta, out=self.beta_y)
         if self.gram is not None:
             torch.bmm(self.x, self.x.mT, out=self.gram).mul_(self.eta[1])
             self.d_sum.zero_()
@@ -139,7 +138,8 @@ class Ensemble:
         put(self.transfer.rho, self.lasting.z.flat, out=self.rho.flat)
         r, e, w = self.r, self.E.units, self.lasting
         if clamped:
-            torch.addcmul(self.beta_y, r[self.N], self.beta, value=-1, out=e[self.N])  # (2), output
+            error = of(self.cost.error, self.y, w.z.units[self.N], r[self.N])
+            torch.mul(error, self.beta, out=e[self.N])  # (2), output
         for k in range(1, self.N):
             torch.bmm(r[k + 1], w.down[k], out=e[k])
             self.e_lanes[k].baddbmm_(self.rho_g_lanes[k], w.V[k], alpha=-1)  # (2), hidden

@@ -26,7 +26,12 @@ def fits(ensemble: Ensemble) -> bool:
     """Whether the kernel can step these networks: their model, their depth, and their matrices in the registers."""
     e = ensemble.experiment
     row = e.plasticity
-    suits = e.depth == 2 and row.fast_gp and not (row.W or row.W_pg) and tritonlaws.fits(ensemble.transfer.rho)
+    suits = (
+        e.depth == 2
+        and row.fast_gp
+        and not (row.W or row.W_pg)
+        and all(tritonlaws.fits(law) for law in (ensemble.transfer.rho, ensemble.cost.error))
+    )
     return suits and _warps(ensemble) <= _MOST_WARPS
 
 
@@ -62,7 +67,8 @@ class Phases:
             s, z, ensemble.currents.whole[1], ensemble.lasting.up[2], down, ensemble.lasting.V[1], ensemble.y,
             self.dt_tau, ensemble.beta, self.rate, steps, down.stride(0),
             batch=e.batch, n_1=e.sizes[1], n_2=e.sizes[2], m_1=e.ghosts[0], columns=columns, rows=rows,
-            clamped=phase == CLAMPED, learning=phase in e.plasticity.W_gp, rho=lowered(ensemble.transfer.rho),
+            clamped=phase == CLAMPED, learning=phase in e.plasticity.W_gp,
+            rho=lowered(ensemble.transfer.rho), error=lowered(ensemble.cost.error),
             num_warps=_warps(ensemble), enable_fp_fusion=True,  # a·b + c as one operation, as elsewhere
         )  # fmt: skip
 
@@ -72,6 +78,7 @@ def step_phase(
     s_at, z_at, u_at, up_at, down_at, V_at, y_at, dt_tau_at, beta_at, rate_at, steps, down_stride,
     batch: tl.constexpr, n_1: tl.constexpr, n_2: tl.constexpr, m_1: tl.constexpr,
     columns: tl.constexpr, rows: tl.constexpr, clamped: tl.constexpr, learning: tl.constexpr, rho: tl.constexpr,
+    error: tl.constexpr,
 ):  # fmt: skip
     """`steps` of `equations.step` for one example of one run.
 
@@ -101,7 +108,7 @@ def step_phase(
         e = tl.sum(tl.where(output, q, -q)[:, None] * down, 0)  # (2), hidden
         from_below = tl.sum(up * r[None, :], 1)
         if clamped:
-            from_below += beta * (y - q)  # (2), output
+            from_below += beta * tl.where(output, error(y, z, q), 0.0)  # (2), output
         if learning:
             down += (rate * q)[:, None] * e[None, :]  # (15)
         s += dt_tau * (u - s + e)  # (2)

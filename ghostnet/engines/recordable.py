@@ -34,7 +34,7 @@ class Recordable:
         w, z = self.export()
         x, y = (np.asarray(a, np.float64) for a in (self.x, self.y))
         r, rho_g = rates(z, x, self.constants)
-        e = errors(w, r, rho_g, y, self.beta if phase == CLAMPED else 0.0)
+        e = errors(w, z, r, rho_g, y, self.beta if phase == CLAMPED else 0.0, self.constants)
         drive = [None, *(below @ W.mT for below, W in zip(r, w.W[1:], strict=False))]
         return {"s": z.s, "r": r, "g": z.g, "e": e, "drive": drive}
 

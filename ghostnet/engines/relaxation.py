@@ -131,7 +131,7 @@ def hidden_error(mem, at, c, k, b):
 
 @jit
 def nudge(mem, at, c, b):
-    """s_N to the solution of s = v + β (y - ρ(s)), v = W_N r_{N-1}, by Newton. Returns the largest change."""
+    """s_N to the solution of s = v - β ∂C/∂ρ(s), v = W_N r_{N-1}, by Newton. Returns the largest change."""
     N = at.shape[0] - 1
     row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, c.beta)
     s, v, e, y = at[N, S] + row, at[N, DRIVE] + row, at[N, E] + row, at[N, TARGET] + row
@@ -139,8 +139,9 @@ def nudge(mem, at, c, b):
         s_i = load(mem, s + i)
         for _ in range(NEWTON_STEPS):
             r_i = evaluate(c.rho, s_i)
-            slope = one + beta * evaluate(c.slope, s_i, r_i)
-            s_i = s_i - (s_i - load(mem, v + i) - beta * (load(mem, y + i) - r_i)) / slope
+            y_i, d_i = load(mem, y + i), evaluate(c.slope, s_i, r_i)
+            slope = one - beta * evaluate(c.error_slope, y_i, s_i, r_i, d_i)
+            s_i = s_i - (s_i - load(mem, v + i) - beta * evaluate(c.error, y_i, s_i, r_i)) / slope
         store(mem, e + i, s_i - load(mem, v + i))
     return move(mem, s, v, e, at[N, WIDTH])
 

@@ -32,6 +32,8 @@ class Settings(NamedTuple):
     clip: float  # inf where the model does not clip
     rho: Law  # ρ and ρ'
     slope: Law
+    error: Law  # the cost's -∂C/∂r_N, and its derivative by s_N
+    error_slope: Law
     derivative: bool
     fast_gp: bool
     once: bool  # (16) instead of (6)

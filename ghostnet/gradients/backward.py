@@ -1,7 +1,7 @@
 """Backprop through the MLP u_k = W_k ρ(u_{k-1}) that the free phase settles to: our own pass, and autograd's.
 
-    C = ½ ‖y - ρ(u_N)‖²
-    δ_N = y - ρ(u_N),  δ_k = B_k (ρ'(u_{k+1}) ⊙ δ_{k+1})        δ_k = -∂C/∂ρ(u_k) where B_k = W_{k+1}^T
+    C = ½ ‖y - ρ(u_N)‖², or another cost
+    δ_N = -∂C/∂ρ(u_N),  δ_k = B_k (ρ'(u_{k+1}) ⊙ δ_{k+1})        δ_k = -∂C/∂ρ(u_k) where B_k = W_{k+1}^T
     local_k = ρ'(u_k) ⊙ δ_k,  descent in W_k: Σ local_k r_{k-1}^T
 
 With a B of its own it is feedback alignment (Lillicrap et al. 2016) on the same MLP.
@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ghostnet.equations import feedforward, transfer, transfer_slope
+from ghostnet.equations import feedforward, output_error, transfer, transfer_slope
+from ghostnet.model import names
 
 
 class Backward(NamedTuple):
@@ -33,11 +34,11 @@ def transposed(W: list) -> list:
     return [None, *(W_above.mT for W_above in W[2:])]
 
 
-def backward(W: list, B: list, x: np.ndarray, y: np.ndarray, rho: str) -> Backward:
+def backward(W: list, B: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadratic") -> Backward:
     """Errors and gradients of the MLP with feedback B; x (…, batch, n_0), y (…, batch, n_N)."""
     u = feedforward(W, x, rho)
     r = [x, *(transfer(u_k, rho) for u_k in u[1:])]
-    delta = [None] * (len(W) - 1) + [y - r[-1]]
+    delta = [None] * (len(W) - 1) + [output_error(y, u[-1], r[-1], cost)]
     local = [None, *(transfer_slope(u_k, rho) for u_k in u[1:])]
     for k in range(len(W) - 1, 0, -1):
         local[k] = local[k] * delta[k]
@@ -46,18 +47,18 @@ def backward(W: list, B: list, x: np.ndarray, y: np.ndarray, rho: str) -> Backwa
     return Backward(r, delta, local)
 
 
-def autograd(W: list, x: np.ndarray, y: np.ndarray, rho: str) -> list:
+def autograd(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadratic") -> list:
     """What torch's autograd says `backward(...).gradient(k)` is for B_k = W_{k+1}^T: a list over k, float64."""
     import torch  # takes seconds to load, and only this needs it
 
     leaves = [torch.tensor(np.asarray(W_k, np.float64), requires_grad=True) for W_k in W[1:]]
     outputs = feedforward([None, *leaves], torch.as_tensor(np.asarray(x, np.float64)), rho)[-1]
-    (0.5 * (torch.as_tensor(np.asarray(y, np.float64)) - transfer(outputs, rho)) ** 2).sum().backward()
+    names.cost(cost).value(torch.as_tensor(np.asarray(y, np.float64)), transfer(outputs, rho)).sum().backward()
     return [None, *(-leaf.grad.numpy() for leaf in leaves)]
 
 
-def autograd_difference(W: list, x: np.ndarray, y: np.ndarray, rho: str) -> float:
+def autograd_difference(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadratic") -> float:
     """Largest relative difference ‖own - autograd‖ / ‖autograd‖ of any layer's gradient."""
-    own, theirs = backward(W, transposed(W), x, y, rho), autograd(W, x, y, rho)
+    own, theirs = backward(W, transposed(W), x, y, rho, cost), autograd(W, x, y, rho, cost)
     norm = np.linalg.norm
     return max(float(norm(own.gradient(k) - theirs[k]) / norm(theirs[k])) for k in range(1, len(W)))

@@ -62,9 +62,9 @@ def gradcheck(
         with one_blas_thread():  # small products: handing them to several threads takes longer
             _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
     if autograd:
-        W, rho = network.weights.W, network.experiment.transfer
+        W, rho, cost = network.weights.W, network.experiment.transfer, network.experiment.cost
         report.autograd_difference = max(
-            autograd_difference([None, *(w[run] for w in W[1:])], x, y, rho) for run in range(network.runs)
+            autograd_difference([None, *(w[run] for w in W[1:])], x, y, rho, cost) for run in range(network.runs)
         )
     return report
 
@@ -147,7 +147,7 @@ def _blocks(e, count: int) -> list[np.ndarray]:
 def _target(net: Network, x, y, B: list) -> Learned:
     """What backprop (B = W^T) or feedback alignment (another B) learns from each example."""
     one = [None, *(w[0] for w in net.weights.W[1:])], [None, *(b[0] for b in B[1:])]
-    r, delta, local = backward(*one, x, y, net.experiment.transfer)
+    r, delta, local = backward(*one, x, y, net.experiment.transfer, net.experiment.cost)
     outer = [local[k][:, :, None] * r[k - 1][:, None, :] for k in range(2, len(local))]
     return Learned([None, *delta[1:]], [None, local[1], *outer])
 

@@ -3,14 +3,23 @@
     s_k = W_k r_{k-1} + e_k,   g_k = W^pg_k r_k,   e_k as in (2)
 
 found by sweeps from the output down, each layer taking the newest rates beside it. The output equation
-s_N = v + β (y - ρ(s_N)) is scalar per unit and solved at each sweep, so that a strong nudge does no harm.
+s_N = v - β ∂C/∂ρ(s_N) is scalar per unit and solved at each sweep, so that a strong nudge does no harm.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ghostnet.equations import Constants, State, Weights, cancellation, feedforward, transfer, transfer_slope
+from ghostnet.equations import (
+    Constants,
+    State,
+    Weights,
+    cancellation,
+    feedforward,
+    output_error,
+    output_error_slope,
+    transfer,
+)  # fmt: skip
 from ghostnet.errors import DivergenceError
 
 TOLERANCE = 1e-13  # largest change of any s_k in the last sweep, relative to the largest |s_k|
@@ -48,7 +57,7 @@ def _sweep(w: Weights, s: list, drive: np.ndarray, y, beta: float, c: Constants,
     for k in range(N, 0, -1):
         v = drive if k == 1 else transfer(s[k - 1], c.transfer) @ w.W[k].mT
         if k == N:
-            new = _nudged(v, y, beta, c.transfer)
+            new = _nudged(v, y, beta, c)
         else:
             rho_g = transfer(transfer(s[k], c.transfer) @ w.W_pg[k].mT, c.transfer)
             new = v + transfer(s[k + 1], c.transfer) @ w.B[k].mT - cancellation(w.W_gp[k], rho_g)
@@ -60,15 +69,30 @@ def _sweep(w: Weights, s: list, drive: np.ndarray, y, beta: float, c: Constants,
     return largest
 
 
-def _nudged(v: np.ndarray, y: np.ndarray, beta: float, rho: str) -> np.ndarray:
-    """The solution of s = v + β (y - ρ(s)): Newton, kept within the bracket that |ρ| <= 1 gives."""
-    reach = beta * (1 + np.abs(y))
-    low, high, s = v - reach, v + reach, v
+def _nudged(v: np.ndarray, y: np.ndarray, beta: float, c: Constants) -> np.ndarray:
+    """The solution of s = v - β ∂C/∂ρ(s): Newton, kept within a bracket, which is there as the error falls with s."""
+
+    def excess(s: np.ndarray) -> np.ndarray:
+        return s - v - beta * output_error(y, s, transfer(s, c.transfer), c.cost)
+
+    low, high = (_beyond(excess, v, sign * beta * (1 + np.abs(y))) for sign in (-1, 1))
+    s = v
     for _ in range(60):
-        excess = s - v - beta * (y - transfer(s, rho))
-        if np.abs(excess).max() <= 1e-15 * (1 + np.abs(v).max()):
+        off = excess(s)
+        if np.abs(off).max() <= 1e-15 * (1 + np.abs(v).max()):
             break
-        low, high = np.where(excess < 0, s, low), np.where(excess > 0, s, high)
-        newton = s - excess / (1 + beta * transfer_slope(s, rho))
+        low, high = np.where(off < 0, s, low), np.where(off > 0, s, high)
+        newton = s - off / (1 - beta * output_error_slope(y, s, c.cost, c.transfer))
         s = np.where((newton >= low) & (newton <= high), newton, 0.5 * (low + high))
     return s
+
+
+def _beyond(excess, v: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Where the excess has the sign of `reach`, from v on in steps that double."""
+    for _ in range(60):
+        s = v + reach
+        short = excess(s) * np.sign(reach) < 0
+        if not short.any():
+            break
+        reach = np.where(short, 2 * reach, reach)
+    return v + reach

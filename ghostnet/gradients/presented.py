@@ -95,7 +95,7 @@ def _signals(net: Network, x, y, beta) -> tuple[list, list, list]:
     """e_k, the postsynaptic factor and r_{k-1} of (6), each (batch, units)."""
     w, z, c = net.weights, net.state, net.constants
     r, rho_g = rates(z, x[None], c)
-    e = errors(w, r, rho_g, y[None], beta)
+    e = errors(w, z, r, rho_g, y[None], beta, c)
     d = [None, *(learning_signal(z.s[k], e[k], c)[0] for k in range(1, len(e)))]
     return [None, *(e_k[0] for e_k in e[1:])], d, [r_k[0] for r_k in r]
 

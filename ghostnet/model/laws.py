@@ -48,9 +48,65 @@ class Transfer:
 
     def describe(self) -> dict[str, str]:
         """What decides its values: the text of its functions, and a digest of it."""
-        source = "\n".join(dict.fromkeys((_source(self.rho), _source(self.slope))))
-        digest = hashlib.sha256(f"{identity(self.rho)} {identity(self.slope)}".encode()).hexdigest()
-        return {"source": source, "sha256": digest}
+        return _described(self.rho, self.slope)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an output unit's rate costs; C is the sum over the units, of one example.
+
+    Args:
+        value: C(y, r) of a target y and a rate r, elementwise, written with `ghostnet.primitives`.
+        error: -∂C/∂r as error(y, s, r), where s is the activity that gives r: the nudge is e_N = β error.
+        slope: the error's derivative by s, as slope(y, s, r, d) with d = ρ'(s).
+        transfer: the only transfer function that error and slope are right for; None: any.
+
+    Raises:
+        ConfigError: on construction, where a law uses more than the primitives, or is not the derivative it should be.
+    """
+
+    value: Callable
+    error: Callable
+    slope: Callable
+    transfer: str | None = None
+
+    def __post_init__(self):
+        for law in (self.value, self.error, self.slope):
+            lower(law, _CALLABLE)
+        _require_descent(self)
+
+    def describe(self) -> dict[str, str]:
+        """What decides its values: the text of its functions, and a digest of it."""
+        return _described(self.value, self.error, self.slope)
+
+
+def _described(*laws: Callable) -> dict[str, str]:
+    digest = hashlib.sha256(" ".join(map(identity, laws)).encode()).hexdigest()
+    return {"source": "\n".join(dict.fromkeys(map(_source, laws))), "sha256": digest}
+
+
+def _require_descent(cost: Cost) -> None:
+    """Compare the error with differences of the value by the rate, and the slope with those of the error by s."""
+    transfer, s = TRANSFERS[cost.transfer or "sigmoid"], np.linspace(-3.003, 3.001, 301)
+    r = transfer.rho(s)
+    for y in (0.0, 0.3, 1.0):
+        with np.errstate(all="ignore"):
+            values = [cost.value(y, r + h) + 0 * s for h in (-_STEP, _STEP)]
+            errors = [cost.error(y, s + h, transfer.rho(s + h)) + 0 * s for h in (-_STEP, _STEP)]
+            pairs = (
+                ("error", cost.error, cost.error(y, s, r) + 0 * s, (values[0] - values[1]) / (2 * _STEP)),
+                ("slope", cost.slope, cost.slope(y, s, r, transfer.slope(s, r)) + 0 * s,
+                 (errors[1] - errors[0]) / (2 * _STEP)),
+            )  # fmt: skip
+        for what, law, given, wanted in pairs:
+            wrong = ~(np.abs(given - wanted) <= _TOLERANCE * np.maximum(1, np.abs(wanted)))
+            if wrong.mean() > 0.05:  # a corner may be met
+                at = int(np.argmax(wrong))
+                raise ConfigError(
+                    f"{what} {law.__qualname__} of cost {cost.value.__qualname__}: {given[at]:.6g} at y = {y:g}, "
+                    f"s = {s[at]:.4g}, where {wanted[at]:.6g} follows from differences; give "
+                    + ("the derivative of the value by r, negative" if what == "error" else "the derivative by s")
+                )
 
 
 _CALLABLE = {name: primitive for primitive, name in PRIMITIVES.items()}
@@ -137,4 +193,38 @@ TRANSFERS = {
     "softplus": Transfer(softplus, softplus_slope),
     "relu": Transfer(relu, relu_slope),
 }
-BUILT_IN = frozenset(law for transfer in TRANSFERS.values() for law in (transfer.rho, transfer.slope))
+
+
+def squared_error(y, r):
+    return 0.5 * (y - r) * (y - r)
+
+
+def squared_error_descent(y, s, r):
+    return y - r
+
+
+def squared_error_slope(y, s, r, d):
+    return -d
+
+
+def cross_entropy(y, r):
+    return -y * log1p(r - 1) - (1 - y) * log1p(-r)
+
+
+def cross_entropy_descent(y, s, r):
+    """(y - r) / (r (1 - r)) of logistic rates, by s: what is lost of 1 - r to rounding is in exp(s)."""
+    return y * (1 + exp(-s)) - (1 - y) * (1 + exp(s))
+
+
+def cross_entropy_slope(y, s, r, d):
+    return -y * exp(-s) - (1 - y) * exp(s)
+
+
+COSTS = {
+    "quadratic": Cost(squared_error, squared_error_descent, squared_error_slope),
+    "cross-entropy": Cost(cross_entropy, cross_entropy_descent, cross_entropy_slope, transfer="sigmoid"),
+}
+BUILT_IN = frozenset(
+    [law for transfer in TRANSFERS.values() for law in (transfer.rho, transfer.slope)]
+    + [law for cost in COSTS.values() for law in (cost.value, cost.error, cost.slope)]
+)
