@@ -205,13 +205,10 @@ def test_a_cost_settles_at_equilibrium(cost):
     assert distance(direct.network.weights.W[2], stepped.network.weights.W[2]) < 1e-4
 
 
-COSTS_AND_TRANSFERS = [("quadratic", name) for name in (*TRANSFERS, own)] + [
-    (robust, own),
-    ("cross-entropy", "sigmoid"),
-]
+PAIRS = [("quadratic", name) for name in (*TRANSFERS, own)] + [(robust, own), ("cross-entropy", "sigmoid")]
 
 
-@pytest.mark.parametrize(("cost", "transfer"), COSTS_AND_TRANSFERS, ids=str)
+@pytest.mark.parametrize(("cost", "transfer"), PAIRS, ids=lambda law: law if isinstance(law, str) else "own")
 def test_exact_ghosts_learn_the_gradient_of_autograd_up_to_the_nudge(cost, transfer):
     """For every cost and transfer function, the update of MA with W^gp = B and W^pg = W above is off by O(β)."""
     e = experiment("MA", (8, 7, 6, 4), cost=cost, transfer=transfer, batch=3, init=0.6, dt=0.005)
