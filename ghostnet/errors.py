@@ -8,6 +8,9 @@ class GhostnetError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())  # whatever value is quoted in it
+
 
 class ConfigError(GhostnetError):
     """An experiment that can't be run: names the field, what it got, what it takes."""
