@@ -11,6 +11,9 @@ class GhostnetError(Exception):
 
     exit_code = 1
 
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())  # whatever value is quoted in it
+
 
 class ConfigError(GhostnetError):
     """An experiment that can't be run: names the field, what it got, what it takes."""
@@ -50,7 +53,7 @@ def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None
     """Raise ConfigError for the first unknown name, with the nearest valid one and all of them."""
     valid = list(valid)
     for name in names:
-        if name not in valid:
+        if not isinstance(name, str) or name not in valid:
             near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ConfigError(f"unknown {what} {name!r}: {hint}valid: {', '.join(valid)}")

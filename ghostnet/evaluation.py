@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ghostnet import memory
 from ghostnet.data import one_hot, scale
 from ghostnet.equations import Weights, feedforward, transfer
 from ghostnet.threads import one_blas_thread
@@ -36,6 +37,8 @@ def score_columns(scores: dict[str, Score], run: int) -> dict[str, float]:
 def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str, dtype, threads: int) -> Score:
     """Score the MLP u_k = W_k ρ(u_{k-1}) on uint8 images (n, n_0) with labels (n,); argmax of u_N is its answer.
 
+    Raises ConfigError where there is too little memory.
+
     BLAS runs on one thread within each block, and blocks are added up in order: the score does not depend on `threads`.
     """
     W = [None, *(W_k.astype(dtype) for W_k in weights.W[1:])]
@@ -48,6 +51,9 @@ def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str,
         right = (u.argmax(-1) == labels[some]).sum(-1)
         return right, np.square(errors).sum((-2, -1), dtype=np.float64)
 
-    with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+    at_once, widest = min(threads, -(-len(images) // _BLOCK)), max(W_k[..., 0].size for W_k in W[1:])
+    layer = _BLOCK * widest * W[1].itemsize  # of all runs; with its rates and what these take on the way, four times
+    room = memory.room(4 * at_once * layer, f"scores, {at_once} blocks at once", "take fewer threads, units or seeds")
+    with room, one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         right, squares = (sum(parts) for parts in zip(*pool.map(block, range(0, len(images), _BLOCK)), strict=True))
     return Score(right / len(images), squares / (len(images) * classes))

@@ -16,6 +16,8 @@ def numbers(name: str, values: ArrayLike) -> np.ndarray:
     Raises:
         ConfigError: it is none, such as text, objects, times and complex numbers, or lists of different lengths.
     """
+    if np.ma.is_masked(values):
+        raise ConfigError(f"{name} has masked places: fill them")
     try:
         array = np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:

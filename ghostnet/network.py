@@ -10,7 +10,7 @@ from enum import IntEnum
 import numpy as np
 
 from ghostnet import memory
-from ghostnet.config import MOST_STORED, Experiment, integer, require
+from ghostnet.config import MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.equations import Constants, State, Weights, feedback
 from ghostnet.inputs import numbers, require_within
 
@@ -79,6 +79,7 @@ def tie_feedback(network: Network) -> None:
 
 def shapes(e: Experiment) -> tuple[Weights, State]:
     """The shape of every array of a network, lists over k."""
+    require(isinstance(e, Experiment), f"experiment is a {type(e).__name__}: expected an Experiment, such as a preset")
     R, n, m, hidden = len(e.seeds), e.sizes, (0, *e.ghosts), range(1, e.depth)
     lanes = (e.batch,) if e.plasticity.fast_gp else ()
     weights = Weights(
@@ -135,6 +136,7 @@ def checked(network: Network, dtype: str) -> Network:
     require(
         isinstance(network, Network), f"network is a {type(network).__name__}: expected what `ghostnet.build` gives"
     )
+    require_known([dtype], ("float32", "float64"), "dtype")
     e, largest, groups = network.experiment, float(np.finfo(dtype).max), []
     seen = integer("presentations", network.presentations, 0, MOST_STORED)
     for group, wanted in zip((network.weights, network.state), shapes(e), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -85,13 +85,11 @@ class Recorder:
 
     def __post_init__(self):
         for name in ("every", "from_epoch"):
-            integer(name, getattr(self, name), 1, MOST)
+            object.__setattr__(self, name, integer(name, getattr(self, name), 1, MOST))
         for name in ("variables", "weights"):
-            named = getattr(self, name)
-            require(isinstance(named, Collection), f"{name} = {named!r}: expected names, such as s or W_1")
+            object.__setattr__(self, name, _listed(name, getattr(self, name), "names, such as s or W_1"))
         if self.weights_at is not None:
-            steps = self.weights_at
-            require(isinstance(steps, Iterable), f"weights_at = {steps!r}: expected steps, such as (1, 20)")
+            steps = _listed("weights_at", self.weights_at, "steps, such as (1, 20)")
             object.__setattr__(self, "weights_at", tuple(integer("weights_at", step, 1, 2 * MOST) for step in steps))
         if not len(self.variables) + len(self.weights):
             raise ConfigError("variables: expected at least one, such as s or e_1")
@@ -133,8 +131,6 @@ class Recorder:
         return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in counts]
 
     def _variables(self, e: Experiment, names: Sequence[str], symbols: tuple[str, ...]) -> tuple[Variable, ...]:
-        if isinstance(names, str):
-            names = (names,)
         valid = {f"{symbol}_{k}": (symbol, k) for symbol in symbols for k in _layers(e, symbol)}
         require_known(names, [*symbols, *valid], "variable")
         wanted = [n for name in names for n in valid if n == name or valid[n][0] == name]
@@ -144,6 +140,14 @@ class Recorder:
         axes, counts = _own_axes(symbol, k), _axes(e)
         units = self.units if isinstance(self.units, Mapping) else {a: self.units for a in axes if a != "unit_0"}
         return Variable(symbol, k, axes, tuple(places(f"units of {a}", units.get(a), counts[a]) for a in axes))
+
+
+def _listed(name: str, values, expected: str) -> tuple:
+    """What is given one by one, or alone, as a tuple."""
+    try:
+        return (values,) if isinstance(values, str) else tuple(values)
+    except TypeError:
+        raise ConfigError(f"{name} = {values!r}: expected {expected}") from None
 
 
 def _layers(e: Experiment, symbol: str) -> range:

@@ -57,7 +57,7 @@ class Simulator:
         threads: int | None = None,
         **options,
     ):
-        dtype = str(dtype) if dtype is not None else "float64" if engine == "reference" else "float32"
+        dtype = engines.usual_dtype(engine) if dtype is None else str(dtype)
         threads = available_cpus() if threads is None else threads
         given = {"engine": engine, "dtype": dtype, "threads": threads, **options}
         self.settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
@@ -123,9 +123,9 @@ class Simulator:
         Raises:
             ConfigError: the data set or the order does not fit the experiment. DivergenceError: as from `run`.
         """
-        e, count = self.experiment, len(dataset.train_images)
+        e = self.experiment
         require_fit(e, dataset)
-        order = numbers("order", order)
+        order, count = numbers("order", order), len(dataset.train_images)
         if order.shape[1:] != (len(e.seeds), e.batch):
             raise ConfigError(f"order has shape {order.shape}: expected (presentations, {len(e.seeds)}, {e.batch})")
         if order.dtype.kind not in "iu" or np.any((order < 0) | (order >= count)):
@@ -253,6 +253,8 @@ class Simulator:
 
 def require_fit(e: Experiment, dataset: data.Dataset) -> None:
     """Raises ConfigError where an experiment does not fit a data set, or what stands for one is none."""
+    if not isinstance(dataset, data.Dataset):
+        raise ConfigError(f"data set is a {type(dataset).__name__}: expected what `ghostnet.data.load` gives")
     for part in ("train", "test"):
         images, labels = dataset.part(part)
         fits = images.dtype == np.uint8 and images.ndim == 2 and labels.dtype.kind in "iu" and labels.ndim == 1

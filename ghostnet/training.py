@@ -89,7 +89,9 @@ def _require_possible(
     gradcheck_examples: int,
     options: dict,
 ) -> None:
-    if record and out is None:
+    if record is not None and not isinstance(record, Recorder):
+        raise ConfigError(f"record is a {type(record).__name__}: expected a Recorder")
+    if record is not None and out is None:
         raise ConfigError("record: expected `out` too, a run directory for the traces")
     integer("gradcheck_every", gradcheck_every, 0, MOST)  # epochs; 0: never
     integer("gradcheck_examples", gradcheck_examples, 1, MOST)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from builders import examples, experiment, inputs, noise, of, quick, refusal, running, same_bits, simulator
 
-from ghostnet import ConfigError, Recorder, Simulator, build, gradcheck, train
+from ghostnet import ConfigError, GhostnetError, Network, Recorder, Simulator, build, gradcheck, train
 from ghostnet.engines import ENGINES
 from ghostnet.equations import Weights
 from ghostnet.models import MODELS
@@ -97,6 +97,7 @@ WRONG_KINDS = [
     (lambda x: np.zeros(x.shape, [("a", "f8")]), "expected numbers"),
     (lambda x: [*x.tolist()[:4], [[0.5]]], "is no array"),
     (lambda x: torch.tensor(x, requires_grad=True), "is no array"),
+    (lambda x: np.ma.masked_less(x, 0.1), "has masked places"),
     (lambda x: None, "holds object"),
     (lambda x: "digits", "holds <U6"),
 ]
@@ -189,9 +190,71 @@ def test_a_network_whose_parts_do_not_go_together_is_refused(change, text):
     assert text in refusal(ConfigError, Simulator, network, "reference")
 
 
+ANYTHING = [
+    None, "mb-500-tf", b"x", -1, 1.5, math.nan, 10**30, True, [], [1], {}, (), object(), np.zeros(3), np.array("x"),
+    np.zeros((7, 9, 9)), np.array(None), np.datetime64("2020"), 1j, slice(None), len, {1}, range(3), np.int8(1),
+    torch.zeros(3),
+    np.ma.masked_array([1.0], [True]), experiment("MB", SIZES),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ANYTHING, ids=lambda value: repr(value)[:20])
+def test_whatever_is_given_in_the_place_of_something_else_is_taken_or_refused_in_one_line(value):
+    e = experiment("MB", SIZES)
+    network, (x, y), images = running(e), inputs(e), noise(e)
+    tested = Simulator(network, "reference")
+    calls = [
+        lambda: build(value),
+        lambda: tested.present(value, y),
+        lambda: tested.run(x[None], value),
+        lambda: tested.run_examples(images, value),
+        lambda: tested.run_examples(value, np.zeros((1, 1, e.batch), int)),
+        lambda: tested.evaluate(value),
+        lambda: gradcheck(value, x, y),
+        lambda: gradcheck(network, value, y),
+        lambda: gradcheck(network, x, y, causes=False, dtype=value),
+        lambda: train(e.replace(data="nowhere"), progress=False, record=value),
+    ]
+    calls += [
+        lambda name=name: tested.record(x, y, **{name: value})
+        for name in (
+            "variables",
+            "units",
+            "every",
+            "runs",
+            "examples",
+            "weights",
+            "weights_at",
+            "presentations",
+            "from_epoch",
+        )
+    ]
+    calls += [lambda name=name: Simulator(network, **{name: value}) for name in ("engine", "dtype", "threads")]
+    calls += [lambda name=name: Simulator(network, "torch", **{name: value}) for name in ("device", "per_run")]
+    calls += [lambda name=name: Simulator(spoiled(network, name, value), "reference") for name in vars(network)]
+    for call in calls:
+        try:
+            call()
+        except GhostnetError as error:
+            assert len(str(error).splitlines()) == 1
+
+
+def spoiled(network: Network, name: str, value) -> Network:
+    """A network with something else for one of its attributes."""
+    return Network(**(vars(network) | {name: value}))
+
+
 @pytest.mark.parametrize("wrong", ["mb-500-tf", None, experiment("MB", SIZES)])
 def test_what_is_no_network_is_refused(wrong):
     assert "expected what `ghostnet.build` gives" in refusal(ConfigError, Simulator, wrong, "reference")
+
+
+def test_what_is_no_experiment_and_no_data_set_is_refused():
+    assert "experiment is a str: expected an Experiment" in refusal(ConfigError, build, "mb-500-tf")
+    tested = Simulator(build(experiment("MB", SIZES)), "reference")
+    assert "data set is a str: expected what `ghostnet.data.load` gives" in refusal(
+        ConfigError, tested.evaluate, "mnist"
+    )
 
 
 @pytest.mark.parametrize("engine", ["cpu", "torch", "reference"])

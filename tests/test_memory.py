@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from builders import command, experiment, inputs, named, of, refusal, running, simulator, tiny
+from builders import command, experiment, inputs, named, noise, of, refusal, running, simulator, tiny
 
 from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, memory, train
 from ghostnet.engines import ENGINES
@@ -57,6 +57,13 @@ def test_an_engine_that_does_not_fit_beside_its_network_is_refused(engine, monke
     monkeypatch.setattr(memory, "available", lambda: 16 * numbers)
     text = refusal(ConfigError, Simulator, build(e), engine)
     assert f"there are {16 * numbers / 1e9:.3g}" in text
+
+
+def test_scores_that_take_more_memory_than_there_is_are_refused(monkeypatch):
+    e = experiment("MB", SIZES)
+    tested = Simulator(build(e), "reference")
+    monkeypatch.setattr(memory, "available", lambda: 1000)
+    assert "scores, 1 blocks at once: needs" in refusal(ConfigError, tested.evaluate, noise(e))
 
 
 def test_memory_that_is_not_had_after_all_is_the_same_refusal(monkeypatch):

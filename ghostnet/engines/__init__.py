@@ -85,6 +85,16 @@ class HoldsData(Protocol):
         """Scores as `Simulator.evaluate` gives them."""
 
 
+def usual_dtype(engine: str) -> str:
+    """The type that an engine works in unless told otherwise.
+
+    Raises:
+        ConfigError: there is no such engine.
+    """
+    require_known([engine], ENGINES, "engine")
+    return "float64" if engine == "reference" else "float32"
+
+
 def create(engine: str, network: Network, dtype: str, threads: int, **options) -> Engine:
     """An engine by its name, holding a copy of the network's weights and state.
 
@@ -95,7 +105,6 @@ def create(engine: str, network: Network, dtype: str, threads: int, **options) -
             is not one of its experiment, or it does not fit into memory.
     """
     require_known([engine], ENGINES, "engine")
-    require_known([dtype], ("float32", "float64"), "dtype")
     integer("threads", threads, 1, MOST_THREADS)
     kind = importlib.import_module(f"ghostnet.engines.{engine}").Engine
     taken = list(inspect.signature(kind).parameters)[3:]  # after network, dtype and threads
