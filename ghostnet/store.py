@@ -222,8 +222,9 @@ def read_json(path: Path) -> dict:
 
 
 def _json(value: dict) -> bytes:
-    """JSON text; arrays as lists."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist()) + "\n").encode()
+    """JSON text; arrays as lists. Bytes of a file name that are no text become escapes that JSON reads back."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist())
+    return (text + "\n").encode(errors="backslashreplace")
 
 
 def versions() -> dict[str, str]:
@@ -251,7 +252,7 @@ def provenance() -> dict:
 def cpu_name() -> str:
     """The processor's name, as the system gives it."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

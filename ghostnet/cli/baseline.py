@@ -22,7 +22,7 @@ def add_parsers(commands) -> None:
     parser = commands.add_parser("compare", help="compare finished or running runs: a table and a picture")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, of any model or baseline")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a picture, FILE.png and .pdf, and FILE.json")
-    parser.set_defaults(command=_compare)
+    parser.set_defaults(command=_compare, shows=True)
 
 
 def _baseline_parser(commands) -> None:

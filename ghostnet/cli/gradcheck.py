@@ -32,7 +32,7 @@ def add_parser(commands) -> None:
     settings = parser.add_argument_group("settings to try (default: the network's)")
     for name, kind in _CHANGES:
         settings.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper())
-    parser.set_defaults(command=_gradcheck)
+    parser.set_defaults(command=_gradcheck, shows=True)
 
 
 def _gradcheck(arguments: argparse.Namespace) -> None:
