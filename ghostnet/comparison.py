@@ -48,7 +48,7 @@ def read(paths: Iterable[Path]) -> list[Curves]:
 
 def _read(path: Path) -> Curves:
     try:
-        with (path / store.METRICS).open(newline="") as file:
+        with (path / store.METRICS).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         runs = sorted({int(row["run"]) for row in rows})
         by_epoch: dict[int, dict[int, dict]] = {}

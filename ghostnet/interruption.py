@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterable
 from types import FrameType
 
 from ghostnet.errors import Stopped
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_REQUESTS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Interruption:
-    """Context in which SIGINT and SIGTERM are noted; a second one acts as it would have outside.
+    """Context in which SIGINT, SIGTERM and SIGHUP are noted; a second SIGINT or SIGTERM acts as it would have outside.
+
+    A closed terminal or a dropped connection sends SIGHUP, and its shell or service manager more after it: these hurry
+    nobody. Where SIGHUP is ignored, as under nohup, it stays so.
 
     Args:
         listen: False changes nothing, as outside the main thread, where Python does not let handlers be set.
@@ -26,18 +31,25 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if self._listens:
-            self._previous = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            heard = _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN
+            numbers = (*_REQUESTS, _HANGUP) if heard else _REQUESTS
+            self._previous = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, *exception) -> None:
-        while self._previous:
-            number, handler = self._previous.popitem()
-            signal.signal(number, handler)
+        self._leave(self._previous)
+
+    def _leave(self, numbers: Iterable[int]) -> None:
+        """Give signals back to those who heard them before."""
+        for number in set(numbers) & self._previous.keys():
+            signal.signal(number, self._previous.pop(number))
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.__exit__()
-        self.requested = signal.Signals(number)
+        if number in _REQUESTS:
+            self._leave(_REQUESTS)
+        self.requested = self.requested or signal.Signals(number)
         if self._at_once:
+            self._at_once = False  # another one must not disturb the end
             self.obey()
 
     def obey(self) -> None:

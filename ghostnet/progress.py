@@ -8,6 +8,8 @@ import time
 
 from tqdm import tqdm
 
+from ghostnet.streams import Steady
+
 log = logging.getLogger("ghostnet")
 _EVERY = 60.0  # seconds between log lines
 
@@ -22,9 +24,11 @@ class Progress:
     """
 
     def __init__(self, total: int, done: int = 0, shown: bool = True, unit: str | None = "presentations"):
-        hidden = not (shown and sys.stderr.isatty())
+        self._terminal = Steady(sys.stderr)
+        hidden = not (shown and self._terminal.isatty())
         style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
-        self._bar = tqdm(total=total, initial=done, disable=hidden, leave=False, **style)
+        style |= {"disable": hidden, "leave": False, "file": self._terminal, "dynamic_ncols": True}
+        self._bar = tqdm(total=total, initial=done, **style)
         self._logs, self._what, self._unit = shown and hidden, "", unit
         self._start = self._last = time.monotonic()
         self._done, self._total, self._before = 0, total, done
@@ -50,7 +54,7 @@ class Progress:
         if self._logs:
             log.info("%s", text)
         elif not self._bar.disable:
-            self._bar.write(text)
+            self._bar.write(text, file=self._terminal)
 
     def close(self) -> None:
         self._bar.close()

@@ -65,9 +65,9 @@ def run_summary(path: Path) -> str:
         FileError: it is no run directory, or a file of it can't be read.
     """
     try:
-        status = json.loads((path / store.STATUS).read_text())
-        settings = json.loads((path / store.PROVENANCE).read_text())
-        with (path / store.METRICS).open(newline="") as file:
+        status = json.loads((path / store.STATUS).read_text(encoding="utf-8"))
+        settings = json.loads((path / store.PROVENANCE).read_text(encoding="utf-8"))
+        with (path / store.METRICS).open(newline="", encoding="utf-8") as file:
             metrics = list(csv.DictReader(file))
         lines = [f"{path}: {status['status']}, epoch {status['epoch']}"]
         lines += [final_line(metrics)] if metrics else []

@@ -66,25 +66,37 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def publish_picture(figure, path: Path) -> None:
-    """Write a Matplotlib figure as `path`, in the format that its suffix names.
+def appended(path: Path, ending: str) -> Path:
+    """`path` with `ending` behind its whole name: a point in it, as in beta-0.05, begins no suffix."""
+    whole = path if path.name.strip(".") else path.resolve()  # `.` and `..` have no name of their own
+    return Path(f"{whole}{ending}")
+
+
+def picture_path(path: Path) -> Path:
+    """Where a picture goes that is asked for as `path`: there, or to `path`.png if its name ends in no format."""
+    return path if path.suffix[1:].isalpha() else appended(path, ".png")
+
+
+def publish_picture(figure, path: Path) -> Path:
+    """Write a Matplotlib figure to `picture_path(path)`, in the format that its name ends in; returns where.
 
     Raises:
         ConfigError: there is no such format. FileError: it can't be written.
     """
-    image, known = io.BytesIO(), figure.canvas.get_supported_filetypes()
+    image, known, path = io.BytesIO(), figure.canvas.get_supported_filetypes(), picture_path(path)
     if path.suffix[1:] not in known:
         raise ConfigError(f"out = {path}: no such picture format; expected one of {', '.join(sorted(known))}")
     figure.savefig(image, format=path.suffix[1:])
     publish(path, image.getvalue())
+    return path
 
 
 def publish_figure(figure, path: Path, **facts) -> None:
     """Write a Matplotlib figure as `path`.png and .pdf, and how it was made, with `facts`, as `path`.json."""
     made = provenance()  # before the new picture makes the checkout differ from its commit
-    for suffix in (".png", ".pdf"):
-        publish_picture(figure, path.with_suffix(suffix))
-    publish(path.with_suffix(".json"), _json(made | {"date": date.today().isoformat()} | facts))
+    for ending in (".png", ".pdf"):
+        publish_picture(figure, appended(path, ending))
+    publish(appended(path, ".json"), _json(made | {"date": date.today().isoformat()} | facts))
 
 
 class RunDirectory:
@@ -210,8 +222,9 @@ def read_json(path: Path) -> dict:
 
 
 def _json(value: dict) -> bytes:
-    """JSON text; arrays as lists."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist()) + "\n").encode()
+    """JSON text; arrays as lists. Bytes of a file name that are no text become escapes that JSON reads back."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist())
+    return (text + "\n").encode(errors="backslashreplace")
 
 
 def versions() -> dict[str, str]:
@@ -239,7 +252,7 @@ def provenance() -> dict:
 def cpu_name() -> str:
     """The processor's name, as the system gives it."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -68,7 +68,7 @@ def train(
         ConfigError: the experiment does not fit the data, or `out` is in use.
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: an activity became non-finite or exploded; the metrics until then are kept.
-        Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on from there.
+        Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `resume` goes on from there.
     """
     _require_possible(experiment, out, record, gradcheck_every, gradcheck_examples, options)
     dataset = fitting_data(experiment)
@@ -165,9 +165,9 @@ class _Run:
     def until_the_end(self, start: Checkpoint) -> Training:
         """From `start` to the last epoch; the directory says how it ended."""
         self.position, self.saved = start, time.monotonic()
-        with contextlib.closing(self.bar), ending(self.directory, self._status):
+        with contextlib.closing(self.bar), self.interruption, ending(self.directory, self._status):
             try:
-                with self.interruption, self._recording():
+                with self._recording():
                     for epoch in range(start.epoch + 1, self.experiment.epochs + 1):
                         if epoch:
                             self._present(epoch)

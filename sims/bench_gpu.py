@@ -284,8 +284,8 @@ def main() -> None:
     say(f"\n{time.perf_counter() - start:.0f} s")
     if arguments.out:
         facts = store.provenance() | {"date": date.today().isoformat(), "device": device} | found
-        store.publish(arguments.out.with_suffix(".json"), json.dumps(facts, indent=2).encode() + b"\n")
-        store.publish(arguments.out.with_suffix(".txt"), ("\n".join(_lines) + "\n").encode())
+        store.publish(store.appended(arguments.out, ".json"), json.dumps(facts, indent=2).encode() + b"\n")
+        store.publish(store.appended(arguments.out, ".txt"), ("\n".join(_lines) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -104,8 +104,8 @@ def main() -> None:
     print(report.aligned(rows))
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    store.publish(name(given, "table1").with_suffix(".md"), markdown(rows).encode())
-    store.publish(name(given, "table1").with_suffix(".csv"), text.getvalue().encode())
+    store.publish(store.appended(name(given, "table1"), ".md"), markdown(rows).encode())
+    store.publish(store.appended(name(given, "table1"), ".csv"), text.getvalue().encode())
 
 
 if __name__ == "__main__":

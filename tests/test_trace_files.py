@@ -169,10 +169,10 @@ def test_record_info_and_plot_from_the_command_line(capsys, tmp_path):
     code, out, _ = command(capsys, "info", path)
     assert code == 0 and "2 presentations" in out and "20 rows free, 8 rows weakly clamped" in out
     assert "s_1" in out and 'feedback = "FA"' in out and "classes   0, 1" in out
-    assert command(capsys, "plot", path) == (0, f"{tmp_path / 't.png'}\n", "")
+    assert command(capsys, "plot", path) == (0, f"{path}.png\n", "")
     picture = tmp_path / "e.pdf"
     assert command(capsys, "plot", path, "--variable", "e_1", "--units", "0:8", "--out", picture)[0] == 0
-    assert (tmp_path / "t.png").read_bytes()[1:4] == b"PNG" and picture.read_bytes()[:4] == b"%PDF"
+    assert (tmp_path / "t.h5.png").read_bytes()[1:4] == b"PNG" and picture.read_bytes()[:4] == b"%PDF"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def train(
         ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: a weight became non-finite; the metrics until then are kept.
-        Stopped: SIGINT or SIGTERM came and `out` is given; `resume` goes on after the last epoch that was finished.
+        Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `resume` goes on after the last finished epoch.
     """
     baseline = _baseline(method, dtype, threads, settings)
     dataset = fitting_data(experiment)
@@ -128,7 +128,7 @@ class _Run:
         e, self.position = self.learner.experiment, start
         steps = e.presentations_per_epoch
         self.bar = Progress(e.epochs * steps, max(start.epoch, 0) * steps, self.progress)
-        with contextlib.closing(self.bar), ending(self.directory, self._status), self.interruption:
+        with contextlib.closing(self.bar), self.interruption, ending(self.directory, self._status):
             for epoch in range(start.epoch + 1, e.epochs + 1):
                 if epoch:
                     self._learn(epoch)

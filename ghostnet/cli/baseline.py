@@ -11,7 +11,6 @@ from ghostnet import report
 from ghostnet.baselines.settings import METHODS, Baseline
 from ghostnet.cli.arguments import add_setting, given
 from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError
 from ghostnet.presets import preset
 
 _OWN = ("init", "batch", "epochs", "seeds", "data", "train_examples")  # what a baseline reads of an Experiment
@@ -22,8 +21,8 @@ def add_parsers(commands) -> None:
     _baseline_parser(commands)
     parser = commands.add_parser("compare", help="compare finished or running runs: a table and a picture")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, of any model or baseline")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the picture as FILE.png and FILE.pdf")
-    parser.set_defaults(command=_compare)
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write a picture, FILE.png and .pdf, and FILE.json")
+    parser.set_defaults(command=_compare, shows=True)
 
 
 def _baseline_parser(commands) -> None:
@@ -67,8 +66,5 @@ def _compare(arguments: argparse.Namespace) -> None:
     runs = comparison.read(arguments.runs)
     print(comparison.table(runs))
     if arguments.out:
-        if arguments.out.suffix not in ("", ".png", ".pdf"):
-            raise ConfigError(
-                f"out = {arguments.out}: expected a name without suffix, or .png; both .png and .pdf come"
-            )
-        comparison.publish_picture(runs, arguments.out.with_suffix(""))
+        name = arguments.out.name.removesuffix(".png").removesuffix(".pdf")
+        comparison.publish_picture(runs, arguments.out.parent / name)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ghostnet.cli.arguments import given, indices, network
 from ghostnet.errors import ConfigError
+from ghostnet.store import picture_path, publish, publish_picture
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
 
@@ -31,7 +32,7 @@ def add_parser(commands) -> None:
     settings = parser.add_argument_group("settings to try (default: the network's)")
     for name, kind in _CHANGES:
         settings.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper())
-    parser.set_defaults(command=_gradcheck)
+    parser.set_defaults(command=_gradcheck, shows=True)
 
 
 def _gradcheck(arguments: argparse.Namespace) -> None:
@@ -40,7 +41,7 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
 
     if arguments.picture and arguments.no_causes:
         raise ConfigError("--picture shows the causes: leave out --no-causes")
-    if arguments.picture and arguments.picture.suffix not in (".png", ".pdf", ".svg"):
+    if arguments.picture and picture_path(arguments.picture).suffix not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
     net = network(arguments.network)
     net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
@@ -54,8 +55,6 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
 
 
 def _write(report, arguments: argparse.Namespace) -> None:
-    from ghostnet.store import publish, publish_picture
-
     if arguments.csv:
         publish(arguments.csv, report.csv().encode())
     if arguments.picture:

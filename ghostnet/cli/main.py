@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Exit codes: 0 done, 2 bad arguments or settings, 3 diverged, 74 I/O error,
-75 stopped by a signal and resumable."""
+75 stopped by a signal and resumable. They tell of the work: output that can't be written changes them only where it is
+all there is (of parsers with shows=True, --help and --version): then to 74, or to 141 where its reader has left."""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from pathlib import Path
 
 from ghostnet import doctor, report
 from ghostnet.cli import baseline, gradcheck, sweep, traces, training
-from ghostnet.errors import GhostnetError
+from ghostnet.cli.parser import Parser, Version
+from ghostnet.errors import FileError, GhostnetError
+from ghostnet.streams import Steady, steady_output
 
 _DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
 and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""
@@ -19,38 +22,73 @@ and ghost units are integrated with Euler steps, and local plasticity rules appr
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    arguments = _parser().parse_args(argv)
+    with steady_output() as output:
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        code, shows = _run(argv)
+        output.flush()
+        return code or _written(output, shows)
+
+
+def _run(argv: list[str] | None) -> tuple[int, bool]:
+    """The exit code of the work, and whether its output is all there is to it."""
+    shows = True
     try:
+        arguments = _parser().parse_args(argv)
+        shows = getattr(arguments, "shows", False)
+        _require_working_directory()
         arguments.command(arguments)
-        sys.stdout.flush()
+        return 0, shows
+    except SystemExit as end:  # of the parser: help and version have been shown, or the words are wrong
+        return end.code, shows
     except GhostnetError as error:
-        print(f"ghostnet: error: {error}", file=sys.stderr)
-        return error.exit_code
+        return _error(error, error.exit_code), shows
+    except OSError as error:
+        text = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        return _error(text, FileError.exit_code), shows
     except KeyboardInterrupt:
         print("ghostnet: stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever read our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to flush
-        return 141
-    return 0
+        return 130, shows
+
+
+def _error(text: object, code: int) -> int:
+    print(f"ghostnet: error: {text}", file=sys.stderr)
+    return code
+
+
+def _require_working_directory() -> None:
+    try:
+        os.getcwd()
+    except OSError as error:  # libraries, MKL among them, end the process when they meet it
+        raise FileError("the working directory is gone; change to one that exists") from error
+
+
+def _written(output: Steady, shows: bool) -> int:
+    """The exit code of a work that is done, after what became of its output."""
+    if output.failure is None:
+        return 0
+    if not isinstance(output.failure, BrokenPipeError):  # whoever read it, such as `head`, had seen enough
+        kind, reason = "error" if shows else "warning", getattr(output.failure, "strerror", output.failure)
+        print(f"ghostnet: {kind}: standard output can't be written ({reason})", file=sys.stderr)
+        return FileError.exit_code if shows else 0
+    return 141 if shows else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ghostnet", description=_DESCRIPTION)
+    parser = Parser(prog="ghostnet", description=_DESCRIPTION)
+    parser.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training.add_parsers(commands)
     traces.add_parsers(commands)
     baseline.add_parsers(commands)
     sweep.add_parser(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
-    listing.set_defaults(command=lambda arguments: print(report.presets_table()))
+    listing.set_defaults(command=lambda arguments: print(report.presets_table()), shows=True)
     info = commands.add_parser("info", help="show what a run directory or a trace file holds")
     info.add_argument("path", type=Path, help="a run directory or a trace file")
-    info.set_defaults(command=_info)
+    info.set_defaults(command=_info, shows=True)
     gradcheck.add_parser(commands)
     check = commands.add_parser("doctor", help="show versions, threads, BLAS, caches and GPU of this installation")
-    check.set_defaults(command=lambda arguments: print(doctor.report()))
+    check.set_defaults(command=lambda arguments: print(doctor.report()), shows=True)
     return parser
 
 

@@ -40,7 +40,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     from ghostnet.sweep.results import table
 
     plan = sweep.read(arguments.file)
-    out = arguments.out or Path("runs") / arguments.file.stem
+    out = arguments.out or Path("runs") / arguments.file.name.removesuffix(".toml")
     outcomes = sweep.run(
         plan,
         out,

@@ -58,7 +58,7 @@ def _plot_parser(commands) -> None:
     parser.add_argument("--units", default=":", metavar="A:B", help="default: all")
     parser.add_argument("--run", type=int, default=0, metavar="N", help="among the runs recorded (default 0)")
     parser.add_argument("--example", type=int, default=0, metavar="N", help="place in the batch (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="png, pdf or svg (default: PATH.png)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="its name ends in the format (default: PATH.png)")
     parser.set_defaults(command=_plot)
 
 
@@ -91,13 +91,12 @@ def _plot(arguments: argparse.Namespace) -> None:
 
     from ghostnet import plots, store
 
-    out = arguments.out or arguments.path.with_suffix(".png")
+    out = arguments.out or store.appended(arguments.path, ".png")
     plt.switch_backend("agg")
     with plt.style.context(plots.STYLE):
         figure = _run_figure(arguments) if arguments.path.is_dir() else _trace_figure(arguments)
-        store.publish_picture(figure, out)
+        print(store.publish_picture(figure, out))
         plt.close(figure)
-    print(out)
 
 
 def _run_figure(arguments: argparse.Namespace):

@@ -54,7 +54,7 @@ def run(
 
     Raises:
         ConfigError: an impossible argument. FileError: `out` can't be written, or the scheduler not reached.
-        Stopped: SIGINT or SIGTERM came; the same call goes on.
+        Stopped: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
     """
     _require_possible(workers, scheduler, threads)
     folder, tasks = _begin(sweep, out), sweep.matching(only)

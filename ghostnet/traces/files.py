@@ -126,7 +126,8 @@ class TraceFiles:
 
 
 def _continuation(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.stem}-{number:04d}{path.suffix}")
+    ending = path.suffix if path.suffix[1:2].isalpha() else ""  # .h5 or .nc, not what follows the point of beta-0.05
+    return path if number == 1 else path.with_name(f"{path.name.removesuffix(ending)}-{number:04d}{ending}")
 
 
 def _write(file: h5py.File, arrays: dict[str, Array], texts: dict[str, str], attributes: dict, output: str) -> None:

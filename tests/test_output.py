@@ -1,0 +1,243 @@
+"""Output that fails is never work that fails: streams may be closed, full, gone, narrow or of few characters."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from builders import command, sweep_settings, tiny
+
+from ghostnet import streams, sweep, train
+from ghostnet.cli import main as cli
+from ghostnet.config import toml_lines
+from ghostnet.progress import Progress
+from ghostnet.sweep.task import perform
+
+ROOT = Path(__file__).parents[1]
+WORKS = ("train", "resume", "record", "plot", "sweep")
+SHOWS = ("compare", "presets", "info", "gradcheck")
+COMMANDS = (*WORKS, *SHOWS, "baseline", "doctor")
+
+
+@pytest.fixture(scope="module")
+def made(task, tmp_path_factory) -> dict[str, Path]:
+    """A run, a trace, a sweep whose tasks are complete, and the files that ask for them."""
+    folder = tmp_path_factory.mktemp("made")
+    e = tiny(task, epochs=1, train_examples=4, free_steps=2, clamped_steps=2)
+    (folder / "e.toml").write_text(e.to_toml(), encoding="utf-8")
+    train(e, folder / "run", engine="reference")
+    (folder / "s.toml").write_text(toml_lines(sweep_settings(task, feedback="TF", epochs=0)), encoding="utf-8")
+    for one in sweep.read(folder / "s.toml").tasks:
+        perform(one, folder / "sweep", 1)
+    return {"folder": folder, "e": folder / "e.toml", "run": folder / "run", "s": folder / "s.toml"}
+
+
+def words(name: str, made: dict[str, Path], out: Path) -> list[str]:
+    """A command that succeeds."""
+    return {
+        "train": ["train", "--config", made["e"], "--out", out / "run", "--engine", "reference"],
+        "resume": ["resume", made["run"]],
+        "record": ["record", made["run"], "--engine", "reference", "--out", out / "t.h5"],
+        "plot": ["plot", made["run"], "--out", out / "picture.png"],
+        "baseline": ["baseline", "bp", "mb-100-tf", "--epochs", "0", "--train-examples", "10", "--out", out / "run"],
+        "compare": ["compare", made["run"], made["run"]],
+        "sweep": ["sweep", made["s"], "--out", made["folder"] / "sweep"],
+        "presets": ["presets"],
+        "info": ["info", made["run"]],
+        "gradcheck": ["gradcheck", made["run"], "--examples", "0:2"],
+        "doctor": ["doctor"],
+    }[name]
+
+
+def said(monkeypatch, encoding: str, arguments: list) -> tuple[int, str, str]:
+    """Exit code, output and error output of a command whose streams have this encoding."""
+    files = [io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2)]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", files[0])
+        patch.setattr(sys, "stderr", files[1])
+        code = cli.main([str(argument) for argument in arguments])
+    return code, *(file.buffer.getvalue().decode(encoding) for file in files)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_used_where_symbols_cannot_be_shown(made, tmp_path, monkeypatch, name, encoding):
+    code, out, err = said(monkeypatch, encoding, words(name, made, tmp_path))
+    assert (code, err) == (0, "") and out and "\\" not in out
+
+
+@pytest.mark.parametrize("columns", ["1", "80"])
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_every_help_is_plain_where_symbols_cannot_be_shown_and_however_narrow(monkeypatch, name, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    code, out, err = said(monkeypatch, "ascii", [*filter(None, [name]), "--help"])
+    assert (code, err) == (0, "") and out.startswith("usage: ghostnet") and "\\" not in out
+
+
+def shown_texts() -> set[str]:
+    """Every string of the package but the docstrings."""
+    found = set()
+    for path in (ROOT / "ghostnet").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        stated = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in stated)
+        found |= {node.value for node in constants if isinstance(node.value, str)}
+    return found
+
+
+def test_every_symbol_that_the_package_shows_has_a_plain_form():
+    symbols = {character for text in shown_texts() for character in text if not character.isascii()}
+    assert {"η", "±", "‖"} <= symbols
+    assert not [symbol for symbol in symbols if b"\\" in symbol.encode("ascii", streams.PLAIN)]
+
+
+def test_a_symbol_that_can_be_shown_is_and_a_file_name_keeps_its_bytes():
+    assert "η ± 1°".encode("cp1252", streams.PLAIN).decode("cp1252") == "eta ± 1°"
+    assert os.fsdecode(b"caf\xe9").encode("utf-8", streams.PLAIN) == b"caf\xe9"
+    assert "日".encode("ascii", streams.PLAIN) == b"\\u65e5"
+
+
+def ghostnet(*arguments, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "ghostnet", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, timeout=60, **options)
+
+
+C = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_a_run_in_the_c_locale_is_recorded_and_read_under_a_name_of_any_bytes(made, tmp_path):
+    out = tmp_path / "η=0.1"
+    how = {"env": os.environ | C, "capture_output": True}
+    done = ghostnet(*words("train", made, out), **how)
+    assert done.returncode == 0 and os.fsencode(f"({out / 'run'})") in done.stdout and b"epoch   1" in done.stderr
+    assert str(out / "run").encode() in done.stdout
+    argv = json.loads((out / "run" / "provenance.json").read_bytes())["argv"]
+    assert os.fsencode(argv[-3]) == os.fsencode(out / "run")
+    done = ghostnet("info", out / "nowhere", **how)
+    assert done.returncode == 74 and os.fsencode(out / "nowhere") in done.stderr and done.stderr.count(b"\n") == 1
+
+
+class Gone(io.StringIO):
+    """A terminal that no longer takes anything."""
+
+    def write(self, text):
+        raise OSError(5, "Input/output error")
+
+    def isatty(self):
+        return True
+
+
+def stream(kind: str) -> io.TextIOBase | None:
+    """One that can't be written to."""
+    if kind in ("none", "gone"):
+        return Gone() if kind == "gone" else None
+    reader, writer = os.pipe()
+    os.close(reader)
+    if kind == "full":
+        os.dup2(device := os.open("/dev/full", os.O_WRONLY), writer)
+        os.close(device)
+    made = open(writer, "w", encoding="utf-8")
+    if kind == "closed":
+        made.close()
+    return made
+
+
+@pytest.fixture(params=["none", "closed", "gone", "full", "broken"])
+def unwritable(request):
+    """The name of a kind of stream, and two of it."""
+    both = [stream(request.param) for _ in range(2)]
+    yield request.param, *both
+    for one in both:
+        with contextlib.suppress(OSError):
+            one and one.close()
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_progress_is_never_an_error(monkeypatch, unwritable, shown):
+    _, sys_stdout, sys_stderr = unwritable
+    monkeypatch.setattr(sys, "stdout", sys_stdout)
+    monkeypatch.setattr(sys, "stderr", sys_stderr)
+    bar = Progress(10, shown=shown)
+    bar.describe("epoch 1/2")
+    bar.advance(5)
+    bar.line("epoch 1")
+    bar.close()
+
+
+def test_lasting_lines_stand_above_the_bar_and_not_in_the_output(monkeypatch, capsys):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    bar = Progress(10)
+    bar.line("epoch 1")
+    bar.close()
+    assert "epoch 1" in terminal.getvalue() and capsys.readouterr().out == ""
+
+
+def ended(monkeypatch, arguments: list, stdout, stderr) -> int:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
+        patch.setattr(sys, "stderr", stderr)
+        return cli.main([str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_work_is_done_whatever_becomes_of_its_output(made, tmp_path, monkeypatch, unwritable, name):
+    assert ended(monkeypatch, words(name, made, tmp_path), *unwritable[1:]) == 0
+    if name == "train":
+        assert json.loads((tmp_path / "run" / "status.json").read_bytes())["status"] == "complete"
+
+
+@pytest.mark.parametrize("name", [*SHOWS, "--help", "--version"])
+def test_where_output_is_the_work_its_failure_is_an_error_of_one_line(made, tmp_path, monkeypatch, name, unwritable):
+    arguments = words(name, made, tmp_path) if name in COMMANDS else [name]
+    kind, output, _ = unwritable
+    code = {"gone": 74, "full": 74, "broken": 141}.get(kind, 0)
+    said = io.StringIO()
+    assert ended(monkeypatch, arguments, output, said) == code
+    assert said.getvalue().count("\n") == (code == 74)
+
+
+def test_lost_words_about_work_that_is_done_are_a_warning(made, tmp_path, monkeypatch):
+    said = io.StringIO()
+    assert ended(monkeypatch, [*words("train", made, tmp_path), "--quiet"], Gone(), said) == 0
+    assert said.getvalue() == "ghostnet: warning: standard output can't be written (Input/output error)\n"
+
+
+@pytest.mark.parametrize("redirection", [">&- 2>&- <&-", ">/dev/full 2>&1", "2>&1 | true"])
+def test_a_run_ends_well_from_a_shell_that_takes_no_output(made, tmp_path, redirection):
+    line = f"set -o pipefail; {sys.executable} -m ghostnet {' '.join(map(str, words('train', made, tmp_path)))}"
+    done = subprocess.run(["bash", "-c", f"{line} {redirection}"], cwd=ROOT, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert json.loads((tmp_path / "run" / "status.json").read_bytes())["status"] == "complete"
+
+
+def test_a_table_on_a_full_disk_is_an_error_of_one_line():
+    with open("/dev/full", "w") as full:
+        done = ghostnet("presets", stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr.count(b"\n")) == (74, 1)
+
+
+@pytest.mark.parametrize("name", ["presets", "plot", "doctor"])
+def test_a_working_directory_that_is_gone_is_an_error_of_one_line(made, tmp_path, monkeypatch, capsys, name):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    code, out, err = command(capsys, *words(name, made, tmp_path))
+    assert (code, out) == (74, "") and err.startswith("ghostnet: error: the working directory is gone")
+    assert err.count("\n") == 1
+
+
+def test_an_error_of_a_file_that_no_words_were_found_for_is_one_line(made, tmp_path, monkeypatch, capsys):
+    def fail(*arguments):
+        raise PermissionError(13, "Permission denied", "/x")
+
+    monkeypatch.setattr(cli.report, "run_summary", fail)
+    assert command(capsys, "info", made["run"]) == (74, "", "ghostnet: error: /x: Permission denied\n")
