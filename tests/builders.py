@@ -77,6 +77,15 @@ def simulator(network: Network, engine: str = "reference", dtype: str = "float64
         pytest.skip(str(reason))
 
 
+OPTIONS = {"equilibrium": {"max_sweeps": 5, "settle_tol": 1e-3}, "torch": {"per_run": {"beta": [0.1, 0.4]}}}
+
+
+def two_runs(engine: str, sizes: tuple = (20, 30, 6), **changes) -> Simulator:
+    """Two seeds of MB on two threads, with options of the engine's own."""
+    e = experiment("MB", sizes, seeds=(0, 1), **changes)
+    return simulator(running(e), engine, threads=2, **OPTIONS.get(engine, {}))
+
+
 def euler(w: Weights, z: State, x, y, beta, c, plastic: Plastic, steps: int) -> tuple[Weights, State]:
     """So many steps of the page of equations."""
     for _ in range(steps):
