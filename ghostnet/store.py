@@ -271,5 +271,6 @@ def _commit() -> str | None:
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode(errors="replace").strip()
     return None

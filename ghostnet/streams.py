@@ -14,7 +14,7 @@ _SYMBOLS = {
     "α": "alpha", "β": "beta", "δ": "delta", "ε": "eps", "η": "eta", "λ": "lambda", "ρ": "rho", "σ": "sigma",
     "τ": "tau", "Δ": "Delta", "Σ": "Sum ", "∂": "d", "√": "sqrt ", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3",
     "±": "+/-", "×": "x", "·": "*", "⊙": "*", "°": " deg", "′": "'", "‖": "||", "→": "->", "←": "<-", "…": "...",
-    "≤": "<=", "≥": ">=", "µ": "u",
+    "≤": "<=", "≥": ">=", "µ": "u", "ø": "o",
 }  # fmt: skip
 
 
@@ -28,6 +28,13 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 codecs.register_error(PLAIN, _plain)
+
+
+def show_symbols() -> None:
+    """Let a script print the paper's symbols, in ASCII where standard output or error can't show them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=PLAIN)
 
 
 class Steady:
