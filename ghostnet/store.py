@@ -239,8 +239,9 @@ def versions() -> dict[str, str]:
 
 def provenance() -> dict:
     """What was run, with which versions, on what kind of machine."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
-        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "argv": [os.fsencode(word).decode(errors="backslashreplace") for word in words],
         "versions": versions(),
         "commit": _commit(),
         "platform": f"{platform.system()} {platform.machine()}",

@@ -127,16 +127,23 @@ def ghostnet(*arguments, **options) -> subprocess.CompletedProcess:
 C = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-def test_a_run_in_the_c_locale_is_recorded_and_read_under_a_name_of_any_bytes(made, tmp_path):
-    out = tmp_path / "η=0.1"
-    how = {"env": os.environ | C, "capture_output": True}
-    done = ghostnet(*words("train", made, out), **how)
-    assert done.returncode == 0 and os.fsencode(f"({out / 'run'})") in done.stdout and b"epoch   1" in done.stderr
-    assert str(out / "run").encode() in done.stdout
-    argv = json.loads((out / "run" / "provenance.json").read_bytes())["argv"]
-    assert os.fsencode(argv[-3]) == os.fsencode(out / "run")
-    done = ghostnet("info", out / "nowhere", **how)
-    assert done.returncode == 74 and os.fsencode(out / "nowhere") in done.stderr and done.stderr.count(b"\n") == 1
+def test_in_the_c_locale_a_run_has_the_name_that_was_given(made, tmp_path):
+    out = tmp_path / "η=0.1" / "run"
+    done = ghostnet(*words("train", made, out.parent), env=os.environ | C, capture_output=True)
+    assert done.returncode == 0 and f"({out})".encode() in done.stdout and b"epoch   1" in done.stderr
+    assert str(out) in json.loads((out / "provenance.json").read_bytes())["argv"]
+
+
+@pytest.mark.parametrize("name", ["train", "record", "plot", "compare"])
+def test_names_of_any_bytes_can_be_given(made, tmp_path, monkeypatch, name):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    path.mkdir()
+    arguments = [str(word) for word in words(name, made, path)]
+    arguments += ["--out", str(path / "picture")] if name == "compare" else []
+    monkeypatch.setattr(sys, "argv", ["ghostnet", *arguments])
+    code, out, err = said(monkeypatch, "latin-1", arguments)
+    assert (code, err) == (0, "") and len(list(path.iterdir())) in (1, 3)
+    assert name == "compare" or "/café/" in out
 
 
 class Gone(io.StringIO):
