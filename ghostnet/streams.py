@@ -59,7 +59,7 @@ class Steady:
 
     def isatty(self) -> bool:
         """Whether it is a terminal that can be written to."""
-        return is_open(self._stream) and self._stream.isatty()
+        return is_open(self._stream) and getattr(self._stream, "isatty", bool)()
 
     def __getattr__(self, name: str):
         return getattr(self._stream, name)
@@ -67,7 +67,7 @@ class Steady:
 
 def is_open(stream: TextIO | None) -> bool:
     """Whether there is such a stream, and nobody has closed it."""
-    return stream is not None and not stream.closed
+    return stream is not None and not getattr(stream, "closed", False)
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def _steady(stream: TextIO) -> Iterator[Steady]:
 
 def _discard(stream: TextIO) -> None:
     """What a stream still holds and can't be written goes nowhere; else Python would exit with code 120."""
-    with contextlib.suppress(OSError, ValueError):  # ValueError: it has no descriptor, or is closed
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it has no descriptor, or is closed
         descriptor, null = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, descriptor)
         os.close(null)
