@@ -18,7 +18,7 @@ import ghostnet as gn
 from ghostnet import data
 
 ROOT = Path(__file__).resolve().parents[1]
-FEW = {"train_examples": 10}
+FEW = {"train_examples": 4}
 
 
 def blocks(document: Path, language: str) -> list[tuple[int, str]]:

@@ -239,8 +239,9 @@ def versions() -> dict[str, str]:
 
 def provenance() -> dict:
     """What was run, with which versions, on what kind of machine."""
+    words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {
-        "argv": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "argv": [os.fsencode(word).decode(errors="backslashreplace") for word in words],
         "versions": versions(),
         "commit": _commit(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -271,5 +272,6 @@ def _commit() -> str | None:
         return None
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
+        return done.stdout.decode(errors="replace").strip()
     return None

@@ -14,7 +14,7 @@ _SYMBOLS = {
     "α": "alpha", "β": "beta", "δ": "delta", "ε": "eps", "η": "eta", "λ": "lambda", "ρ": "rho", "σ": "sigma",
     "τ": "tau", "Δ": "Delta", "Σ": "Sum ", "∂": "d", "√": "sqrt ", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3",
     "±": "+/-", "×": "x", "·": "*", "⊙": "*", "°": " deg", "′": "'", "‖": "||", "→": "->", "←": "<-", "…": "...",
-    "≤": "<=", "≥": ">=", "µ": "u",
+    "≤": "<=", "≥": ">=", "µ": "u", "ø": "o",
 }  # fmt: skip
 
 
@@ -28,6 +28,13 @@ def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 codecs.register_error(PLAIN, _plain)
+
+
+def show_symbols() -> None:
+    """Let a script print the paper's symbols, in ASCII where standard output or error can't show them."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors=PLAIN)
 
 
 class Steady:
@@ -52,7 +59,7 @@ class Steady:
 
     def isatty(self) -> bool:
         """Whether it is a terminal that can be written to."""
-        return is_open(self._stream) and self._stream.isatty()
+        return is_open(self._stream) and getattr(self._stream, "isatty", bool)()
 
     def __getattr__(self, name: str):
         return getattr(self._stream, name)
@@ -60,7 +67,7 @@ class Steady:
 
 def is_open(stream: TextIO | None) -> bool:
     """Whether there is such a stream, and nobody has closed it."""
-    return stream is not None and not stream.closed
+    return stream is not None and not getattr(stream, "closed", False)
 
 
 @contextlib.contextmanager
@@ -100,7 +107,7 @@ def _steady(stream: TextIO) -> Iterator[Steady]:
 
 def _discard(stream: TextIO) -> None:
     """What a stream still holds and can't be written goes nowhere; else Python would exit with code 120."""
-    with contextlib.suppress(OSError, ValueError):  # ValueError: it has no descriptor, or is closed
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it has no descriptor, or is closed
         descriptor, null = stream.fileno(), os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, descriptor)
         os.close(null)

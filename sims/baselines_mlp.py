@@ -32,6 +32,7 @@ import ghostnet as gn
 from ghostnet import data, plots, store
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
+from ghostnet.streams import show_symbols
 from ghostnet.tensors import Images
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
@@ -137,4 +138,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

@@ -24,6 +24,7 @@ import ghostnet as gn
 from ghostnet import data
 from ghostnet.simulator import available_cpus
 from ghostnet.store import cpu_name, versions
+from ghostnet.streams import show_symbols
 
 PEER = Path(__file__).with_name("jax_peer.py")
 
@@ -220,4 +221,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

@@ -28,6 +28,7 @@ from ghostnet import data, equations, store
 from ghostnet.engines import create
 from ghostnet.models import MODELS, PHASES
 from ghostnet.order import presentation_order
+from ghostnet.streams import show_symbols
 
 RUNS = {"mb-500-tf": (1, 8, 32, 128), "ma-500-tf": (1, 8)}
 OPERATIONS, KERNEL = "operations", "kernel"  # how a phase is stepped; the second on a GPU, where it fits
@@ -289,4 +290,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

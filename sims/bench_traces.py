@@ -160,7 +160,7 @@ def memory(quick: bool) -> None:
 
 def _resident() -> int:
     """Bytes of memory this process occupies; Linux."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 PARTS = {"overhead": overhead, "sizes": sizes, "mutations": mutations, "memory": memory}

@@ -57,7 +57,7 @@ def killed_runs(count: int, folder: Path) -> None:
     draw, same, total = random.Random(0), 0, 0
     for name, experiment in RUNS.items():
         settings, whole = folder / f"{name}.toml", folder / f"{name}-whole"
-        settings.write_text(experiment.to_toml())
+        settings.write_text(experiment.to_toml(), encoding="utf-8")
         subprocess.run(command("train", "--config", settings, "--out", whole), check=True, stdout=subprocess.DEVNULL)
         start = time.monotonic()  # again: the first time, kernels may have been compiled
         subprocess.run(command("resume", whole), check=True, stdout=subprocess.DEVNULL)

@@ -42,7 +42,7 @@ def when_under_way(folder: Path, act: Callable[[], None]) -> threading.Thread:
     """Call `act` once two tasks have finished an epoch, from another thread."""
 
     def watch() -> None:
-        while sum(json.loads(p.read_text())["epoch"] >= 1 for p in folder.glob("*/status.json")) < 2:
+        while sum(json.loads(p.read_bytes())["epoch"] >= 1 for p in folder.glob("*/status.json")) < 2:
             time.sleep(0.05)
         act()
 
@@ -88,7 +88,7 @@ def dask(folder: Path, undisturbed: Path) -> None:
     try:
         while not (folder.parent / "scheduler.json").exists():
             time.sleep(0.1)
-        address = json.loads((folder.parent / "scheduler.json").read_text())["address"]
+        address = json.loads((folder.parent / "scheduler.json").read_bytes())["address"]
         killer = when_under_way(folder, processes[-1].kill)
         outcomes = gn.sweep.run(EIGHT, folder, scheduler=address, progress=False)
         assert not killer.is_alive()

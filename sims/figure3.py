@@ -15,6 +15,7 @@ import matplotlib.pyplot as plt
 from paper_runs import arguments, columns, complete, name, results
 
 from ghostnet import plots, store
+from ghostnet.streams import show_symbols
 
 CELL = "ma-500-tf"
 
@@ -33,4 +34,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

@@ -26,6 +26,7 @@ import numpy as np
 
 from ghostnet import plots, store
 from ghostnet.network import Stream, generator
+from ghostnet.streams import show_symbols
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 INPUTS, HIDDEN, OUTPUTS, TIME = 30, 20, 10, 60.0
@@ -89,4 +90,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

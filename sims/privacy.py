@@ -31,6 +31,7 @@ from ghostnet import data, plots, store
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.draws import weights
 from ghostnet.report import aligned, percent
+from ghostnet.streams import show_symbols
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 NOISES, METHODS, REPORT = (None, 0.1, 0.5, 1.0), ("BP", "FA", "DFA"), (97, 78, 73, 61)
@@ -131,4 +132,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

@@ -25,6 +25,7 @@ from paper_runs import HERE, arguments, name, results
 
 import ghostnet as gn
 from ghostnet import report, store
+from ghostnet.streams import show_symbols
 from ghostnet.sweep.results import complete
 
 PAPER = {  # model-hidden: TF train, TF test, FA train, FA test in percent, means of 5 runs
@@ -109,4 +110,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

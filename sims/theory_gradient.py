@@ -24,6 +24,7 @@ import numpy as np
 import ghostnet as gn
 from ghostnet import data, plots, store
 from ghostnet.gradients.plots import LAYERS
+from ghostnet.streams import show_symbols
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 DEPTHS = (1, 2, 3, 4)
@@ -121,4 +122,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    show_symbols()
     main()

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +22,8 @@ from ghostnet.progress import Progress
 from ghostnet.sweep.task import perform
 
 ROOT = Path(__file__).parents[1]
-WORKS = ("train", "resume", "record", "plot", "sweep")
 SHOWS = ("compare", "presets", "info", "gradcheck")
-COMMANDS = (*WORKS, *SHOWS, "baseline", "doctor")
+COMMANDS = (*SHOWS, "train", "resume", "record", "plot", "sweep", "baseline", "doctor")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,7 @@ def said(monkeypatch, encoding: str, arguments: list) -> tuple[int, str, str]:
     return code, *(file.buffer.getvalue().decode(encoding) for file in files)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(("name", "encoding"), [*((name, "ascii") for name in COMMANDS), ("gradcheck", "cp1252")])
 def test_every_command_can_be_used_where_symbols_cannot_be_shown(made, tmp_path, monkeypatch, name, encoding):
     code, out, err = said(monkeypatch, encoding, words(name, made, tmp_path))
     assert (code, err) == (0, "") and out and "\\" not in out
@@ -82,14 +81,28 @@ def test_every_help_is_plain_where_symbols_cannot_be_shown_and_however_narrow(mo
 
 
 def shown_texts() -> set[str]:
-    """Every string of the package but the docstrings."""
+    """Every string of the package and of the scripts, but docstrings; what begins a script is its help."""
     found = set()
-    for path in (ROOT / "ghostnet").rglob("*.py"):
+    for path in [*(ROOT / "ghostnet").rglob("*.py"), *(ROOT / "sims").glob("*.py")]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
+        if path.parent.name == "sims":
+            found.add(ast.get_docstring(tree) or "")
         stated = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant) and node not in stated)
         found |= {node.value for node in constants if isinstance(node.value, str)}
     return found
+
+
+@pytest.mark.parametrize("script", ["baselines_mlp", "figure3", "linear_fa", "privacy", "table1"])
+def test_the_help_of_a_script_is_plain_where_symbols_cannot_be_shown(monkeypatch, script):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.syspath_prepend(ROOT / "sims")
+    monkeypatch.setattr(sys, "argv", [script, "--help"])
+    monkeypatch.setattr(sys, "stdout", out)
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(ROOT / "sims" / f"{script}.py"), run_name="__main__")
+    out.flush()
+    assert out.buffer.getvalue().startswith(b"usage: ") and b"\\" not in out.buffer.getvalue()
 
 
 def test_every_symbol_that_the_package_shows_has_a_plain_form():
@@ -112,16 +125,23 @@ def ghostnet(*arguments, **options) -> subprocess.CompletedProcess:
 C = {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-def test_a_run_in_the_c_locale_is_recorded_and_read_under_a_name_of_any_bytes(made, tmp_path):
-    out = tmp_path / "η=0.1"
-    how = {"env": os.environ | C, "capture_output": True}
-    done = ghostnet(*words("train", made, out), **how)
-    assert done.returncode == 0 and os.fsencode(f"({out / 'run'})") in done.stdout and b"epoch   1" in done.stderr
-    assert str(out / "run").encode() in done.stdout
-    argv = json.loads((out / "run" / "provenance.json").read_bytes())["argv"]
-    assert os.fsencode(argv[-3]) == os.fsencode(out / "run")
-    done = ghostnet("info", out / "nowhere", **how)
-    assert done.returncode == 74 and os.fsencode(out / "nowhere") in done.stderr and done.stderr.count(b"\n") == 1
+def test_in_the_c_locale_a_run_has_the_name_that_was_given(made, tmp_path):
+    out = tmp_path / "η=0.1" / "run"
+    done = ghostnet(*words("train", made, out.parent), env=os.environ | C, capture_output=True)
+    assert done.returncode == 0 and f"({out})".encode() in done.stdout and b"epoch   1" in done.stderr
+    assert str(out) in json.loads((out / "provenance.json").read_bytes())["argv"]
+
+
+@pytest.mark.parametrize("name", ["train", "record", "plot", "compare"])
+def test_names_of_any_bytes_can_be_given(made, tmp_path, monkeypatch, name):
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    path.mkdir()
+    arguments = [str(word) for word in words(name, made, path)]
+    arguments += ["--out", str(path / "picture")] if name == "compare" else []
+    monkeypatch.setattr(sys, "argv", ["ghostnet", *arguments])
+    code, out, err = said(monkeypatch, "latin-1", arguments)
+    assert (code, err) == (0, "") and len(list(path.iterdir())) in (1, 3)
+    assert name == "compare" or "/café/" in out
 
 
 class Gone(io.StringIO):
@@ -134,10 +154,20 @@ class Gone(io.StringIO):
         return True
 
 
-def stream(kind: str) -> io.TextIOBase | None:
+class Bare:
+    """As little as a stream can be."""
+
+    def write(self, text):
+        raise OSError(5, "Input/output error")
+
+    def flush(self):
+        """Nothing is held back."""
+
+
+def stream(kind: str) -> io.TextIOBase | Bare | None:
     """One that can't be written to."""
-    if kind in ("none", "gone"):
-        return Gone() if kind == "gone" else None
+    if kind in ("none", "gone", "bare"):
+        return {"none": lambda: None, "gone": Gone, "bare": Bare}[kind]()
     reader, writer = os.pipe()
     os.close(reader)
     if kind == "full":
@@ -149,14 +179,14 @@ def stream(kind: str) -> io.TextIOBase | None:
     return made
 
 
-@pytest.fixture(params=["none", "closed", "gone", "full", "broken"])
+@pytest.fixture(params=["none", "closed", "gone", "bare", "full", "broken"])
 def unwritable(request):
     """The name of a kind of stream, and two of it."""
     both = [stream(request.param) for _ in range(2)]
     yield request.param, *both
     for one in both:
-        with contextlib.suppress(OSError):
-            one and one.close()
+        with contextlib.suppress(OSError, AttributeError):
+            one.close()
 
 
 @pytest.mark.parametrize("shown", [True, False])
@@ -188,7 +218,7 @@ def ended(monkeypatch, arguments: list, stdout, stderr) -> int:
         return cli.main([str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", ["train", "record", "sweep"])
 def test_work_is_done_whatever_becomes_of_its_output(made, tmp_path, monkeypatch, unwritable, name):
     assert ended(monkeypatch, words(name, made, tmp_path), *unwritable[1:]) == 0
     if name == "train":
@@ -199,7 +229,7 @@ def test_work_is_done_whatever_becomes_of_its_output(made, tmp_path, monkeypatch
 def test_where_output_is_the_work_its_failure_is_an_error_of_one_line(made, tmp_path, monkeypatch, name, unwritable):
     arguments = words(name, made, tmp_path) if name in COMMANDS else [name]
     kind, output, _ = unwritable
-    code = {"gone": 74, "full": 74, "broken": 141}.get(kind, 0)
+    code = {"gone": 74, "bare": 74, "full": 74, "broken": 141}.get(kind, 0)
     said = io.StringIO()
     assert ended(monkeypatch, arguments, output, said) == code
     assert said.getvalue().count("\n") == (code == 74)
@@ -211,7 +241,7 @@ def test_lost_words_about_work_that_is_done_are_a_warning(made, tmp_path, monkey
     assert said.getvalue() == "ghostnet: warning: standard output can't be written (Input/output error)\n"
 
 
-@pytest.mark.parametrize("redirection", [">&- 2>&- <&-", ">/dev/full 2>&1", "2>&1 | true"])
+@pytest.mark.parametrize("redirection", [">&- 2>&- <&-", "2>&1 | true"])
 def test_a_run_ends_well_from_a_shell_that_takes_no_output(made, tmp_path, redirection):
     line = f"set -o pipefail; {sys.executable} -m ghostnet {' '.join(map(str, words('train', made, tmp_path)))}"
     done = subprocess.run(["bash", "-c", f"{line} {redirection}"], cwd=ROOT, capture_output=True, timeout=60)
@@ -220,7 +250,7 @@ def test_a_run_ends_well_from_a_shell_that_takes_no_output(made, tmp_path, redir
 
 
 def test_a_table_on_a_full_disk_is_an_error_of_one_line():
-    with open("/dev/full", "w") as full:
+    with open("/dev/full", "wb") as full:
         done = ghostnet("presets", stdout=full, stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr.count(b"\n")) == (74, 1)
 
