@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ghostnet.data import one_hot, scale
 from ghostnet.equations import Weights, feedforward, transfer
 from ghostnet.threads import one_blas_thread
 
+log = logging.getLogger("ghostnet")
 _BLOCK = 1000  # examples at a time, so that memory does not grow with the data set
 
 
@@ -57,3 +59,30 @@ def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str,
     with room, one_blas_thread(), ThreadPoolExecutor(threads) as pool:
         right, squares = (sum(parts) for parts in zip(*pool.map(block, range(0, len(images), _BLOCK)), strict=True))
     return Score(right / len(images), squares / (len(images) * classes))
+
+
+def warn_at_chance(metrics: Sequence[dict], parts: Mapping[str, Sequence]) -> None:
+    """Log one line if, after training, a seed answers no better than who always gives the most frequent class.
+
+    Both its accuracies, on the training and on the test examples, have to be within three standard deviations of that.
+
+    Args:
+        metrics: the rows of metrics.csv; none of an epoch above 0 means no training, and nothing to say.
+        parts: what was scored, by `scored_parts`; labels come last in each.
+    """
+    last = [row for row in metrics if row["epoch"] == metrics[-1]["epoch"] > 0]
+    chance = {part: _chance(np.asarray(values[-1])) for part, values in parts.items()}
+    lost = [row for row in last if all(row[f"{part}_accuracy"] <= top for part, top in chance.items())]
+    if lost:
+        log.warning(
+            "seed %s: at chance after epoch %d (test accuracy %s): it has learned nothing; "
+            "try smaller learning rates, or more epochs",
+            ", ".join(str(row["seed"]) for row in lost), last[0]["epoch"],
+            ", ".join(f"{row['test_accuracy']:.1%}" for row in lost),
+        )  # fmt: skip
+
+
+def _chance(labels: np.ndarray) -> float:
+    """The largest accuracy that always the same answer, and luck, would give on these labels."""
+    share = np.bincount(labels).max() / len(labels)
+    return float(share + 3 * np.sqrt(share * (1 - share) / len(labels)))

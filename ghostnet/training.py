@@ -14,7 +14,7 @@ from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import MOST, Experiment, integer
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
-from ghostnet.evaluation import score_columns
+from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
 from ghostnet.model import names
@@ -175,6 +175,8 @@ class _Run:
             except DivergenceError as error:
                 error.args = (f"epoch {self.position.epoch + 1}: {error}{self._flight_record(error)}",)
                 raise
+        labels = [self.dataset.train_labels], [self.dataset.test_labels]
+        warn_at_chance(self.position.metrics, scored_parts(*labels, self.experiment.train_examples))
         return Training(self.simulator.network, self.position.metrics)
 
     def _recording(self) -> contextlib.AbstractContextManager:

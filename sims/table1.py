@@ -22,24 +22,14 @@ import statistics
 
 import xarray as xr
 from paper_runs import HERE, arguments, name, results
+from published import GHOST_UNITS
 
 import ghostnet as gn
 from ghostnet import report, store
 from ghostnet.streams import show_symbols
 from ghostnet.sweep.results import complete
 
-PAPER = {  # model-hidden: TF train, TF test, FA train, FA test in percent, means of 5 runs
-    "ma-100": (99.97, 97.66, 99.90, 97.47),
-    "ma-300": (100, 98.21, 99.99, 97.97),
-    "ma-500": (100, 98.27, 100, 98.12),
-    "ma-500-500": (99.67, 97.86, 99.93, 98.05),
-    "ma-prime-500": (97.77, 96.57, None, None),
-    "mb-100": (99.31, 97.22, 98.93, 97.39),
-    "mb-300": (99.70, 98.05, 99.48, 97.98),
-    "mb-500": (99.76, 98.13, 99.56, 98.01),
-    "mb-300-300": (99.84, 97.95, 99.78, 98.05),
-    "mb-500-500": (99.91, 98.13, 99.85, 98.21),
-}
+PAPER = GHOST_UNITS.rows
 HEADING = [
     "cell",
     "train %",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data
 from ghostnet.baselines import Baseline, methods
@@ -245,3 +246,26 @@ def write_parts(folder: Path, arrays, names=IDX_FILES) -> Path:
         content = idx_bytes(array)
         (folder / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     return folder
+
+
+def convertible(kind: str) -> nn.Module:
+    """A float64 module with weights of its own, none from torch's global generator."""
+    layers = {
+        "mlp": lambda: [nn.Flatten(), nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 9), nn.Tanh(), nn.Linear(9, 4)],
+        "cnn": lambda: [
+            nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.MaxPool2d(2),
+            nn.Conv2d(4, 6, 3, stride=2, padding=(1, 2), dilation=1, groups=2), nn.Tanh(),
+            nn.Sequential(nn.Flatten(), nn.Linear(36, 9), nn.Tanh()), nn.Linear(9, 4),
+        ],
+    }[kind]()  # fmt: skip
+    with torch.random.fork_rng():
+        net, draw = nn.Sequential(*layers).double(), torch.Generator().manual_seed(1)
+    for parameter in net.parameters():
+        parameter.data.uniform_(-0.5, 0.5, generator=draw)
+    return net
+
+
+def images(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Five 8 × 8 images and their labels, of which there are four, for `convertible`."""
+    draw = torch.Generator().manual_seed(2)
+    return torch.rand(5, 1, 8, 8, generator=draw).to(dtype), torch.randint(4, (5,), generator=draw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from builders import distance, refusal
+from builders import convertible, distance, images, refusal
 from torch import nn
 from torch.nn import functional
 
@@ -12,28 +12,6 @@ from ghostnet import ConfigError
 from ghostnet.baselines import convert
 
 EXACT = 1e-12
-
-
-def module(kind: str) -> nn.Module:
-    """A float64 module with weights of its own, none from torch's global generator."""
-    layers = {
-        "mlp": lambda: [nn.Flatten(), nn.Linear(64, 12), nn.Tanh(), nn.Linear(12, 9), nn.Tanh(), nn.Linear(9, 4)],
-        "cnn": lambda: [
-            nn.Conv2d(1, 4, 3, padding=1), nn.Tanh(), nn.MaxPool2d(2),
-            nn.Conv2d(4, 6, 3, stride=2, padding=(1, 2), dilation=1, groups=2), nn.Tanh(),
-            nn.Sequential(nn.Flatten(), nn.Linear(36, 9), nn.Tanh()), nn.Linear(9, 4),
-        ],
-    }[kind]()  # fmt: skip
-    with torch.random.fork_rng():
-        net, draw = nn.Sequential(*layers).double(), torch.Generator().manual_seed(1)
-    for parameter in net.parameters():
-        parameter.data.uniform_(-0.5, 0.5, generator=draw)
-    return net
-
-
-def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    draw = torch.Generator().manual_seed(2)
-    return torch.rand(5, 1, 8, 8, generator=draw).double(), torch.randint(4, (5,), generator=draw)
 
 
 def gradients(net: nn.Module, x, labels) -> list:
@@ -46,17 +24,16 @@ def far(a: list, b: list) -> list[float]:
 
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 def test_the_forward_pass_and_the_original_are_left_alone(kind):
-    original, (x, _) = module(kind), batch()
+    original, (x, _) = convertible(kind), images()
     before = [p.clone() for p in original.parameters()]
     for method in ("fa", "dfa"):
         assert torch.equal(convert(original, method, 4)(x), original(x))
     assert all(torch.equal(a, b) for a, b in zip(before, original.parameters(), strict=True))
-    assert not any("feedback" in name for name in convert(original, "fa", 4).state_dict())
 
 
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 def test_feedback_alignment_with_the_weights_themselves_is_autograd(kind):
-    original, (x, labels) = module(kind), batch()
+    original, (x, labels) = convertible(kind), images()
     net = convert(original, "fa", 4)
     for layer in net.layers:
         layer.feedback = layer.layer.weight.detach().clone()
@@ -66,13 +43,13 @@ def test_feedback_alignment_with_the_weights_themselves_is_autograd(kind):
 @pytest.mark.parametrize("method", ["fa", "dfa"])
 @pytest.mark.parametrize("kind", ["mlp", "cnn"])
 def test_only_the_last_layer_learns_as_by_backprop(kind, method):
-    original, (x, labels) = module(kind), batch()
+    original, (x, labels) = convertible(kind), images()
     errors = far(gradients(convert(original, method, 4), x, labels), gradients(original, x, labels))
     assert max(errors[-2:]) <= EXACT and min(errors[:-2]) > 0.1
 
 
 def test_closed_forms_of_an_mlp():
-    original, (x, labels) = module("mlp"), batch()
+    original, (x, labels) = convertible("mlp"), images()
     W = [None, *(layer.weight.detach() for layer in original if isinstance(layer, nn.Linear))]
     b = [None, *(layer.bias.detach() for layer in original if isinstance(layer, nn.Linear))]
     r0 = x.flatten(1)
@@ -89,7 +66,7 @@ def test_closed_forms_of_an_mlp():
 
 
 def test_direct_feedback_reaches_a_convolution_in_the_shape_of_what_it_gave():
-    original, (x, labels) = module("cnn"), batch()
+    original, (x, labels) = convertible("cnn"), images()
     net = convert(original, "dfa", 4)
     own = gradients(net, x, labels)
     first, pooled = original[0], original[:3](x)
@@ -100,7 +77,7 @@ def test_direct_feedback_reaches_a_convolution_in_the_shape_of_what_it_gave():
 
 
 def test_two_passes_learned_from_together_keep_their_errors_apart():
-    net, (x, labels) = convert(module("mlp"), "dfa", 4), batch()
+    net, (x, labels) = convert(convertible("mlp"), "dfa", 4), images()
     apart = [gradients(net, x[i : i + 1], labels[i : i + 1]) for i in (0, 1)]
     losses = [functional.cross_entropy(net(x[i : i + 1]), labels[i : i + 1]) for i in (0, 1)]
     together = torch.autograd.grad(sum(losses), list(net.parameters()))
@@ -108,13 +85,13 @@ def test_two_passes_learned_from_together_keep_their_errors_apart():
 
 
 def test_one_hidden_layer_makes_feedback_direct():
-    original, (x, labels) = nn.Sequential(*module("mlp")[:3], nn.Linear(12, 4).double()), batch()
+    original, (x, labels) = nn.Sequential(*convertible("mlp")[:3], nn.Linear(12, 4).double()), images()
     fa, dfa = (convert(original, method, 4) for method in ("fa", "dfa"))
     assert max(far(gradients(fa, x, labels), gradients(dfa, x, labels))) <= EXACT
 
 
 def test_feedback_is_the_seeds():
-    first, again, other = (convert(module("cnn"), "fa", 4, seed).layers[1].feedback for seed in (0, 0, 1))
+    first, again, other = (convert(convertible("cnn"), "fa", 4, seed).layers[1].feedback for seed in (0, 0, 1))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
@@ -127,6 +104,7 @@ def test_feedback_is_the_seeds():
         ([nn.Linear(4, 4), nn.Conv2d(1, 2, 3)], "dfa", 4, "has to be Linear"),
         ([nn.ReLU()], "fa", 4, "has to be Linear"),
         ([nn.Linear(4, 4)], "dafa", 4, "did you mean 'dfa'"),
+        ([convert(nn.Sequential(nn.Linear(4, 4)), "fa", 4)], "fa", 4, "converted already"),
     ],
 )
 def test_what_cannot_be_converted_is_refused_in_one_line(layers, method, output_dim, text):

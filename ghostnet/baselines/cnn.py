@@ -16,7 +16,7 @@ from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import score_columns, scored_parts
+from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.network import Stream, generator
 from ghostnet.tensors import Images, scale, score
 
@@ -85,6 +85,7 @@ def fit(
                 _epoch(net, optimizer, *parts["train"], torch.from_numpy(order), batch, epoch)
                 seconds += time.perf_counter() - start
             rows.append(_row(net, parts, seed, epoch, seconds))
+    warn_at_chance(rows, parts)
     return rows
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import numbers
 
 import numpy as np
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 
 from ghostnet.baselines import feedback
 from ghostnet.baselines.draws import BaselineStream
-from ghostnet.config import require_known
+from ghostnet.config import require, require_known
 from ghostnet.errors import ConfigError
 from ghostnet.network import generator
 
@@ -25,13 +27,19 @@ def convert(module: nn.Module, method: str, output_dim: int, seed: int = 0) -> C
             they run; the last one is Linear and gives the outputs (n, output_dim). Softmax belongs to the loss.
         method: "fa" or "dfa".
         output_dim: outputs of the last layer.
-        seed: of the feedback weights B, uniform in ±1/√(what they sum over); they are drawn anew from it whenever the
-            module is made, so state_dict() leaves them out.
+        seed: of the feedback weights B, uniform in ±1/√(what they sum over); B is part of state_dict(), or, where a
+            convolution under DFA has not run yet, the seed that it will be drawn from.
 
     Raises:
-        ConfigError: unknown method, another kind of layer with parameters, or another output_dim than the last layer's.
+        ConfigError: unknown method, another kind of layer with parameters, another output_dim than the last layer's, a
+            module converted before, or a seed that is no whole number from 0 to 2^63 - 1.
     """
     require_known([str(method).lower()], _METHODS, "method")
+    require(isinstance(seed, numbers.Integral) and 0 <= seed < 2**63, f"seed = {seed!r}: expected 0 to 2^63 - 1")
+    require(
+        not any(isinstance(part, Feedback) for part in module.modules()),
+        "convert: this module is converted already; give the one that it was made from",
+    )
     layers = [
         (name, layer) for name, layer in module.named_modules() if next(layer.parameters(False), None) is not None
     ]
@@ -84,35 +92,62 @@ class Converted(nn.Module):
 class Feedback(nn.Module):
     """A Linear or Conv2d layer that hands its error down by FA or DFA.
 
-    feedback: B, of W's shape (FA) or (outputs of the network, inputs of this layer) (DFA); None until DFA's first pass,
-        which tells the inputs of a convolution.
+    feedback: B, of W's shape (FA) or (outputs of the network, inputs of this layer) (DFA); None until the first pass
+        of a convolution under DFA, which tells its inputs.
+    seed: of a B that is still to be drawn, so that state_dict() of a module that has not run yet decides it too.
     """
 
     def __init__(self, layer: nn.Module, method: str, output_dim: int, seed: int, index: int, last: bool):
         super().__init__()
         self.layer, self.method, self.last = layer, method, last
         self.signal = feedback.Signal()
-        self._output_dim, self._stream = output_dim, (seed, BaselineStream.FEEDBACK, index)
-        fixed = self._draw(layer.weight.shape, _summed(layer)) if method == "fa" else None
-        self.register_buffer("feedback", fixed, persistent=False)
+        self._output_dim, self._index = output_dim, index
+        drawn_later = method == "dfa" and isinstance(layer, nn.Conv2d)
+        self.register_buffer("seed", torch.tensor(seed) if drawn_later else None)
+        if drawn_later:
+            fixed = None
+        elif method == "fa":
+            fixed = self._draw(seed, layer.weight.shape, _summed(layer))
+        else:
+            fixed = self._draw(seed, (output_dim, layer.in_features), output_dim)
+        self.register_buffer("feedback", fixed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.method == "dfa" and self.feedback is None:
-            inputs = x.shape[-1] if isinstance(self.layer, nn.Linear) else x[0].numel()
-            self.feedback = self._draw((self._output_dim, inputs), self._output_dim)
         if self.method == "fa":
             carry = feedback.align(self.feedback)
         else:
+            self._fit(x)
             carry = feedback.direct(self.feedback, self.signal, self.last)
         apply = feedback.linear if isinstance(self.layer, nn.Linear) else feedback.conv2d
         return apply(self.layer, x, carry)
 
-    def _draw(self, shape: tuple, summed: int) -> torch.Tensor:
+    def _fit(self, x: torch.Tensor) -> None:
+        """Draw the B of a convolution at its first pass; hold later ones to it."""
+        if self.seed is None:
+            return
+        inputs = math.prod(x.shape[-3:])
+        if self.feedback is None:
+            self.feedback = self._draw(int(self.seed), (self._output_dim, inputs), self._output_dim)
+        elif self.feedback.shape[1] != inputs:
+            raise ConfigError(
+                f"dfa: an input of shape {tuple(x.shape)} has {inputs} values an example, the first had "
+                f"{self.feedback.shape[1]}: B fits that size only; give such inputs, or convert the module anew"
+            )
+
+    def _load_from_state_dict(self, state_dict, prefix, *others) -> None:
+        """A B that the state has not drawn, or the module has not, is no mismatch: the state's seed or B decides."""
+        if self.seed is not None and f"{prefix}seed" in state_dict:
+            given = state_dict.get(f"{prefix}feedback")
+            if given is None:
+                self.feedback = None
+            elif self.feedback is None:
+                self.feedback = self.layer.weight.new_empty(given.shape)
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def _draw(self, seed: int, shape: tuple, summed: int) -> torch.Tensor:
         bound = 1 / np.sqrt(summed)
-        like = self.layer.weight
-        return torch.from_numpy(generator(*self._stream).uniform(-bound, bound, tuple(shape))).to(
-            like.device, like.dtype
-        )
+        draw = generator(seed, BaselineStream.FEEDBACK, self._index)
+        return torch.from_numpy(draw.uniform(-bound, bound, tuple(shape))).to(self.layer.weight)
 
 
 def _summed(layer: nn.Module) -> int:

@@ -1,12 +1,17 @@
-"""Autograd functions of layers whose error goes down by other weights than W; the forward pass is torch's own.
+"""Layers whose error goes down by other weights than W; all else is torch's own: forward pass, types, gradient of W.
 
 A layer gives its W and bias the true local gradient, from the error δ that reaches its output. What it hands to those
 below, where BP would hand W^T δ, is B^T δ (FA, B of W's shape) or B^T e (DFA, B (outputs, inputs), e the error at the
 network's outputs). Between layers (transfer functions, pooling, flattening, dropout) autograd goes on as ever, so
 the δ of a lower layer is B^T δ ⊙ f' or B^T e ⊙ f'.
+
+A layer sees its input detached, so that autograd's own error ends there; `_Handover` sends another one on. B is taken
+in the type of what it multiplies, as torch's layers take W under autocast.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch.autograd.function import once_differentiable
@@ -21,69 +26,68 @@ class Signal:
     error: torch.Tensor | None = None
 
 
-class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight, bias, carry):
-        ctx.save_for_backward(x)
-        ctx.carry, ctx.bias = carry, bias is not None
-        return functional.linear(x, weight, bias)
+class _Handover(torch.autograd.Function):
+    """y as it is; backward, δ goes to y's own graph, its sum to the bias, and `carry` says what goes to x.
+
+    The bias is here because torch's own sum over a convolution's pixels rounds a hundred times as much in float32.
+    """
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, delta):
-        (x,) = ctx.saved_tensors
-        rows = delta.reshape(-1, delta.shape[-1])
-        weight = rows.mT @ x.reshape(-1, x.shape[-1]) if ctx.needs_input_grad[1] else None
-        bias = rows.sum(0) if ctx.bias else None
-        below = ctx.carry(delta, x, lambda B: delta @ B) if ctx.needs_input_grad[0] else None
-        return below, weight, bias, None
-
-
-class _Conv2d(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, weight, bias, carry, geometry):
-        ctx.save_for_backward(x)
-        ctx.carry, ctx.bias, ctx.shape, ctx.geometry = carry, bias is not None, weight.shape, geometry
-        return functional.conv2d(x, weight, bias, *geometry)
+    def forward(ctx, y, x, bias, units, carry):
+        ctx.carry, ctx.units, ctx.to = carry, units % y.ndim, (x.dtype, None if bias is None else bias.dtype)
+        ctx.mark_dirty(y)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx, delta):
-        (x,), geometry = ctx.saved_tensors, ctx.geometry
-        weight = torch.nn.grad.conv2d_weight(x, ctx.shape, delta, *geometry) if ctx.needs_input_grad[1] else None
-        bias = delta.sum((0, 2, 3)) if ctx.bias else None
-
-        def by_shape_of_weight(B: torch.Tensor) -> torch.Tensor:
-            return torch.nn.grad.conv2d_input(x.shape, B, delta, *geometry)
-
-        below = ctx.carry(delta, x, by_shape_of_weight) if ctx.needs_input_grad[0] else None
-        return below, weight, bias, None, None
+        others = [dim for dim in range(delta.ndim) if dim != ctx.units]
+        below = ctx.carry(delta).to(ctx.to[0]) if ctx.needs_input_grad[1] else None
+        bias = (delta.sum(others) if others else delta).to(ctx.to[1]) if ctx.needs_input_grad[2] else None
+        return delta, below, bias, None, None
 
 
 def linear(layer: torch.nn.Linear, x: torch.Tensor, carry) -> torch.Tensor:
-    """W x + b; backward, `carry` says what goes down."""
-    return _Linear.apply(x, layer.weight, layer.bias, carry)
+    """W x + b; backward, `carry(δ, back, shape of x)` says what goes down: back(δ, B) is δ through a layer of B."""
+    y, shape = functional.linear(x.detach(), layer.weight, _detached(layer.bias)), x.shape
+    return _Handover.apply(y, x, layer.bias, -1, lambda delta: carry(delta, torch.matmul, shape))
 
 
 def conv2d(layer: torch.nn.Conv2d, x: torch.Tensor, carry) -> torch.Tensor:
-    """The layer's convolution; backward, `carry` says what goes down."""
-    geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
-    return _Conv2d.apply(x, layer.weight, layer.bias, carry, geometry)
+    """The layer's convolution; backward, as `linear`."""
+    geometry, shape = (layer.stride, layer.padding, layer.dilation, layer.groups), x.shape
+    y = functional.conv2d(x.detach(), layer.weight, _detached(layer.bias), *geometry)
+
+    def back(delta: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
+        images = (math.prod(shape[:-3]), *shape[-3:])  # a single image comes without a batch
+        return torch.nn.grad.conv2d_input(images, B, delta.reshape(-1, *delta.shape[-3:]), *geometry).reshape(shape)
+
+    return _Handover.apply(y, x, layer.bias, -3, lambda delta: carry(delta, back, shape))
+
+
+def _detached(bias: torch.Tensor | None) -> torch.Tensor | None:
+    return None if bias is None else bias.detach()
 
 
 def align(B: torch.Tensor):
     """FA: down goes what the layer would hand down if its weights were B."""
-    return lambda delta, x, by_shape_of_weight: by_shape_of_weight(B)
+    return lambda delta, back, shape: back(delta, B.to(delta.dtype))
 
 
-def direct(B: torch.Tensor | None, signal: Signal, last: bool):
+def direct(B: torch.Tensor, signal: Signal, last: bool):
     """DFA: down goes B^T e, shaped as the layer's input; the last layer knows e, all others read it."""
 
-    def carry(delta, x, by_shape_of_weight):
+    def carry(delta: torch.Tensor, back, shape: torch.Size) -> torch.Tensor:
         if last:
             signal.error = delta
         if signal.error is None:
             raise ConfigError("dfa: a layer learned before the last one; expected one chain of layers, last one last")
-        return (signal.error @ B).reshape(x.shape)
+        below = signal.error @ B.to(signal.error.dtype)
+        if below.numel() != math.prod(shape):
+            raise ConfigError(
+                f"dfa: a layer's input has shape {tuple(shape)}, the outputs' error {tuple(signal.error.shape)}; "
+                "expected an error for every example, the same number in all layers"
+            )
+        return below.reshape(shape)
 
     return carry

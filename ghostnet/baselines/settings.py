@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ghostnet.baselines.rates import default_rates
 from ghostnet.config import Experiment, documented, from_mapping, require, require_known, toml_lines
 from ghostnet.model import names
 from ghostnet.model.laws import TRANSFERS
@@ -32,7 +33,7 @@ class Baseline:
     method: str = documented("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
     loss: str = documented("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
     learning_rate: tuple[float, ...] | None = documented(
-        "η of W_k -= η · mean gradient: one for all, or one per W_k (default: what the ghost units' η_k amount to)",
+        "η of W_k -= η · mean gradient: one for all, or one per W_k (default: the ghost units' steps, where stable)",
         default=None,
     )
     optimizer: str = documented("sgd or rmsprop, torch's", default="sgd")
@@ -78,19 +79,14 @@ class Baseline:
         )
 
     def rates(self, e: Experiment) -> tuple[float, ...]:
-        """η of W_1 … W_N: the given ones, or those of backprop in the limit that ghost units approximate.
-
-        At weak nudging (6) and (16) change W_k by -β η_k times the gradient, summed over the batch, and (6) does so for
-        clamped_steps · dt.
+        """η of W_1 … W_N: the given ones, or those of `ghostnet.baselines.rates`.
 
         Raises:
             ConfigError: neither one nor N of them, or none given and none in the experiment.
         """
         given = self.learning_rate
         if given is None:
-            require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
-            duration = e.clamped_steps * e.dt if e.plasticity.W else 1.0
-            return tuple(e.beta * rate * duration * e.batch for rate in e.eta)
+            return default_rates(e, self)
         text = f"learning_rate has {len(given)} values: expected 1, or {e.depth}, one per W_k"
         require(len(given) in (1, e.depth), text)
         return given * e.depth if len(given) == 1 else given

@@ -17,7 +17,7 @@ from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_map
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import score_columns, scored_parts
+from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
@@ -133,6 +133,7 @@ class _Run:
                 if epoch:
                     self._learn(epoch)
                 self._evaluate(epoch)
+        warn_at_chance(self.position.metrics, scored_parts(self.images.train, self.images.test, e.train_examples))
         return Training(_network(self.learner), self.position.metrics)
 
     def _learn(self, epoch: int) -> None:

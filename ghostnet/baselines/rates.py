@@ -1,0 +1,57 @@
+"""Learning rates where none are given: the ghost units' own steps, no longer than backprop bears.
+
+At weak nudging (6) and (16) change W_k by -β η_k times the gradient, summed over the batch, and (6) does so for
+clamped_steps · dt. Of the mean gradient that rate grows with the batch, until it is beyond what descent is stable at.
+It ends there, at 2 / λ_k, with λ_k an estimate of the largest curvature of C in W_k in the initial network,
+
+    λ_k = max curvature of C in u_N · Π_{j>k} ‖W_j‖² max f'² · ‖r_{k-1}‖²
+
+where ‖W_j‖ = init / √3 · (√n_j + √n_{j-1}) is the norm of a uniform matrix, ‖r_{k-1}‖² = n_{k-1} / 4 for hidden units
+that are half active, and n_0 / 10 for pixels (MNIST has 0.11, Fashion-MNIST 0.21). On MNIST the true one is 0.03 to
+1.2 times as large.
+
+With momentum m a gradient acts 1 / (1 - m) times, so η_k is (1 - m) times as large; and what m carries on overshoots,
+which logistic outputs do not come back from soon, so the largest rate is another 1 + m times smaller.
+
+RMSprop divides every gradient by its own size and moves each weight by about η_k: 1 / (4 n_{k-1}) changes no u_k by
+more than ¼ a step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from ghostnet.config import Experiment, require
+
+if TYPE_CHECKING:
+    from ghostnet.baselines.settings import Baseline
+
+_STEEPEST = {"sigmoid": 1 / 4, "hard-sigmoid": 1 / 6, "tanh": 1.0, "relu": 1.0}  # max f'
+_CURVATURE = {"mse": 1 / 16, "cross-entropy": 1 / 4, "binary-cross-entropy": 1 / 4}  # of C in an output's u_N, largest
+
+
+def default_rates(e: Experiment, b: Baseline) -> tuple[float, ...]:
+    """η of W_1 … W_N.
+
+    Raises:
+        ConfigError: the experiment has no η_k to start from.
+    """
+    if b.optimizer == "rmsprop":
+        own = [1 / (4 * units) for units in e.sizes[:-1]]
+    else:
+        require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
+        duration = e.clamped_steps * e.dt if e.plasticity.W else 1.0
+        steps = [e.beta * rate * duration * e.batch for rate in e.eta]
+        own = [min(step, top / (1 + b.momentum)) for step, top in zip(steps, _stable(e, b), strict=True)]
+    return tuple((1 - b.momentum) * rate for rate in own)
+
+
+def _stable(e: Experiment, b: Baseline) -> list[float]:
+    """2 / λ_k for k = 1 … N."""
+    n, slope, curvature, tops = e.sizes, _STEEPEST[b.transfer or e.transfer], _CURVATURE[b.loss], []
+    for k in range(e.depth, 0, -1):
+        tops.append(2 / (curvature * n[k - 1] * (0.25 if k > 1 else 0.1)))
+        init = e.init if b.weights == "experiment" else 1 / math.sqrt(n[k - 1])  # of zero weights: what they grow to
+        curvature *= (slope * init / math.sqrt(3) * (math.sqrt(n[k]) + math.sqrt(n[k - 1]))) ** 2
+    return tops[::-1]
