@@ -111,8 +111,8 @@ def create(engine: str, network: Network, dtype: str, threads: int, **options) -
     for option in options:
         if option not in taken:
             raise ConfigError(f"{option}: the {engine} engine takes {', '.join(taken) or 'no options'}")
-    names.require_together(network.experiment.cost, network.experiment.transfer)
     network = checked(network, dtype)
+    names.require_together(network.experiment.cost, network.experiment.transfer)
     # In float64 what is put in and what is taken out; in `dtype` what is stepped, and how a presentation found it.
     with room(network.experiment, 16 + 2 * np.dtype(dtype).itemsize):
         return kind(network, dtype, threads, **options)
