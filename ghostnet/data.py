@@ -57,6 +57,8 @@ _SHA256 = {
     ),
 }
 
+NAMES = tuple(_SHA256)  # of data sets; anything else is a directory
+
 # Of the published .gz files: what a download has to be, whichever mirror (one has no TLS) it came from.
 _FASHION_GZ_SHA256 = (
     "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
