@@ -32,7 +32,7 @@ class Stopped(GhostnetError):
 
 
 class DataError(GhostnetError):
-    """A data set that can't be read: names the file and the reason."""
+    """A data set that can't be read, or is not what a run began with: names the file or directory, and the reason."""
 
     exit_code = 74
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ghostnet import config, store
+from ghostnet import config, data, store
 from ghostnet.engines import STEPPING
-from ghostnet.errors import ConfigError, DivergenceError, GhostnetError, InUse, Stopped
+from ghostnet.errors import ConfigError, DataError, DivergenceError, GhostnetError, InUse, Stopped
 from ghostnet.sweep.plan import Task
-from ghostnet.training import resume, train
+from ghostnet.training import require_same_data, resume, train
 
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
 
@@ -57,6 +59,33 @@ def perform(task: Task, folder: Path, threads: int) -> Outcome:
     except GhostnetError as error:
         return ended_by(error, task.name)
     return Outcome(task.name, "complete")
+
+
+def complete(task: Task, folder: Path, hashes: Callable[[str], str | None]) -> Outcome:
+    """The outcome of a task that is complete: failed, if it isn't what is asked for, or learned from other data.
+
+    Args:
+        hashes: `hash_of` the data at a place.
+    """
+    path, place = folder / task.name, task.experiment.data
+    try:
+        _require_same(path, task)
+        if found := hashes(place):
+            require_same_data(path, store.read_json(path / store.PROVENANCE), place, found)
+    except GhostnetError as error:
+        return ended_by(error, task.name)
+    return Outcome(task.name, "complete")
+
+
+def hash_of(place: str) -> str | None:
+    """SHA-256 of the data in a directory. None for a data set that is held to what is published, and for what can't be
+    read: it is no other data.
+    """
+    if place in data.NAMES:
+        return None
+    with contextlib.suppress(DataError):
+        return data.load(place).sha256
+    return None
 
 
 def ended_by(error: GhostnetError, name: str) -> Outcome:
