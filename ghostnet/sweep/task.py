@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ghostnet import config, data, store
 from ghostnet.engines import STEPPING
-from ghostnet.errors import ConfigError, DataError, DivergenceError, GhostnetError, InUse, Stopped
+from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, InUse, Stopped
 from ghostnet.sweep.plan import Task
 from ghostnet.training import require_same_data, resume, train
 
@@ -42,19 +42,28 @@ def status(path: Path) -> dict:
     return store.read_json(path / store.STATUS) if (path / store.STATUS).exists() else {}
 
 
+def state(path: Path) -> str | None:
+    """The status of a run: None where none has begun, "unreadable" where status.json is; its task will say so."""
+    try:
+        found = status(path)
+    except FileError:
+        return "unreadable"
+    return found.get("status") if isinstance(found.get("status", ""), str) else "unreadable"
+
+
 def perform(task: Task, folder: Path, threads: int) -> Outcome:
     """Bring a task to its end, from its last checkpoint if there is one, on at most so many threads."""
     path = folder / task.name
     try:
-        state = status(path).get("status")
-        if state:
+        found = status(path).get("status")
+        if found:
             _require_same(path, task)
-        if state == "diverged":  # and would again
-            return Outcome(task.name, state, f"diverged before; see {path}", DivergenceError.exit_code)
+        if found == "diverged":  # and would again
+            return Outcome(task.name, found, f"diverged before; see {path}", DivergenceError.exit_code)
         with threadpool_limits(threads):
-            if state is None:
+            if found is None:
                 train(task.experiment, path, threads=threads, progress=False, **task.options)
-            elif state != "complete":
+            elif found != "complete":
                 resume(path, threads=threads, progress=False)
     except GhostnetError as error:
         return ended_by(error, task.name)
