@@ -7,21 +7,25 @@ import dataclasses
 import json
 import math
 import operator
+import os
 import tomllib
-from collections.abc import Iterable
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostnet.errors import ConfigError, FileError, require_known
+from ghostnet.data import NAMES
+from ghostnet.errors import ConfigError, FileError
 from ghostnet.model import names
 from ghostnet.model.laws import COSTS as _COSTS
 from ghostnet.model.laws import TRANSFERS as _TRANSFERS
 from ghostnet.models import MODELS, Model
+from ghostnet.typed import require_known, shown, typed
 
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
 TRANSFERS = tuple(_TRANSFERS)
 COSTS = tuple(_COSTS)
+_NOT_TOML = "not TOML "
 MOST = 10**9  # of anything that is counted: units, steps, examples, epochs
 MOST_STORED = 2**63 - 1  # the largest integer of TOML, HDF5 and NumPy
 LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product of any two
@@ -64,13 +68,14 @@ class Experiment:
     )
     epochs: int = documented("passes through the training set", default=1)
     seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
-    data: str = documented("mnist, fashion-mnist, or a directory of IDX files", default="mnist")
+    data: str = documented("mnist, fashion-mnist, or a directory of IDX files (kept absolute)", default="mnist")
     train_examples: int = documented("how many training images to use, from the first", default=55_000)
 
     def __post_init__(self):
         for spec in dataclasses.fields(self):
-            value = getattr(self, spec.name)
-            object.__setattr__(self, spec.name, _typed(spec, names.named(spec.name, value)))
+            value = names.named(spec.name, getattr(self, spec.name))
+            object.__setattr__(self, spec.name, typed(spec.name, str(spec.type), value))
+        object.__setattr__(self, "data", data_place(self.data))
         _check_choices(self)
         _check_numbers(self)
         _check_shapes(self)
@@ -102,8 +107,15 @@ class Experiment:
 
 def toml_lines(values: dict) -> str:
     """Strings, numbers and lists of them as lines of TOML. What is None is left out: TOML has no null."""
-    # JSON's strings, numbers and arrays of them are TOML's too.
-    return "".join(f"{name} = {json.dumps(v, ensure_ascii=False)}\n" for name, v in values.items() if v is not None)
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items() if value is not None)
+
+
+def _toml(value) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, str):  # JSON's strings are TOML's too, but for this character
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return str(value).lower()  # true and false; Python's shortest decimals, which are exact, inf and nan
 
 
 def from_mapping(values: dict) -> Experiment:
@@ -128,10 +140,7 @@ def from_toml(text: str) -> Experiment:
     Raises:
         ConfigError: it is not TOML, and whatever Experiment refuses.
     """
-    try:
-        return from_mapping(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not TOML ({error})") from error
+    return from_mapping(_parsed(text))
 
 
 def read_toml(path: str | Path) -> dict:
@@ -142,41 +151,24 @@ def read_toml(path: str | Path) -> dict:
         ConfigError: it is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{path}: can't be read ({error.strerror}); give an existing TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML ({error}); write lines such as 'epochs = 2'") from error
-
-
-def _typed(spec: dataclasses.Field, value):
-    """The value in its declared type; a bare number stands for a tuple of one."""
-    kind = str(spec.type)
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path}: can't be read ({reason}); give an existing TOML file") from error
     try:
-        if kind.startswith("tuple"):
-            items = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-            return tuple((_integer if "int" in kind else _real)(item) for item in items)
-        if kind == "str":
-            if not isinstance(value, str):
-                raise TypeError
-            return value
-        if value is None and "None" in kind:
-            return None
-        return _integer(value) if kind == "int" else _real(value)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(f"{spec.name} = {value!r}: expected {kind.replace(', ...', ' …')}") from None
+        return _parsed(content.decode())
+    except (ConfigError, UnicodeDecodeError) as error:
+        reason = str(error).removeprefix(_NOT_TOML)
+        raise ConfigError(f"{path}: {_NOT_TOML}{reason}; write lines such as 'epochs = 2'") from error
 
 
-def _integer(value) -> int:
-    if isinstance(value, (bool, str)) or int(value) != value:
-        raise TypeError
-    return int(value)
-
-
-def _real(value) -> float:
-    if isinstance(value, (bool, str)):
-        raise TypeError
-    return float(value)
+def _parsed(text: str) -> dict:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{_NOT_TOML}(nested too deep)") from None
+    except ValueError as error:  # that of tomllib, or of an integer with too many digits
+        raise ConfigError(f"{_NOT_TOML}({error})") from error
 
 
 def integer(name: str, value, least: int, most: int) -> int:
@@ -188,13 +180,39 @@ def integer(name: str, value, least: int, most: int) -> int:
     with contextlib.suppress(TypeError):
         if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
             return number
-    raise ConfigError(f"{name} = {value!r}: expected an integer from {least} to {most}")
+    raise ConfigError(f"{name} = {shown(value)}: expected an integer from {least} to {most}")
 
 
 def require(condition: bool, text: str) -> None:
     """Raise ConfigError with this text unless the condition holds."""
     if not condition:
         raise ConfigError(text)
+
+
+def require_printable(name: str, text: str) -> None:
+    """Raise ConfigError unless a text fits on a line as it is: spaces of any kind, but no control character."""
+    printable = text and all(c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+    require(printable, f"{name} = {shown(text)}: expected printable characters, and at least one")
+
+
+def data_place(data: str) -> str:
+    """What `data` means wherever it is read: the name of a data set, or a directory's absolute path.
+
+    A relative path is taken from the working directory, ~ for the home directory.
+
+    Raises:
+        ConfigError: it is empty or not printable, or there is no working directory.
+    """
+    require_printable("data", data)
+    if data in NAMES:
+        return data
+    try:
+        place = str(Path(os.path.expanduser(data)).absolute())
+    except OSError as error:
+        text = f"data = {shown(data)}: no working directory to start from ({error.strerror}); give an absolute path"
+        raise ConfigError(text) from error
+    require_printable("data", place)
+    return place
 
 
 def _check_choices(e: Experiment) -> None:
@@ -205,7 +223,6 @@ def _check_choices(e: Experiment) -> None:
     names.require_name("cost", e.cost)
     if e.cost in COSTS:
         names.require_together(e.cost, e.transfer)
-    require(e.data.isprintable(), f"data = {e.data!r}: expected printable characters only")
 
 
 def _check_numbers(e: Experiment) -> None:

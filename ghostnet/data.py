@@ -10,6 +10,7 @@ A file may come from anywhere, so nothing it declares is believed: memory follow
 from __future__ import annotations
 
 import difflib
+import functools
 import gzip
 import hashlib
 import importlib.resources
@@ -57,6 +58,8 @@ _SHA256 = {
     ),
 }
 
+NAMES = tuple(_SHA256)  # of data sets; anything else is a directory
+
 # Of the published .gz files: what a download has to be, whichever mirror (one has no TLS) it came from.
 _FASHION_GZ_SHA256 = (
     "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -96,6 +99,15 @@ class Dataset:
         """Pixels of one image, the n_0 a network needs."""
         return self.train_images.shape[1]
 
+    @functools.cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the arrays and their shapes: what was read, whatever the files' names and compression."""
+        digest = hashlib.sha256()
+        for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()
+
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Images and labels of one part, "train" or "test"."""
         return getattr(self, f"{name}_images"), getattr(self, f"{name}_labels")
@@ -119,10 +131,12 @@ def load(name: str | os.PathLike = "mnist") -> Dataset:
     elif os.path.isdir(name):
         sources = _find(Path(name))
     else:
-        close = difflib.get_close_matches(str(name).lower(), _SHA256, n=1)
+        close = difflib.get_close_matches(os.path.basename(name).lower(), NAMES, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         expected = "'mnist', 'fashion-mnist' or a directory of IDX files"
-        raise DataError(f"unknown data set {str(name)!r}: expected {expected}{hint}")
+        raise DataError(
+            f"unknown data set {str(name)!r}: no such directory; put the data there, or give {expected}{hint}"
+        )
     return _assemble(str(name), sources, _SHA256.get(name, (None,) * len(_FILES)))
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class GhostnetError(Exception):
     """Base of every error a user can cause or meet; its text is one line: what, expected, what to do."""
@@ -38,7 +35,7 @@ class Stopped(GhostnetError):
 
 
 class DataError(GhostnetError):
-    """A data set that can't be read: names the file and the reason."""
+    """A data set that can't be read, or is not what a run began with: names the file or directory, and the reason."""
 
     exit_code = 74
 
@@ -47,13 +44,3 @@ class FileError(GhostnetError):
     """A result file or directory that can't be read or written: names the path and the reason."""
 
     exit_code = 74
-
-
-def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None:
-    """Raise ConfigError for the first unknown name, with the nearest valid one and all of them."""
-    valid = list(valid)
-    for name in names:
-        if not isinstance(name, str) or name not in valid:
-            near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            raise ConfigError(f"unknown {what} {name!r}: {hint}valid: {', '.join(valid)}")

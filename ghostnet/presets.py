@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ghostnet.config import Experiment, require_known
+from ghostnet.config import Experiment, require, require_known
+from ghostnet.typed import shown
 
 _MA = dict(model="MA", batch=100, dt=0.001, tau=0.01, beta=10.0, free_steps=200, clamped_steps=200)  # Table 2
 _MA_PRIME = dict(_MA, model="MA-prime", beta=0.2, clip=2.0)  # Table 3
@@ -50,6 +51,7 @@ def preset(name: str, feedback: str | None = None, **changes) -> Experiment:
     Raises:
         ConfigError: unknown preset or field (with the nearest valid name), or an impossible value.
     """
+    require(isinstance(name, str), f"preset = {shown(name)}: expected a name, such as mb-500-tf")
     if feedback is not None and name in PRESETS:
         changes["feedback"] = feedback
     elif feedback is not None:

@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import MOST, Experiment, integer
-from ghostnet.errors import ConfigError, DivergenceError, Stopped
+from ghostnet.errors import ConfigError, DataError, DivergenceError, Stopped
 from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
@@ -23,7 +24,7 @@ from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
 from ghostnet.simulator import Simulator, require_fit
-from ghostnet.store import RunDirectory
+from ghostnet.store import PROVENANCE, RunDirectory
 from ghostnet.traces import runs
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
@@ -74,6 +75,7 @@ def train(
     dataset = fitting_data(experiment)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {name: simulator.settings[name] for name in ("engine", "dtype", "threads")} | {"options": options}
+    settings["data_sha256"] = dataset.sha256
     gradchecks = {"gradcheck_every": gradcheck_every, "gradcheck_examples": gradcheck_examples}
     settings["laws"] = own_laws(experiment)
     directory = RunDirectory(out, experiment, settings | gradchecks) if out is not None else None
@@ -110,7 +112,7 @@ def resume(
 
     Raises:
         FileError: `out` is no run directory, or can't be read or written.
-        ConfigError: another process is at work on it.
+        ConfigError: another process is at work on it. DataError: the data are not those that the run began with.
         And what `train` raises.
     """
     with RunDirectory.existing(out) as directory:
@@ -123,7 +125,7 @@ def resume(
             raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
         _require_same_laws(e, settings.get("laws", {}))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
-        run = _Run(simulator, fitting_data(e), directory, progress, record, **gradchecks)
+        run = _Run(simulator, same_data(e, directory), directory, progress, record, **gradchecks)
         return run.until_the_end(start)
 
 
@@ -267,6 +269,25 @@ def fitting_data(e: Experiment) -> data.Dataset:
     dataset = data.load(e.data)
     require_fit(e, dataset)
     return dataset
+
+
+def same_data(e: Experiment, directory: RunDirectory) -> data.Dataset:
+    """The data set of an experiment whose run began before.
+
+    Raises:
+        ConfigError: the experiment does not fit it. DataError: it can't be read, or is not what the run began with.
+    """
+    dataset = fitting_data(e)
+    require_same_data(directory.path, directory.settings, e.data, dataset.sha256)
+    return dataset
+
+
+def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
+    """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
+    began = settings.get("data_sha256", "none")
+    if began != sha256:
+        text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
+        raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")
 
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:

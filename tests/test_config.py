@@ -90,7 +90,7 @@ positive = st.floats(LEAST_REAL, LARGEST_REAL)
             "feedback": st.sampled_from(FEEDBACKS), "rule": st.sampled_from(RULES), "beta": positive, "init": positive,
             "transfer": st.sampled_from(TRANSFERS), "eta": st.tuples(rates, rates), "eta_ghost": st.tuples(rates),
             "seeds": st.lists(st.integers(0, MOST_STORED), min_size=1, max_size=4, unique=True).map(tuple),
-            "data": st.text(st.characters(exclude_categories=("C", "Z"))),
+            "data": st.text(st.characters(exclude_categories=("C", "Z")), min_size=1),
             "epochs": st.integers(0, MOST), "free_steps": st.integers(1, MOST),
         }
     ),

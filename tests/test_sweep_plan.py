@@ -29,7 +29,7 @@ def test_patterns_choose_tasks_in_their_order():
     assert [task.name for task in plan.matching(["ma-*", "mb-*,seed=0"])] == [
         "mb-100-tf,seed=0", "mb-100-fa,seed=0", "ma-100-tf,seed=0", "ma-100-tf,seed=1"
     ]  # fmt: skip
-    assert "only = mc-*: matches no task" in refusal(ConfigError, plan.matching, ["mb-*", "mc-*"])
+    assert "only = 'mc-*': matches no task" in refusal(ConfigError, plan.matching, ["mb-*", "mc-*"])
 
 
 def test_a_file_says_the_same_as_the_sweep(tmp_path):
@@ -53,6 +53,7 @@ WRONG = [
     ),
     (({"preset": "mb-100-tf"}, {"beta": [0.1, 0.1]}), "would share the run directory"),
     (({},), "missing fields model"),
+    (([],), "settings = []: expected a table"),
     (({"preset": "mb-100-tf"}, ["beta"]), "expected a table, [grid]"),
     (({"preset": "mb-100-tf"}, {}, {"name": "a"}), "each headed [[experiments]]"),
 ]

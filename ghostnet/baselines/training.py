@@ -24,7 +24,7 @@ from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.store import RunDirectory
 from ghostnet.tensors import Images
-from ghostnet.training import Training, ending, epoch_line, fitting_data
+from ghostnet.training import Training, ending, epoch_line, fitting_data, same_data
 
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
@@ -62,7 +62,7 @@ def train(
     dataset = fitting_data(experiment)
     privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
     learner = Learner(experiment, baseline, dtype)
-    how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads}
+    how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads, "data_sha256": dataset.sha256}
     directory = RunDirectory(out, BaselineRun(experiment, baseline), how) if out is not None else None
     with _threads(threads):
         return _Run(learner, Images(dataset), directory, progress).until_the_end(Checkpoint(_network(learner)))
@@ -76,7 +76,7 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
 
     Raises:
         FileError: `out` is no run directory of a baseline, or can't be read or written.
-        InUse: another process is at work on it.
+        InUse: another process is at work on it. DataError: the data are not those that the run began with.
         And what `train` raises.
     """
     with RunDirectory.existing(out, BaselineRun.from_mapping) as directory:
@@ -88,7 +88,7 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
         learner, start = Learner(e, directory.experiment.baseline, dtype), checkpoint.latest(directory.path)
         if start:
             learner.restore(start.network.weights.W, start.extra)
-        run = _Run(learner, Images(fitting_data(e)), directory, progress)
+        run = _Run(learner, Images(same_data(e, directory)), directory, progress)
         with _threads(threads):
             return run.until_the_end(start or Checkpoint(_network(learner)))
 

@@ -9,8 +9,9 @@ import re
 import sys
 from pathlib import Path
 
-from ghostnet.errors import ConfigError, require_known
+from ghostnet.errors import ConfigError
 from ghostnet.model.laws import COSTS, TRANSFERS, Cost, Transfer
+from ghostnet.typed import require_known
 
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _BUILT_IN = {"transfer": TRANSFERS, "cost": COSTS}  # by the field of an experiment

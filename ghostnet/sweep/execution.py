@@ -18,7 +18,7 @@ from ghostnet.sweep import ensembles, pools
 from ghostnet.sweep.plan import Sweep, Task
 from ghostnet.sweep.pools import Job, Pool
 from ghostnet.sweep.progress import SweepProgress
-from ghostnet.sweep.task import Outcome, perform, status
+from ghostnet.sweep.task import Outcome, complete, hash_of, perform, state
 
 FILE = "sweep.toml"
 _LOOK = 1.0  # seconds between looks at how far the tasks are
@@ -58,11 +58,12 @@ def run(
     """
     _require_possible(workers, scheduler, threads)
     folder, tasks = _begin(sweep, out), sweep.matching(only)
-    states = {task.name: status(folder / task.name).get("status") for task in tasks}
+    states = {task.name: state(folder / task.name) for task in tasks}
     jobs, places = _jobs(tasks, states, folder, pack)
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))
     ended = [task for task in tasks if states[task.name] == "complete"]
-    outcomes = {task.name: perform(task, folder, 1) for task in ended}  # only sees that they are what is asked for
+    hashes = functools.cache(hash_of)  # once for all tasks
+    outcomes = {task.name: complete(task, folder, hashes) for task in ended}
     with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
         if scheduler:
             executor = pools.dask(work, scheduler, threads)

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,12 +28,12 @@ from fnmatch import fnmatchcase
 from ghostnet import config
 from ghostnet.config import Experiment, require, require_known
 from ghostnet.presets import preset
+from ghostnet.sweep.settings import TRAINING, check_options, directory_name, plain
+from ghostnet.typed import shown
 
-_TRAINING = (
-    "engine", "dtype", "gradcheck_every", "gradcheck_examples", "device", "fast_matmul", "settle_tol", "max_sweeps"
-)  # fmt: skip
 _FIELDS = tuple(spec.name for spec in dataclasses.fields(Experiment))
-_SETTINGS = ("preset", *_FIELDS, *_TRAINING)
+_SETTINGS = ("preset", *_FIELDS, *TRAINING)
+_MOST = 100_000  # points of a grid; each has a run directory
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Task:
     """One experiment with one seed.
 
     Attributes:
-        name: of its run directory, such as ``mb-500-tf,beta=0.1,seed=3``.
+        name: of its run directory, such as ``mb-500-tf,beta=0.1,seed=3``; at most 120 bytes.
         at: its place in the sweep, dimension → label.
         experiment, options: what `ghostnet.train` takes.
     """
@@ -54,8 +56,11 @@ class Task:
 class Sweep:
     """The tables of a sweep file. settings hold for every task; a grid value wins over an experiment's, that over them.
 
+    Values are kept as TOML has them: text, bool, int, float and lists; a relative path of data becomes absolute.
+
     Raises:
-        ConfigError: on construction: an unknown setting, an impossible experiment, or two tasks of one name.
+        ConfigError: on construction: an unknown setting, one of the wrong type, an impossible experiment or training,
+            or two tasks of one name.
     """
 
     settings: dict = field(default_factory=dict)
@@ -63,18 +68,40 @@ class Sweep:
     experiments: list[dict] = field(default_factory=list)
 
     def __post_init__(self):
-        require(isinstance(self.grid, dict), f"grid = {self.grid!r}: expected a table, [grid]")
+        self._check_tables()
+        kept = {
+            "settings": _plain(self.settings),
+            "grid": {name: [plain(name, value) for value in values] for name, values in self.grid.items()},
+            "experiments": list(map(_plain, self.experiments)),
+        }
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
+        tasks = self.tasks
+        # What some file systems take for one name: they know no case, and one spelling of a letter with an accent.
+        names = Counter(unicodedata.normalize("NFC", task.name.casefold()) for task in tasks)
+        (name, count), *_ = names.most_common(1)
+        require(count == 1, f"{count} experiments would share the run directory {name}; name them apart")
+        (place, count), *_ = Counter(tuple(task.at.items()) for task in tasks).most_common(1)
+        require(count == 1, f"{count} experiments are the same, {dict(place)}; name them apart or leave out the second")
+
+    def _check_tables(self) -> None:
+        require(isinstance(self.settings, dict), f"settings = {shown(self.settings)}: expected a table")
+        require(isinstance(self.grid, dict), f"grid = {shown(self.grid)}: expected a table, [grid]")
         listed = isinstance(self.experiments, list) and all(isinstance(entry, dict) for entry in self.experiments)
-        require(listed, f"experiments = {self.experiments!r}: expected tables, each headed [[experiments]]")
+        require(listed, f"experiments = {shown(self.experiments)}: expected tables, each headed [[experiments]]")
         require_known(self.settings, _SETTINGS, "setting")
         require_known(self.grid, (name for name in _SETTINGS if name != "seeds"), "setting")
         for name, values in self.grid.items():
-            require(isinstance(values, list) and values, f"grid: {name} = {values!r}: expected a list of values")
+            require(isinstance(values, list) and values, f"grid: {name} = {shown(values)}: expected a list of values")
         for entry in self.experiments:
             require_known(entry, ("name", *_SETTINGS), "setting")
-            require("name" in entry or "preset" in entry, f"experiments: {entry}: expected a name or a preset")
-        (name, count), *_ = Counter(task.name for task in self.tasks).most_common(1)
-        require(count == 1, f"{count} experiments would share the run directory {name}; name them apart")
+            require("name" in entry or "preset" in entry, f"experiments: {shown(entry)}: expected a name or a preset")
+            name = entry.get("name", "-")
+            require(isinstance(name, str), f"experiments: name = {shown(name)}: expected text")
+        count = math.prod(map(len, self.grid.values())) * max(1, len(self.experiments))
+        require(
+            count <= _MOST, f"grid: {count} combinations with experiments: expected at most {_MOST}; make it smaller"
+        )
 
     @property
     def tasks(self) -> list[Task]:
@@ -88,10 +115,14 @@ class Sweep:
         Raises:
             ConfigError: a pattern that matches none.
         """
-        found = [{t.name for t in self.tasks if fnmatchcase(t.name, pattern)} for pattern in patterns]
-        for pattern, names in zip(patterns, found, strict=True):
-            require(names, f"only = {pattern}: matches no task, such as {self.tasks[0].name}")
-        return [task for task in self.tasks if task.name in set().union(*found)]
+        tasks, found = self.tasks, set()
+        names = [task.name for task in tasks]
+        for pattern in patterns:
+            # A name may hold what means something in a pattern.
+            matched = [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
+            require(matched, f"only = {shown(pattern)}: matches no task, such as {names[0]}")
+            found.update(matched)
+        return [task for task in tasks if task.name in found]
 
     def to_toml(self) -> str:
         """The sweep as the text of a file that `read` takes."""
@@ -103,22 +134,28 @@ class Sweep:
     def _seeds(self, entry: dict, values: dict) -> list[Task]:
         """The tasks of one experiment of the list at one point of the grid."""
         given = self.settings | entry | values
-        options = {name: given[name] for name in _TRAINING if name in given}
+        options = {name: given[name] for name in TRAINING if name in given}
+        check_options(options)
         base, fields = given.get("preset"), {name: given[name] for name in _FIELDS if name in given}
-        whole = preset(base, **fields) if base else config.from_mapping(fields)
+        whole = config.from_mapping(fields) if base is None else preset(base, **fields)
         labels = {name: _label(value) for name, value in values.items()}
         start = _name(entry) if entry else base if base and "preset" not in values else ""
         parts = [start, *(str(v) if n == "preset" else f"{n}={v}" for n, v in labels.items())]
+        begin = directory_name(",".join(filter(None, parts)))
         at = ({"experiment": _name(entry)} if entry else {}) | labels
         tasks = []
         for seed in whole.seeds:
-            name = ",".join(filter(None, [*parts, f"seed={seed}"])).replace(os.sep, "-")
+            name = ",".join(filter(None, [begin, f"seed={seed}"]))
             tasks.append(Task(name, at | {"seed": seed}, whole.replace(seeds=(seed,)), options))
         return tasks
 
 
 def _name(entry: dict) -> str:
-    return entry.get("name") or entry["preset"]
+    return entry["name"] if "name" in entry else entry["preset"]
+
+
+def _plain(table: dict) -> dict:
+    return {name: plain(name, value) for name, value in table.items()}
 
 
 def _label(value) -> str | int | float:

@@ -9,7 +9,7 @@ from ghostnet.config import Experiment
 from ghostnet.errors import FileError
 from ghostnet.progress import Progress
 from ghostnet.sweep.plan import Task
-from ghostnet.sweep.task import Outcome, status
+from ghostnet.sweep.task import Outcome, state, status
 
 _EQUILIBRIUM_STEPS = 10  # what the equilibrium engine's sweeps cost, in Euler steps
 
@@ -53,25 +53,23 @@ class SweepProgress:
         """The work done, forgetting the tasks that are complete."""
         left = 0
         for task in list(self._left.values()):
-            states = [_state(path) for path in self._places[task.name]]
-            if states[0].get("status") == "complete":
+            places = self._places[task.name]
+            if state(places[0]) == "complete":
                 del self._left[task.name]
             else:
-                left += round(_work(task) * (1 - max(_share(task, state) for state in states)))
+                left += round(_work(task) * (1 - max(_share(task, path) for path in places)))
         return self._total - left
 
 
-def _state(path: Path) -> dict:
-    with contextlib.suppress(FileError):  # its task will say so
-        return status(path)
-    return {}
-
-
-def _share(task: Task, state: dict) -> float:
-    """The share of a task's presentations that is done, as its last checkpoint says."""
-    e = task.experiment
-    each = e.presentations_per_epoch
-    return min(1.0, (state.get("epoch", 0) * each + state.get("presentation", 0)) / max(1, e.epochs * each))
+def _share(task: Task, path: Path) -> float:
+    """The share of a task's presentations that is done, as its last checkpoint says; 0 where that can't be read."""
+    found = {}
+    with contextlib.suppress(FileError):
+        found = status(path)
+    epoch, shown = (n if isinstance(n := found.get(name), int) else 0 for name in ("epoch", "presentation"))
+    each = task.experiment.presentations_per_epoch
+    done = (epoch * each + shown) / max(1, task.experiment.epochs * each)
+    return min(1.0, max(0.0, done))
 
 
 def _work(task: Task) -> int:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghostnet import report, store
+from ghostnet.config import MOST
 from ghostnet.errors import FileError
 from ghostnet.sweep.execution import FILE
 from ghostnet.sweep.plan import Task, read
-from ghostnet.sweep.task import status
+from ghostnet.sweep.task import state
 
 if TYPE_CHECKING:
     import xarray as xr
 
 _PLACE = ("run", "seed", "epoch")  # columns of metrics.csv that say where a row belongs
+_ALWAYS = ("train_accuracy", "test_accuracy", "train_mse", "test_mse", "seconds")  # that any run has
 
 
 def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
@@ -26,8 +28,8 @@ def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
     Returns:
         Every other column of metrics.csv as a variable over the sweep's dimensions (`experiment` for its list, the
         names of its grid, `seed`) and `epoch`; nan where there is no such row, and throughout for runs that diverged.
-        Coordinate `status` over all dimensions but epoch: complete, diverged, running, stopped, failed, "not run", or
-        "" where the sweep has no such task; coordinate `directory`: the run's name.
+        Coordinate `status` over all dimensions but epoch: complete, diverged, running, stopped, failed, "not run",
+        "unreadable", or "" where the sweep has no such task; coordinate `directory`: the run's name.
 
     Raises:
         FileError: it is no directory of a sweep, or a file of it can't be read. ConfigError: a damaged sweep.toml.
@@ -42,14 +44,14 @@ def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
     found = []
     for task in tasks:
         at = tuple(labels[name].index(label) for name, label in task.at.items())
-        states[at], names[at] = status(folder / task.name).get("status", "not run"), task.name
+        states[at], names[at] = state(folder / task.name) or "not run", task.name
         found += [(at, row) for row in _rows(folder, task)] if states[at] != "diverged" else []
-    columns = dict.fromkeys(name for _, row in found for name in row if name not in _PLACE)
-    epochs = sorted({row["epoch"] for _, row in found})
+    columns = dict.fromkeys([*_ALWAYS, *(name for _, row in found for name in row if name not in _PLACE)])
+    epochs = np.array(sorted({row["epoch"] for _, row in found}), np.int64)
     values = {name: np.full((*shape, len(epochs)), np.nan) for name in columns}
     for at, row in found:
         for name in row.keys() - _PLACE:
-            values[name][*at, epochs.index(row["epoch"])] = np.nan if row[name] is None else row[name]
+            values[name][*at, np.searchsorted(epochs, row["epoch"])] = np.nan if row[name] is None else row[name]
     dims = (*labels, "epoch")
     coordinates = {"status": (dims[:-1], states.astype(str)), "directory": (dims[:-1], names.astype(str))}
     variables = {name: (dims, array) for name, array in values.items()}
@@ -61,7 +63,10 @@ def _rows(folder: Path, task: Task) -> list[dict]:
     if not path.exists():
         return []
     try:
-        return store.csv_rows(path.read_text(encoding="utf-8"))
+        rows = store.csv_rows(path.read_text(encoding="utf-8"))
+        if not all(isinstance(epoch := row.get("epoch"), int) and 0 <= epoch <= MOST for row in rows):
+            raise ValueError("a row without the number of an epoch")
+        return rows
     except (OSError, ValueError) as error:
         raise FileError(f"{path}: can't be read ({error}); remove its run directory and run the sweep again") from error
 
@@ -70,10 +75,9 @@ def table(folder: str | os.PathLike) -> str:
     """A line for every experiment of a sweep: its runs by status, and accuracies of the complete ones in percent."""
     results = load_sweep(folder)
     cells = [name for name in results.status.dims if name != "seed"]
-    flat = results.stack(cell=cells) if cells else results.expand_dims("cell")
     rows = [[*cells, "runs", "epochs", "train %", "test %"]]
-    for i in range(flat.sizes["cell"]):
-        cell = flat.isel(cell=i)
+    for place in np.ndindex(*(results.sizes[name] for name in cells)):
+        cell = results.isel(dict(zip(cells, place, strict=True)))
         states = [state for state in cell.status.values.tolist() if state]
         if not states:
             continue
@@ -91,9 +95,10 @@ def complete(cell: xr.Dataset) -> xr.Dataset:
 
 def _accuracies(done: xr.Dataset) -> list[str]:
     """The last epoch of complete runs, and mean ± standard deviation of their accuracies there."""
-    if not done.sizes["seed"]:
+    known = done.dropna("epoch", subset=["test_accuracy"])
+    if not known.sizes["seed"] or not known.sizes["epoch"]:
         return ["", "", ""]
-    last = done.dropna("epoch", subset=["test_accuracy"]).isel(epoch=-1)
+    last = known.isel(epoch=-1)
     return [
         str(last.epoch.item()),
         *(report.percent(last[f"{part}_accuracy"].values.tolist()) for part in ("train", "test")),

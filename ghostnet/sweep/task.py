@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ghostnet import config, store
+from ghostnet import config, data, store
 from ghostnet.engines import STEPPING
-from ghostnet.errors import ConfigError, DivergenceError, GhostnetError, InUse, Stopped
+from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, InUse, Stopped
 from ghostnet.sweep.plan import Task
-from ghostnet.training import resume, train
+from ghostnet.training import require_same_data, resume, train
 
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
 
@@ -40,23 +42,59 @@ def status(path: Path) -> dict:
     return store.read_json(path / store.STATUS) if (path / store.STATUS).exists() else {}
 
 
+def state(path: Path) -> str | None:
+    """The status of a run: None where none has begun, "unreadable" where status.json is; its task will say so."""
+    try:
+        found = status(path)
+    except FileError:
+        return "unreadable"
+    return found.get("status") if isinstance(found.get("status", ""), str) else "unreadable"
+
+
 def perform(task: Task, folder: Path, threads: int) -> Outcome:
     """Bring a task to its end, from its last checkpoint if there is one, on at most so many threads."""
     path = folder / task.name
     try:
-        state = status(path).get("status")
-        if state:
+        found = status(path).get("status")
+        if found:
             _require_same(path, task)
-        if state == "diverged":  # and would again
-            return Outcome(task.name, state, f"diverged before; see {path}", DivergenceError.exit_code)
+        if found == "diverged":  # and would again
+            return Outcome(task.name, found, f"diverged before; see {path}", DivergenceError.exit_code)
         with threadpool_limits(threads):
-            if state is None:
+            if found is None:
                 train(task.experiment, path, threads=threads, progress=False, **task.options)
-            elif state != "complete":
+            elif found != "complete":
                 resume(path, threads=threads, progress=False)
     except GhostnetError as error:
         return ended_by(error, task.name)
     return Outcome(task.name, "complete")
+
+
+def complete(task: Task, folder: Path, hashes: Callable[[str], str | None]) -> Outcome:
+    """The outcome of a task that is complete: failed, if it isn't what is asked for, or learned from other data.
+
+    Args:
+        hashes: `hash_of` the data at a place.
+    """
+    path, place = folder / task.name, task.experiment.data
+    try:
+        _require_same(path, task)
+        if found := hashes(place):
+            require_same_data(path, store.read_json(path / store.PROVENANCE), place, found)
+    except GhostnetError as error:
+        return ended_by(error, task.name)
+    return Outcome(task.name, "complete")
+
+
+def hash_of(place: str) -> str | None:
+    """SHA-256 of the data in a directory. None for a data set that is held to what is published, and for what can't be
+    read: it is no other data.
+    """
+    if place in data.NAMES:
+        return None
+    with contextlib.suppress(DataError):
+        return data.load(place).sha256
+    return None
 
 
 def ended_by(error: GhostnetError, name: str) -> Outcome:

@@ -1,0 +1,71 @@
+"""Values in the types that settings declare, and how a line about one shows it."""
+
+from __future__ import annotations
+
+import difflib
+import numbers
+from collections.abc import Iterable, Mapping, Set
+
+from ghostnet.errors import ConfigError
+
+_SHOWN = 200  # characters of a value
+_BITS = 256  # of an integer: more is beyond any use, and in the end beyond what Python prints
+
+
+def typed(name: str, kind: str, value):
+    """The value of a setting in its declared type, such as "float | None"; a bare number stands for a tuple of one.
+
+    Raises:
+        ConfigError: it is no such value.
+    """
+    try:
+        if kind.startswith("tuple"):
+            # Of these one would get keys, numbers of characters, or no certain order.
+            many = isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, Mapping, Set))
+            return tuple((_integer if "int" in kind else _real)(item) for item in (value if many else (value,)))
+        if kind == "str":
+            if not isinstance(value, str):
+                raise TypeError
+            return value
+        if value is None and "None" in kind:
+            return None
+        return _integer(value) if kind == "int" else _real(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{name} = {shown(value)}: expected {kind.replace(', ...', ' …')}") from None
+
+
+def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None:
+    """Raise ConfigError for the first unknown name, with the nearest valid one and all of them."""
+    valid = list(valid)
+    for name in names:
+        if not isinstance(name, str) or name not in valid:
+            near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise ConfigError(f"unknown {what} {shown(name)}: {hint}valid: {', '.join(valid)}")
+
+
+def shown(value) -> str:
+    """A value as a line about it shows it: on one line, cut where it is long."""
+    try:
+        text = " ".join(repr(value).splitlines())
+    except (ValueError, RecursionError):  # more digits than Python prints, or too deep
+        return f"{type(value).__name__} too large to show"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+
+
+def _integer(value) -> int:
+    if not _is_real(value) or int(value) != value:
+        raise TypeError
+    if int(value).bit_length() > _BITS:
+        raise OverflowError
+    return int(value)
+
+
+def _real(value) -> float:
+    if not _is_real(value):
+        raise TypeError
+    return float(value)
+
+
+def _is_real(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
