@@ -53,9 +53,11 @@ def run(
         How each of them ended, in order.
 
     Raises:
-        ConfigError: an impossible argument. FileError: `out` can't be written, or the scheduler not reached.
+        ConfigError: an impossible argument, or workers that can't begin, as in a script that lacks
+            ``if __name__ == "__main__":``. FileError: `out` can't be written, or the scheduler not reached.
         Stopped: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
     """
+    pools.end_where_imported()
     _require_possible(workers, scheduler, threads)
     folder, tasks = _begin(sweep, out), sweep.matching(only)
     states = {task.name: state(folder / task.name) for task in tasks}
@@ -135,13 +137,21 @@ def _outcomes(pool: Pool, jobs: list[Job], shown: SweepProgress, interruption: I
 
 
 def _ends(job: Job, future: cf.Future, last: bool) -> list[Outcome]:
-    """What became of the tasks of a job; nothing yet where its process died and it may be tried again."""
+    """What became of the tasks of a job; nothing yet where its process died and it may be tried again.
+
+    Raises:
+        CancelledError: the scheduler that had it is gone. FileError: no worker is left.
+    """
+    from concurrent.futures.process import BrokenProcessPool
+
     from pebble import ProcessExpired
 
     error = future.exception()
     if error is None:
         return future.result()
-    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, BrokenProcessPool):
+        raise FileError("all workers died at once; is memory short? the same command goes on")
+    text = " ".join(f"{type(error).__name__}: {error}".splitlines())
     if isinstance(error, ProcessExpired):
         if not last:
             return []
