@@ -35,12 +35,14 @@ class Network:
         weights: W, B, W_pg, W_gp, lists over the paper's k; shapes in `ghostnet.equations`. float64.
         state: s, g, likewise.
         presentations: how many presentations every run has seen.
+        method: the baseline that trained W, such as DFA; None for ghost units.
     """
 
     experiment: Experiment
     weights: Weights
     state: State
     presentations: int = field(default=0)
+    method: str | None = None
 
     @property
     def runs(self) -> int:

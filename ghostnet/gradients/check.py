@@ -11,6 +11,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.gradients.backward import autograd_difference, backward, transposed
 from ghostnet.gradients.likeness import (
@@ -49,13 +50,19 @@ def gradcheck(
         dtype: of the presentations.
 
     Raises:
-        ConfigError: x or y does not fit the experiment, or holds no examples.
+        ConfigError: x or y does not fit the experiment, or holds no examples; a baseline's network.
         DivergenceError: an activity became non-finite or exploded.
     """
     from threadpoolctl import threadpool_limits  # here, because stepping needs none
 
-    x, y = _examples(network, x, y)
-    report = GradientReport(network.experiment, len(x))
+    if network.method is not None:
+        raise ConfigError(
+            f"network: trained by {network.method}, without ghost units; take baselines.gradcheck(run, x, y), or put "
+            "its W into a network of build(experiment) to see what ghost units make of it"
+        )
+    x, y = examples(network.experiment, x, y)
+    e = network.experiment
+    report = GradientReport(e, len(x), f"{e.model} {e.feedback}")
     for run, seed in enumerate(network.experiment.seeds):
         with threadpool_limits(1, "blas"):  # small products: handing them to several threads takes longer
             _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
@@ -67,8 +74,13 @@ def gradcheck(
     return report
 
 
-def _examples(network: Network, x, y) -> tuple[np.ndarray, np.ndarray]:
-    e, arrays = network.experiment, []
+def examples(e: Experiment, x, y) -> tuple[np.ndarray, np.ndarray]:
+    """x (n, n_0) and y (n, n_N) as float64 arrays.
+
+    Raises:
+        ConfigError: they are not of these shapes, of as many examples, one at least, or not finite.
+    """
+    arrays = []
     for name, values, units in (("x", x, e.sizes[0]), ("y", y, e.sizes[-1])):
         values = np.asarray(values, np.float64)
         if values.ndim != 2 or values.shape[1] != units:
