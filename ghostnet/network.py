@@ -40,12 +40,14 @@ class Network:
             take W_{k+1}^T for B_k, whatever stands there.
         state: s, g, likewise.
         presentations: how many presentations every run has seen.
+        method: the baseline that trained W, such as DFA; None for ghost units.
     """
 
     experiment: Experiment
     weights: Weights
     state: State
     presentations: int = field(default=0)
+    method: str | None = None
 
     @property
     def runs(self) -> int:

@@ -8,7 +8,7 @@ torch is imported when one of these is first asked for, not with the package.
 
 from ghostnet.baselines.settings import METHODS, Baseline, mlp
 
-__all__ = ["METHODS", "Baseline", "convert", "mlp", "resume", "train"]
+__all__ = ["METHODS", "Baseline", "convert", "gradcheck", "mlp", "resume", "train"]
 
 
 def __getattr__(name: str):
@@ -16,6 +16,10 @@ def __getattr__(name: str):
         from ghostnet.baselines import training
 
         return getattr(training, name)
+    if name == "gradcheck":
+        from ghostnet.baselines.check import gradcheck
+
+        return gradcheck
     if name == "convert":
         from ghostnet.baselines.conversion import convert
 

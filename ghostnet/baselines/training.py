@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from ghostnet import checkpoint
+from ghostnet import checkpoint, store
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
 from ghostnet.checkpoint import Checkpoint
-from ghostnet.config import Experiment
-from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.config import Experiment, read_toml
+from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
@@ -59,6 +61,8 @@ def train(
         Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `resume` goes on after the last finished epoch.
     """
     baseline = _baseline(method, dtype, threads, settings)
+    if baseline.learning_rate is None:  # config.toml says what was used
+        baseline = dataclasses.replace(baseline, learning_rate=baseline.rates(experiment))
     dataset = fitting_data(experiment)
     privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
     learner = Learner(experiment, baseline, dtype)
@@ -85,12 +89,33 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
             dtype, threads = settings["dtype"], settings["threads"]
         except KeyError as error:
             raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
-        learner, start = Learner(e, directory.experiment.baseline, dtype), checkpoint.latest(directory.path)
-        if start:
-            learner.restore(start.network.weights.W, start.extra)
+        learner = Learner(e, directory.experiment.baseline, dtype)
+        start = _restored(learner, directory.path)
         run = _Run(learner, Images(same_data(e, directory)), directory, progress)
         with _threads(threads):
             return run.until_the_end(start or Checkpoint(_network(learner)))
+
+
+def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
+    """The learner of a baseline's run directory, as its newest readable checkpoint has it.
+
+    Raises:
+        FileError: there is none. ConfigError: it is no run of a baseline.
+    """
+    path = Path(run)
+    about = BaselineRun.from_mapping(read_toml(path / store.CONFIG))
+    learner = Learner(about.experiment, about.baseline, dtype)
+    if _restored(learner, path) is None:
+        raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet baseline` has taken past epoch 0")
+    return learner
+
+
+def _restored(learner: Learner, run: Path) -> Checkpoint | None:
+    """The newest readable checkpoint of a run, put into its learner; None where there is none."""
+    found = checkpoint.latest(run)
+    if found:
+        learner.restore(found.network.weights.W, found.extra)
+    return found
 
 
 @contextlib.contextmanager
@@ -201,6 +226,7 @@ def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) ->
 def _network(learner: Learner) -> Network:
     """The trained network as the ghost units' code knows networks."""
     network = build(learner.experiment)
+    network.method = learner.baseline.method
 
     def arrays(tensors: list) -> list:
         return [None, *(tensor.numpy().astype(np.float64) for tensor in tensors[1:])]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet import presets
+from ghostnet import config, presets, store
 from ghostnet.errors import ConfigError
 
 
@@ -57,14 +57,23 @@ def indices(examples: str, count: int) -> np.ndarray:
     return np.arange(count)[chosen]
 
 
+def baseline_method(run: str) -> str | None:
+    """The method of a baseline's run directory; None for any other, and where there is none."""
+    path = Path(run) / store.CONFIG
+    fields = config.read_toml(path) if path.is_file() else {}
+    return str(fields["baseline"].get("method")) if isinstance(fields.get("baseline"), dict) else None
+
+
 def network(name: str):
     """The newest checkpoint of a run directory, or the initial network of a preset.
 
     Raises:
-        ConfigError: it is neither. FileError: the run has no readable checkpoint.
+        ConfigError: it is neither, or a baseline's run. FileError: the run has no readable checkpoint.
     """
     from ghostnet.network import build
 
+    if method := baseline_method(name):
+        raise ConfigError(f"{name}: a run of the baseline {method} has no ghost units; give one of `ghostnet train`")
     if Path(name).is_dir():
         from ghostnet import checkpoint
 

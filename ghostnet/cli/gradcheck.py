@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ghostnet.cli.arguments import given, indices, network
+import numpy as np
+
+from ghostnet.cli.arguments import baseline_method, given, indices, network
+from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
 from ghostnet.store import picture_path, publish, publish_picture
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
+_OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd")
 
 
 def add_parser(commands) -> None:
@@ -18,7 +22,8 @@ def add_parser(commands) -> None:
         "gradcheck",
         help="compare what a network learns with backprop, and say where the difference comes from",
         description="Compare the ghost-unit gradients of a trained network (a run directory) or a fresh one (a preset) "
-        "with backprop on some examples, and divide the error among its causes. Nothing is changed.",
+        "with backprop on some examples, and divide the error among its causes. Nothing is changed. "
+        "Of a baseline's run, compare what its method learns.",
     )
     parser.add_argument("network", metavar="RUN_OR_PRESET", help="a run directory, or a preset such as mb-500-tf")
     parser.add_argument("--examples", default="0:100", metavar="A:B", help="which (default: 0:100)")
@@ -36,7 +41,27 @@ def add_parser(commands) -> None:
 
 
 def _gradcheck(arguments: argparse.Namespace) -> None:
-    from ghostnet import data
+    if method := baseline_method(arguments.network):
+        report = _of_baseline(arguments, method)
+    else:
+        report = _of_ghosts(arguments)
+    print("\n\n".join(report.text(run) for run in range(len(report.experiment.seeds))))
+    _write(report, arguments)
+
+
+def _of_baseline(arguments: argparse.Namespace, method: str):
+    for name in _OF_GHOSTS:
+        if getattr(arguments, name):
+            option = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{option} is for ghost units, {arguments.network} is a run of {method}: leave it out")
+    from ghostnet.baselines.check import gradcheck
+    from ghostnet.baselines.training import load
+
+    learner = load(arguments.network)
+    return gradcheck(learner, *_examples(arguments, learner.experiment))
+
+
+def _of_ghosts(arguments: argparse.Namespace):
     from ghostnet.gradients import gradcheck
 
     if arguments.picture and arguments.no_causes:
@@ -45,13 +70,18 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
     net = network(arguments.network)
     net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
-    dataset = data.load(net.experiment.data)
+    x, y = _examples(arguments, net.experiment)
+    return gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
+
+
+def _examples(arguments: argparse.Namespace, e: Experiment) -> tuple[np.ndarray, np.ndarray]:
+    """x (n, n_0) and one-hot y (n, n_N) of the examples asked for."""
+    from ghostnet import data
+
+    dataset = data.load(e.data)
     images, labels = dataset.part(arguments.part)
     some = indices(arguments.examples, len(images))
-    x, y = data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
-    report = gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
-    print("\n\n".join(report.text(run) for run in range(net.runs)))
-    _write(report, arguments)
+    return data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
 
 
 def _write(report, arguments: argparse.Namespace) -> None:

@@ -58,7 +58,7 @@ def autograd(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadr
 
 
 def autograd_difference(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadratic") -> float:
-    """Largest relative difference ‖own - autograd‖ / ‖autograd‖ of any layer's gradient."""
+    """Largest relative difference ‖own - autograd‖ / ‖autograd‖ of any layer's gradient, absolute where it is 0."""
     own, theirs = backward(W, transposed(W), x, y, rho, cost), autograd(W, x, y, rho, cost)
     norm = np.linalg.norm
-    return max(float(norm(own.gradient(k) - theirs[k]) / norm(theirs[k])) for k in range(1, len(W)))
+    return max(float(norm(own.gradient(k) - theirs[k]) / (norm(theirs[k]) or 1)) for k in range(1, len(W)))

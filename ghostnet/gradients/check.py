@@ -11,6 +11,7 @@ from collections import defaultdict
 
 import numpy as np
 
+from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.gradients.backward import autograd_difference, backward, transposed
 from ghostnet.gradients.likeness import (
@@ -52,12 +53,18 @@ def gradcheck(
 
     Raises:
         ConfigError: x or y does not fit the experiment, is out of range (see `Simulator.present`) or holds no examples;
-            the network is not one of its experiment.
+            the network is not one of its experiment, or a baseline's.
         DivergenceError: an activity became non-finite or exploded.
     """
+    if getattr(network, "method", None) is not None:
+        raise ConfigError(
+            f"network: trained by {network.method}, without ghost units; take baselines.gradcheck(run, x, y), or put "
+            "its W into a network of build(experiment) to see what ghost units make of it"
+        )
     network = checked(network, dtype)
-    x, y = _examples(network, x, y)
-    report = GradientReport(network.experiment, len(x))
+    e = network.experiment
+    x, y = examples(e, x, y)
+    report = GradientReport(e, len(x), f"{e.model} {e.feedback}")
     for run, seed in enumerate(network.experiment.seeds):
         with one_blas_thread():  # small products: handing them to several threads takes longer
             _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
@@ -69,8 +76,13 @@ def gradcheck(
     return report
 
 
-def _examples(network: Network, x, y) -> tuple[np.ndarray, np.ndarray]:
-    e, arrays = network.experiment, []
+def examples(e: Experiment, x, y) -> tuple[np.ndarray, np.ndarray]:
+    """x (n, n_0) and y (n, n_N) as float64 arrays.
+
+    Raises:
+        ConfigError: they are not of these shapes, of as many examples, one at least, or out of range.
+    """
+    arrays = []
     for name, values, layer in (("x", x, 0), ("y", y, -1)):
         arrays.append(rates(name, values, e, layer, ("examples", e.sizes[layer])).astype(np.float64))
     if len(arrays[0]) != len(arrays[1]):

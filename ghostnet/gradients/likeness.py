@@ -61,24 +61,27 @@ def concatenated(parts: list[Moments]) -> Moments:
 
 
 def _each(m: Moments) -> dict[str, np.ndarray]:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosine = np.clip(m.cross / np.sqrt(m.ghost * m.target), -1, 1)
-        return {
-            "relative_error": np.sqrt(m.apart / m.target),
-            "cosine": cosine,
-            "angle": np.degrees(np.arccos(cosine)),
-            "norm_ratio": np.sqrt(m.ghost / m.target),
-            "sign_agreement": m.agree / m.count,
-        }
+    cosine = np.clip(_quotient(m.cross, np.sqrt(m.ghost * m.target)), -1, 1)
+    return {
+        "relative_error": np.sqrt(_quotient(m.apart, m.target)),
+        "cosine": cosine,
+        "angle": np.degrees(np.arccos(cosine)),
+        "norm_ratio": np.sqrt(_quotient(m.ghost, m.target)),
+        "sign_agreement": _quotient(m.agree, m.count),
+    }
+
+
+def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, NaN where b is 0: nothing is any number of times as large as nothing."""
+    return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, np.nan), where=b != 0)
 
 
 def figures(summed: Moments, examples: Moments) -> dict[str, dict[str, float]]:
-    """{"summed", "mean", "median"} of the FIGURES; NaN where the target is 0."""
+    """{"summed", "mean", "median"} of the FIGURES; NaN where the target is 0, angle and cosine also where Δ is."""
     pair, each, weight = _each(summed), _each(examples), np.sqrt(examples.target)
     there = weight > 0
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = {name: (weight * each[name])[there].sum() / weight.sum() for name in FIGURES}
-        median = {name: np.median(each[name][there]) if there.any() else np.nan for name in FIGURES}
+    mean = {name: _quotient((weight * each[name])[there].sum(), weight.sum()) for name in FIGURES}
+    median = {name: np.median(each[name][there]) if there.any() else np.nan for name in FIGURES}
     return {
         over: {name: float(np.squeeze(values[name])) for name in FIGURES}
         for over, values in zip(OVER, (pair, mean, median), strict=True)
@@ -121,7 +124,8 @@ def divided(s: Shares) -> tuple[np.ndarray, np.ndarray]:
     """Per cause, (causes,): `part` = Σ <part_i, E_i> / ‖E_i‖ / Σ ‖T_i‖, and `size` = Σ ‖part_i‖ / Σ ‖T_i‖.
 
     Parts are signed and add up to the relative error exactly; a negative one makes up for others. Sizes don't add up.
+    NaN where the target is 0.
     """
     total, norm = np.sqrt(s.target).sum(), np.sqrt(s.error)
     along = np.divide(s.along, norm, out=np.zeros_like(s.along), where=norm > 0)
-    return along.sum(-1) / total, np.sqrt(s.part).sum(-1) / total
+    return _quotient(along.sum(-1), total), _quotient(np.sqrt(s.part).sum(-1), total)

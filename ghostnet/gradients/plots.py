@@ -43,8 +43,9 @@ def approach(report: GradientReport, ax: plt.Axes, run: int = 0) -> plt.Axes:
     """How far e_k / β is from -∂C/∂ρ(u_k) over model time within the clamped phase."""
     course = report.courses[run]
     time = 1e3 * report.experiment.dt * np.arange(len(course))
-    for k, (far, colour) in enumerate(zip(course.T, LAYERS, strict=False), start=1):
-        ax.semilogy(time, 100 * far, color=colour, label=f"e$_{k}$ / β")
+    shown = np.where(course > 0, 100 * course, np.nan)  # a logarithmic axis has no place for 0
+    for k, (far, colour) in enumerate(zip(shown.T, LAYERS, strict=False), start=1):
+        ax.semilogy(time, far, color=colour, label=f"e$_{k}$ / β")
     ax.set(xlabel="model time in the clamped phase (ms)", ylabel="% off its target", xlim=(0, time[-1]))
     ax.legend(fontsize=7)
     return ax

@@ -183,7 +183,7 @@ def removals(net: Network, shown: Presented, x: np.ndarray, y: np.ndarray) -> li
 def course(net: Network, x: np.ndarray, y: np.ndarray, target: list) -> np.ndarray:
     """How far e_k / β is from its target at every step of the clamped phase, from `net` on: (steps + 1, N).
 
-    Σ ‖e_k / β - target_k‖ / Σ ‖target_k‖ over the examples; target: list over k of (n, n_k).
+    Σ ‖e_k / β - target_k‖ / Σ ‖target_k‖ over the examples, NaN where that is 0 / 0; target: list over k of (n, n_k).
     """
     beta, steps = net.experiment.beta, net.experiment.clamped_steps
     engine = create("cpu", net, "float64", 1)
@@ -192,7 +192,8 @@ def course(net: Network, x: np.ndarray, y: np.ndarray, target: list) -> np.ndarr
     for step in range(steps + 1):
         e, _, _ = _signals(Network(net.experiment, *_views(engine)), x, y, beta)
         pairs = zip(e[1:], target[1:], strict=True)
-        far.append([np.linalg.norm(a / beta - t, axis=1).sum() / np.linalg.norm(t, axis=1).sum() for a, t in pairs])
+        norms = [[np.linalg.norm(values, axis=1).sum() for values in (a / beta - t, t)] for a, t in pairs]
+        far.append([apart / (target_norm or np.nan) for apart, target_norm in norms])
         if step < steps:
             engine.advance(CLAMPED, 1)
     return np.array(far)

@@ -29,13 +29,15 @@ class GradientReport:
     """Rows are dicts that begin with run and seed; layer is 1 … N or "all".
 
     Attributes:
-        experiment: the settings the check was made with. examples: how many.
+        experiment: the settings the check was made with. examples: how many. subject: what learns, such as MB TF.
         figures: quantity ("update" of W_k, or "error" e_k / β), against ("backprop" or "feedback alignment"), layer,
             over ("summed", "mean", "median"), and the FIGURES of `ghostnet.gradients.likeness`.
         causes: layer, over ("summed", "mean"), cause, part, size; see `ghostnet.gradients.likeness.divided`.
         residuals: layer, and the mean over examples of ‖τ ds_k/dt‖ (free_drift, clamped_drift) and ‖e_k‖ (free_error,
             clamped_error) at the ends of the phases.
-        alignment: FA only: layer k, cosine and angle between B_k and W_{k+1}^T.
+        alignment: FA only: layer k, cosine and angle between B_k and W_{k+1}^T; of baselines with direct feedback,
+            between B_k and (W_N … W_{k+1})^T.
+        direct: whether feedback is.
         settling: phase, slowest, stable_dt, steps; see `ghostnet.gradients.settling.Settling`.
         courses: per run, how far e_k / β is from its target at every step of the clamped phase, (steps + 1, N).
         no_causes: {run: why its causes could not be told apart}; empty where they could.
@@ -44,6 +46,7 @@ class GradientReport:
 
     experiment: Experiment
     examples: int
+    subject: str
     figures: list[dict] = field(default_factory=list)
     causes: list[dict] = field(default_factory=list)
     residuals: list[dict] = field(default_factory=list)
@@ -52,6 +55,7 @@ class GradientReport:
     courses: list[np.ndarray] = field(default_factory=list)
     no_causes: dict[int, str] = field(default_factory=dict)
     autograd_difference: float | None = None
+    direct: bool = False
 
     def find(
         self, layer: int | str = "all", quantity: str = "update", over: str = "summed", against: str = "backprop",
@@ -76,6 +80,8 @@ class GradientReport:
     def verdict(self, run: int = 0) -> str:
         """One sentence: how far off all layers together are, what dominates, which setting would lower it."""
         total = self.find(run=run)
+        if math.isnan(total["relative_error"]):
+            return "backprop's gradient is 0 on these examples (outputs are saturated, or right): nothing to compare."
         text = f"the update of all layers is {total['relative_error']:.1%} ({total['angle']:.1f}°) off backprop"
         parts = self.parts(run=run)
         if not parts:
@@ -106,11 +112,13 @@ class GradientReport:
     def text(self, run: int = 0) -> str:
         """Everything about one run, in plain columns of at most 100 characters."""
         e = self.experiment
-        head = f"{e.model} {e.feedback} {'-'.join(map(str, e.sizes))}, seed {e.seeds[run]}, {self.examples} examples"
+        head = f"{self.subject} {'-'.join(map(str, e.sizes))}, seed {e.seeds[run]}, {self.examples} examples"
         sections = [head]
         for quantity, what in (("update", "update of W_k"), ("error", "e_k / β")):
-            for against in dict.fromkeys(row["against"] for row in self.figures):
+            for against in dict.fromkeys(row["against"] for row in self.figures if row["quantity"] == quantity):
                 sections.append(self._figures_text(run, quantity, against, f"{what} against {against}"))
+        if any(math.isnan(row["angle"]) for row in self.figures if row["run"] == run):
+            sections.append("-: nothing to compare, as one of the two is 0")
         sections += [self._causes_text(run), self._alignment_text(run), self._residuals_text(run)]
         sections += [self._settling_text(run)]
         if self.autograd_difference is not None:
@@ -131,8 +139,8 @@ class GradientReport:
             errors = "".join(_percent(row["relative_error"], 10) for row in rows)
             one = rows[0]
             lines.append(
-                f"{layer!s:<10}{errors}{one['cosine']:>14.5f}{one['angle']:>8.2f}°{one['norm_ratio']:>9.4f}"
-                f"{_percent(one['sign_agreement'], 9)}"
+                f"{layer!s:<10}{errors}{_number(one['cosine'], 14, '.5f')}{_number(one['angle'], 9, '.2f', '°')}"
+                f"{_number(one['norm_ratio'], 9, '.4f')}{_percent(one['sign_agreement'], 9)}"
             )
         return "\n".join(lines)
 
@@ -155,11 +163,20 @@ class GradientReport:
     def _alignment_text(self, run: int) -> str:
         rows = [row for row in self.alignment if row["run"] == run]
         return "\n".join(
-            f"B_{r['layer']} with the transpose of W_{r['layer'] + 1}: {r['angle']:.1f}°, cosine {r['cosine']:.4f}"
+            f"B_{k} with the transpose of {self._path(k)}: {_number(r['angle'], 0, '.1f', '°')}, "
+            f"cosine {_number(r['cosine'], 0, '.4f')}"
             for r in rows
+            for k in [r["layer"]]
         )
 
+    def _path(self, k: int) -> str:
+        """What backprop takes the error down by, where layer k takes B_k."""
+        direct = self.direct and k + 1 < self.experiment.depth
+        return f"W_{self.experiment.depth} … W_{k + 1}" if direct else f"W_{k + 1}"
+
     def _residuals_text(self, run: int) -> str:
+        if not self.residuals:
+            return ""
         lines = [f"{'at the end of':<14}{'free phase':>24}{'clamped phase':>28}"]
         lines += [f"{'layer':<14}{'‖τ ds/dt‖':>12}{'‖e‖':>12}{'‖τ ds/dt‖':>16}{'‖e‖':>12}"]
         lines += [
@@ -199,4 +216,9 @@ class GradientReport:
 
 
 def _percent(value: float, width: int) -> str:
-    return f"{f'{100 * value:.2f} %':>{width}}" if math.isfinite(value) else f"{'-':>{width}}"
+    return _number(100 * value, width, ".2f", " %")
+
+
+def _number(value: float, width: int, form: str, unit: str = "") -> str:
+    """As text; "-" where there is none, because what it is compared with is 0."""
+    return f"{f'{value:{form}}{unit}' if math.isfinite(value) else '-':>{width}}"
