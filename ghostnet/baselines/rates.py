@@ -7,8 +7,8 @@ It ends there, at 2 / λ_k, with λ_k an estimate of the largest curvature of C 
     λ_k = max curvature of C in u_N · Π_{j>k} ‖W_j‖² max f'² · ‖r_{k-1}‖²
 
 where ‖W_j‖ = init / √3 · (√n_j + √n_{j-1}) is the norm of a uniform matrix, ‖r_{k-1}‖² = n_{k-1} / 4 for hidden units
-that are half active, and n_0 / 10 for pixels (MNIST has 0.11, Fashion-MNIST 0.21). On MNIST the true one is 0.03 to
-1.2 times as large.
+that are half active (or 2 f(0)² each, of unbounded f, where that is more), and n_0 / 10 for pixels (MNIST has 0.11,
+Fashion-MNIST 0.21). On MNIST the true one is 0.03 to 1.2 times as large.
 
 With momentum m a gradient acts 1 / (1 - m) times, so η_k is (1 - m) times as large; and what m carries on overshoots,
 which logistic outputs do not come back from soon, so the largest rate is another 1 + m times smaller.
@@ -23,11 +23,11 @@ import math
 from typing import TYPE_CHECKING
 
 from ghostnet.config import Experiment, require
+from ghostnet.model import names
 
 if TYPE_CHECKING:
     from ghostnet.baselines.settings import Baseline
 
-_STEEPEST = {"sigmoid": 1 / 4, "hard-sigmoid": 1 / 6, "tanh": 1.0, "relu": 1.0}  # max f'
 _CURVATURE = {"mse": 1 / 16, "cross-entropy": 1 / 4, "binary-cross-entropy": 1 / 4}  # of C in an output's u_N, largest
 
 
@@ -49,9 +49,10 @@ def default_rates(e: Experiment, b: Baseline) -> tuple[float, ...]:
 
 def _stable(e: Experiment, b: Baseline) -> list[float]:
     """2 / λ_k for k = 1 … N."""
-    n, slope, curvature, tops = e.sizes, _STEEPEST[b.transfer or e.transfer], _CURVATURE[b.loss], []
+    n, law, curvature, tops = e.sizes, names.transfer(b.transfer or e.transfer), _CURVATURE[b.loss], []
+    active = max(0.25, 2 * float(law.rho(0.0)) ** 2) if math.isinf(law.bounds[1]) else 0.25  # mean square of a rate
     for k in range(e.depth, 0, -1):
-        tops.append(2 / (curvature * n[k - 1] * (0.25 if k > 1 else 0.1)))
+        tops.append(2 / (curvature * n[k - 1] * (active if k > 1 else 0.1)))
         init = e.init if b.weights == "experiment" else 1 / math.sqrt(n[k - 1])  # of zero weights: what they grow to
-        curvature *= (slope * init / math.sqrt(3) * (math.sqrt(n[k]) + math.sqrt(n[k - 1]))) ** 2
+        curvature *= (law.steepest * init / math.sqrt(3) * (math.sqrt(n[k]) + math.sqrt(n[k - 1]))) ** 2
     return tops[::-1]

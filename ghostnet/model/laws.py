@@ -46,6 +46,12 @@ class Transfer:
         least, greatest = (round(float(rate), 3) for rate in (rates.min(), rates.max()))
         return (least if abs(least) < _FAR / 2 else -np.inf), (greatest if abs(greatest) < _FAR / 2 else np.inf)
 
+    @functools.cached_property
+    def steepest(self) -> float:
+        """The largest slope."""
+        s = np.linspace(-10, 10, 2001)
+        return float(np.max(np.abs(self.slope(s, self.rho(s)) + np.zeros(2001))))
+
     def describe(self) -> dict[str, str]:
         """What decides its values: the text of its functions, and a digest of it."""
         return _described(self.rho, self.slope)
