@@ -95,7 +95,7 @@ class Experiment:
         """Batches in the training set; what does not fill one is left out of the epoch."""
         return self.train_examples // self.batch
 
-    def replace(self, **changes) -> Experiment:
+    def replace(self, /, **changes) -> Experiment:
         """A copy with some fields changed, checked anew."""
         require_known(changes, (spec.name for spec in dataclasses.fields(self)), "field")
         return dataclasses.replace(self, **changes)

@@ -43,7 +43,7 @@ _COLUMNS: dict[str, dict] = {
 PRESETS = {name: Experiment(feedback=name[-2:].upper(), **fields) for name, fields in _COLUMNS.items()}
 
 
-def preset(name: str, feedback: str | None = None, **changes) -> Experiment:
+def preset(name: str, /, feedback: str | None = None, **changes) -> Experiment:
     """The paper's settings by name, ``preset("mb-500-tf")`` or ``preset("mb-500", feedback="TF")``, with changes.
 
     After a full name, `feedback` is a change like any other: ``preset("mb-500-tf", feedback="FA")`` keeps TF's rates.

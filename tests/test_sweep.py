@@ -110,6 +110,9 @@ def test_a_worker_gets_no_more_cpus_than_slurm_gives(monkeypatch):
 REFUSED = [
     ({"workers": 0}, ConfigError, "workers = 0"),
     ({"threads": 0}, ConfigError, "threads = 0"),
+    ({"workers": 1.5}, ConfigError, "workers = 1.5"),
+    ({"threads": "two"}, ConfigError, "threads = 'two'"),
+    ({"workers": 10**9}, ConfigError, "workers = 1000000000"),
     ({"workers": 2, "scheduler": "tcp://127.0.0.1:1"}, ConfigError, "not both"),
     ({"scheduler": "nonsense://here"}, FileError, "not reached"),
 ]

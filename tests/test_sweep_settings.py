@@ -66,6 +66,11 @@ def test_nothing_is_made_for_a_wrong_sweep(capsys, tmp_path):
         assert (code, printed, len(err.splitlines())) == (2, "", 1) and not out.exists()
 
 
+def test_nothing_is_made_for_tasks_that_are_none(tmp_path):
+    refusal(ConfigError, sweep.run, Sweep(MB), tmp_path / "out", only=["no\nsuch"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_sweep_of_too_many_tasks_is_refused_before_they_are_made():
     values = [0.1 + i / 100 for i in range(100)]
     text = refusal(ConfigError, Sweep, MB, {name: values for name in ("beta", "dt", "init", "tau", "settle_tol")})

@@ -84,6 +84,13 @@ def test_a_preset_that_is_no_name_is_refused(name):
     assert "preset" in refusal(ConfigError, preset, "mb-500", feedback=name or 0)
 
 
+@pytest.mark.parametrize("key", ["name", "preset", "self", "out"])
+def test_a_key_that_is_no_field_is_refused_whatever_it_is_called(capsys, tmp_path, key):
+    (tmp_path / "e.toml").write_text(f'{key} = "x"\n')
+    code, _, err = command(capsys, "train", "mb-100-tf", "--config", tmp_path / "e.toml", "--quiet")
+    assert code == 2 and f"unknown field {key!r}" in err and len(err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("data", ["", "a\0b", "~\0", "a\x1b[2J", "two\u2028lines", "half\udc80"])
 def test_data_that_names_nothing_is_refused(data):
     assert refusal(ConfigError, experiment, data=data).startswith("data = ")

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ghostnet import store
+from ghostnet.config import integer
+from ghostnet.engines import MOST_THREADS
 from ghostnet.errors import ConfigError, FileError, Stopped
 from ghostnet.interruption import Interruption
 from ghostnet.simulator import available_cpus
@@ -40,13 +42,14 @@ def run(
 
     Args:
         out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
-            others go on from their last checkpoints; one that holds another experiment than its task's has failed.
+            others go on from their last checkpoints; one that holds another experiment than its task's, or learned from
+            other data, has failed.
         only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
         pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine; not those
             that name another engine.
         workers: processes on this machine, at most a CPU each by default.
-        scheduler: address of a Dask scheduler, such as tcp://host:8786, instead; its workers must see `out` under the
-            same path.
+        scheduler: address of a Dask scheduler, such as tcp://host:8786, instead; its workers must see `out` and the
+            data under the same paths.
         threads: of each task; by default an even share of the worker's CPUs.
 
     Returns:
@@ -54,12 +57,14 @@ def run(
 
     Raises:
         ConfigError: an impossible argument, or workers that can't begin, as in a script that lacks
-            ``if __name__ == "__main__":``. FileError: `out` can't be written, or the scheduler not reached.
+            ``if __name__ == "__main__":``. FileError: `out` can't be written, the scheduler not reached or lost, or
+            all workers died at once; the same call goes on.
         Stopped: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
     """
     pools.end_where_imported()
     _require_possible(workers, scheduler, threads)
-    folder, tasks = _begin(sweep, out), sweep.matching(only)
+    tasks = sweep.matching(only)
+    folder = _begin(sweep, out)
     states = {task.name: state(folder / task.name) for task in tasks}
     jobs, places = _jobs(tasks, states, folder, pack)
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))
@@ -83,8 +88,8 @@ def _require_possible(workers: int | None, scheduler: str | None, threads: int |
     if scheduler and workers:
         raise ConfigError("workers: a Dask cluster has its own; give workers or scheduler, not both")
     for name, value in (("workers", workers), ("threads", threads)):
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} = {value}: expected at least 1")
+        if value is not None:
+            integer(name, value, 1, MOST_THREADS)
 
 
 def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
