@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostnet.errors import ConfigError, FileError
+from ghostnet.errors import ConfigError
 from ghostnet.models import MODELS, Model
+from ghostnet.opening import read_bytes
 
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
@@ -126,10 +127,9 @@ def read_toml(path: str | Path) -> dict:
         FileError: the file can't be read.
         ConfigError: it is not TOML.
     """
+    content = read_bytes(path, "give an existing TOML file")
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{path}: can't be read ({error.strerror}); give an existing TOML file") from error
+        return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML ({error}); write lines such as 'epochs = 2'") from error
 
