@@ -21,6 +21,7 @@ from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
+from ghostnet.settings import settings_of
 from ghostnet.simulator import Simulator, require_fit
 from ghostnet.store import RunDirectory
 from ghostnet.traces import runs
@@ -108,19 +109,17 @@ def resume(
 
     Raises:
         FileError: `out` is no run directory, or can't be read or written.
-        ConfigError: another process is at work on it.
+        ConfigError: another process is at work on it, config.toml isn't what its checkpoint was made with, or
+            provenance.json says what can't be.
         And what `train` raises.
     """
     with RunDirectory.existing(out) as directory:
-        e, settings = directory.experiment, directory.settings
-        start = checkpoint.latest(directory.path) or Checkpoint(build(e))
-        try:
-            engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
-            gradchecks = {name: settings[name] for name in ("gradcheck_every", "gradcheck_examples")}
-        except KeyError as error:
-            raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
+        e = directory.experiment
+        engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
+        gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
+        start = checkpoint.latest(directory.path, e) or Checkpoint(build(e))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
-        run = _Run(simulator, fitting_data(e), directory, progress, record, **gradchecks)
+        run = _Run(simulator, fitting_data(e), directory, progress, record, *gradchecks)
         return run.until_the_end(start)
 
 
@@ -162,12 +161,12 @@ class _Run:
     def _recording(self) -> contextlib.AbstractContextManager:
         if self.record is None:
             return contextlib.nullcontext()
-        return runs.recording(self.simulator, self.record, self.directory.path)
+        return runs.recording(self.simulator, self.record, self.directory.place)
 
     def _flight_record(self, error: DivergenceError) -> str:
         if self.directory is None:
             return ""
-        return runs.flight_record(self.simulator, self.dataset, error, self.directory.path)
+        return runs.flight_record(self.simulator, self.dataset, error, self.directory.place)
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch's presentations."""
@@ -208,7 +207,7 @@ class _Run:
     def _save(self) -> None:
         if self.directory:
             self.position.network = self.simulator.network
-            self.checkpoint = checkpoint.save(self.directory.path, self.position, self.simulator.dtype).name
+            self.checkpoint = checkpoint.save(self.directory.place, self.position, self.simulator.dtype).name
             self._status("running")
         self.saved = time.monotonic()
 
@@ -235,8 +234,8 @@ def ending(directory: RunDirectory | None, status: Callable[[str], None]) -> Ite
         raise
     finally:
         if directory:
-            status(state)
-            directory.close()
+            with directory:
+                status(state)
 
 
 def fitting_data(e: Experiment) -> data.Dataset:

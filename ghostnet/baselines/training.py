@@ -22,6 +22,7 @@ from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
+from ghostnet.settings import settings_of
 from ghostnet.store import RunDirectory
 from ghostnet.tensors import Images
 from ghostnet.training import Training, ending, epoch_line, fitting_data
@@ -76,16 +77,15 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
 
     Raises:
         FileError: `out` is no run directory of a baseline, or can't be read or written.
-        InUse: another process is at work on it.
+        ConfigError: another process is at work on it, config.toml isn't what its checkpoint was made with, or
+            provenance.json says what can't be.
         And what `train` raises.
     """
     with RunDirectory.existing(out, BaselineRun.from_mapping) as directory:
-        e, settings = directory.experiment.experiment, directory.settings
-        try:
-            dtype, threads = settings["dtype"], settings["threads"]
-        except KeyError as error:
-            raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
-        learner, start = Learner(e, directory.experiment.baseline, dtype), checkpoint.latest(directory.path)
+        e, baseline = directory.experiment.experiment, directory.experiment.baseline
+        dtype, threads = settings_of(directory, "dtype", "threads")
+        learner = Learner(e, baseline, dtype)
+        start = checkpoint.latest(directory.path, directory.experiment, lambda found: learner.require_fit(found.extra))
         if start:
             learner.restore(start.network.weights.W, start.extra)
         run = _Run(learner, Images(fitting_data(e)), directory, progress)
@@ -161,8 +161,9 @@ class _Run:
         if self.directory:
             self.directory.metrics(position.metrics)
             position.network, position.extra = _network(learner), learner.state()
+            position.configuration = self.directory.experiment
             dtype = str(learner.dtype).removeprefix("torch.")
-            self.checkpoint = checkpoint.save(self.directory.path, position, dtype).name
+            self.checkpoint = checkpoint.save(self.directory.place, position, dtype).name
             self._status("running")
         self.interruption.obey()
 
