@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghostnet import config, store
+from ghostnet import configuration, metrics, store
+from ghostnet.config import Experiment
+from ghostnet.configuration import Configuration
+from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError, FileError
-from ghostnet.network import Network, build, tie_feedback
+from ghostnet.network import Network, tie_feedback
+from ghostnet.publishing import Place
 
 if TYPE_CHECKING:
     import h5py
 
-FOLDER = "checkpoints"
 _KEPT = 3
+_NAME = re.compile(r"epoch-(-?[0-9]{1,18})(?:_([0-9]{1,18}))?\.h5")
 _EXTRA = "extra_"
 
 log = logging.getLogger("ghostnet")
@@ -36,6 +41,7 @@ class Checkpoint:
         seconds: training time so far.
         metrics: the rows of metrics.csv so far.
         extra: other arrays by name, such as an optimizer's, kept in their own types.
+        configuration: what the run was asked for; by default the network's experiment.
     """
 
     network: Network
@@ -44,15 +50,19 @@ class Checkpoint:
     seconds: float = 0.0
     metrics: list[dict] = field(default_factory=list)
     extra: dict[str, np.ndarray] = field(default_factory=dict)
+    configuration: Configuration | None = None
 
     @property
     def name(self) -> str:
-        part = f"_{self.shown:06d}" if self.shown else ""  # "_" sorts after "."
+        part = f"_{self.shown:06d}" if self.shown else ""
         return f"epoch-{self.epoch:04d}{part}.h5"
 
 
-def save(run: Path, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
+def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
     """Publish a checkpoint in a run directory; the newest few are kept. Values are stored in the engine's `dtype`.
+
+    Args:
+        run: the directory; as a Place, nothing is written elsewhere should it be moved.
 
     Raises:
         FileError: it can't be written; those before are untouched.
@@ -62,7 +72,7 @@ def save(run: Path, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
     c, weights, state = checkpoint, checkpoint.network.weights, checkpoint.network.state
 
     def write(file: h5py.File) -> None:
-        file.attrs["config_toml"] = c.network.experiment.to_toml()
+        file.attrs["config_toml"] = (c.configuration or c.network.experiment).to_toml()
         file.attrs["metrics_csv"] = store.csv_text(c.metrics)
         file.attrs["epoch"], file.attrs["shown"], file.attrs["seconds"] = c.epoch, c.shown, c.seconds
         file.attrs["presentations"] = c.network.presentations
@@ -73,69 +83,139 @@ def save(run: Path, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
         for name, values in c.extra.items():
             file.create_dataset(f"{_EXTRA}{name}", data=values)
 
-    folder = run / FOLDER
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{folder}: can't be made ({error.strerror}); make its parent writable") from error
-    path = folder / c.name
-    store.publish(path, hdf5.image(write))
-    for old in sorted(folder.glob("epoch-*.h5"))[:-_KEPT]:
-        with contextlib.suppress(OSError):
-            old.unlink()
+    folder = (run if isinstance(run, Place) else Place(run)).folder(store.CHECKPOINTS)
+    path = folder.publish(c.name, hdf5.image(write))
+    for old in in_order(folder.where)[:-_KEPT]:
+        if old.name != c.name:  # the newest, whatever damaged ones were left after it
+            folder.remove(old.name)
     return path
 
 
+def in_order(folder: Path) -> list[Path]:
+    """The checkpoints in a directory, oldest first: by the numbers in their names."""
+    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("epoch-*.h5")}
+    return sorted(filter(found.get, found), key=lambda path: tuple(int(n or 0) for n in found[path].groups()))
+
+
 def load(path: str | os.PathLike) -> Checkpoint:
-    """Read a checkpoint; its seal is verified, so what it gives is what was saved.
+    """Read a checkpoint; its seal is verified, so what it gives is what was saved, and its values are checked.
 
     Raises:
-        FileError: it can't be read, is damaged, or is no checkpoint.
+        FileError: it can't be read, is damaged, is no checkpoint, or holds what no run of its experiment does.
     """
     from ghostnet import hdf5
 
     path = Path(path)
-    with hdf5.open_strictly(path, sealed=True) as file:
-        try:
-            values = config.from_toml(file.attrs["config_toml"])
-            network = build(values)
-            groups = network.weights._asdict() | network.state._asdict()
-            for name, arrays in groups.items():
-                for k, expected in enumerate(arrays):
-                    if expected is not None:
-                        found = file[f"{name}_{k}"]
-                        if found.shape != expected.shape:
-                            raise ValueError(f"{name}_{k} has shape {found.shape}, expected {expected.shape}")
-                        arrays[k] = found[:].astype(np.float64)
-            tie_feedback(network)
-            network.presentations = int(file.attrs["presentations"])
-            rows = store.csv_rows(file.attrs["metrics_csv"])
-            extra = {name.removeprefix(_EXTRA): np.asarray(file[name]) for name in file if name.startswith(_EXTRA)}
-            position = int(file.attrs["epoch"]), int(file.attrs["shown"]), float(file.attrs["seconds"])
-        except ConfigError as error:
-            raise FileError(f"{path}: {error}") from error
-    return Checkpoint(network, *position, rows, extra)
+    with hdf5.open_strictly(path) as file:
+        made = _configuration(path, file)
+        e = configuration.experiment(made)
+        arrays = {
+            name: [None, *(hdf5.floats(file, f"{name}_{k}", shape) for k, shape in enumerate(shapes, start=1))]
+            for name, shapes in _shapes(e).items()
+        }
+        weights, state = (kind(*map(arrays.get, kind._fields)) for kind in (Weights, State))
+        network = Network(e, weights, state, hdf5.number(file, "presentations"))
+        tie_feedback(network)
+        position = [hdf5.number(file, name) for name in ("epoch", "shown", "seconds")]
+        _require_possible(e, network.presentations, *position)
+        rows = store.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
+        metrics.require_sound(rows, e.seeds, position[0])
+        names = [name for name in file if name.startswith(_EXTRA)]
+        extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
+        if not all(np.isfinite(values).all() for values in extra.values()):
+            raise ValueError("an array has values that are not finite")
+    return Checkpoint(network, *position, rows, extra, made)
 
 
-def latest(run: Path) -> Checkpoint | None:
+def _configuration(path: Path, file: h5py.File) -> Configuration:
+    from ghostnet import hdf5
+
+    try:
+        return configuration.from_toml(hdf5.text(file, "config_toml", configuration.MAX_TEXT))
+    except ConfigError as error:
+        raise FileError(f"{path}: its config_toml: {error}") from error
+
+
+def _shapes(e: Experiment) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of a network's weights and activities in layers 1, 2, …; see `ghostnet.equations`."""
+    n, m, runs, hidden = e.sizes, (None, *e.ghosts), len(e.seeds), range(1, e.depth)
+    lanes = (runs, e.batch) if e.plasticity.fast_gp else (runs,)
+    return {
+        "W": [(runs, n[k], n[k - 1]) for k in range(1, e.depth + 1)],
+        "B": [(runs, n[k], n[k + 1]) for k in hidden],
+        "W_pg": [(runs, m[k], n[k]) for k in hidden],
+        "W_gp": [(*lanes, n[k], m[k]) for k in hidden],
+        "s": [(runs, e.batch, units) for units in n[1:]],
+        "g": [(runs, e.batch, units) for units in m[1:]],
+    }
+
+
+def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int, seconds: float) -> None:
+    """Raise ValueError where no run of the experiment can be."""
+    each = e.presentations_per_epoch
+    tops = {
+        "epoch": (epoch, -1, e.epochs),
+        "shown": (shown, 0, each if 0 <= epoch < e.epochs else 0),
+        "presentations": (presentations, 0, e.epochs * each),
+    }
+    for name, (value, least, most) in tops.items():
+        if not (isinstance(value, int) and least <= value <= most):
+            raise ValueError(f"{name} = {value}: expected a whole number from {least} to {most}")
+    if not 0 <= seconds < store.MOST:
+        raise ValueError(f"seconds = {seconds}: expected 0 or more")
+
+
+def latest(
+    run: Path, written: Configuration | None = None, accept: Callable[[Checkpoint], None] = lambda found: None
+) -> Checkpoint | None:
     """The newest checkpoint of a run directory that can be read; None where there is none. Damaged ones are named in
     the log and passed over.
+
+    Args:
+        written: what the run's config.toml says, to be compared.
+        accept: raises ValueError where a checkpoint can't be gone on from.
+
+    Raises:
+        ConfigError: the checkpoint was made with something else than is written.
     """
-    for path in sorted((run / FOLDER).glob("epoch-*.h5"), reverse=True):
+    for path in reversed(in_order(run / store.CHECKPOINTS)):
         try:
-            return load(path)
-        except FileError as error:
-            log.warning("%s; going back to the one before", error)
+            found = load(path)
+            accept(found)
+        except (FileError, ValueError) as error:
+            about = error if isinstance(error, FileError) else f"{path}: {error}"
+            log.warning("%s; going back to the one before", about)
+            continue
+        if written:
+            configuration.require_same(run, written, found.configuration)
+        return found
     return None
+
+
+def require_same(run: Path, written: Configuration) -> None:
+    """Raise ConfigError where the newest readable checkpoint of a run, if there is one, was made with something else
+    than its config.toml says.
+    """
+    from ghostnet import hdf5
+
+    for path in reversed(in_order(run / store.CHECKPOINTS)):
+        try:
+            with hdf5.open_strictly(path) as file:
+                made = _configuration(path, file)
+        except FileError:
+            continue
+        configuration.require_same(run, written, made)
+        return
 
 
 def newest(run: str | os.PathLike) -> Network:
     """The network of a run directory as its newest readable checkpoint has it.
 
     Raises:
-        FileError: there is none.
+        FileError: there is none. ConfigError: it was made with something else than config.toml says.
     """
-    found = latest(Path(run))
+    run = Path(run)
+    found = latest(run, configuration.read(run) if (run / store.CONFIG).exists() else None)
     if found is None:
         raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet train` has taken past epoch 0")
     return found.network

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet import store
+from ghostnet import metrics, store
 from ghostnet.errors import FileError
 from ghostnet.report import aligned, percent
 
@@ -48,24 +47,19 @@ def read(paths: Iterable[Path]) -> list[Curves]:
 
 def _read(path: Path) -> Curves:
     try:
-        with (path / store.METRICS).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        runs = sorted({int(row["run"]) for row in rows})
-        by_epoch: dict[int, dict[int, dict]] = {}
-        for row in rows:
-            by_epoch.setdefault(int(row["epoch"]), {})[int(row["run"])] = row
-        whole = {epoch: found for epoch, found in sorted(by_epoch.items()) if len(found) == len(runs)}
-        names = [name for name in rows[0] if name not in ("run", "seed", "epoch")]
-        columns = {
-            name: np.array([[float(found[run][name] or math.nan) for run in runs] for found in whole.values()])
-            for name in names
-        }
-        if not {"train_accuracy", "test_accuracy", "seconds"} <= columns.keys():
-            raise KeyError("train_accuracy, test_accuracy or seconds")
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        text = " ".join(str(error).split())
-        raise FileError(f"{path}: no comparable run ({text}); give a directory with metrics.csv") from error
-    return Curves(path.name, np.array(list(whole)), columns)
+        rows = metrics.read(path / store.METRICS)
+    except FileError as error:
+        raise FileError(f"{path}: no comparable run ({error})") from error
+    runs = len({row["run"] for row in rows})
+    whole = rows[: len(rows) // max(1, runs) * runs]
+    if not whole:
+        raise FileError(
+            f"{path}: no comparable run (no row in {store.METRICS} yet); give one past its first evaluation"
+        )
+    names = [name for name in rows[0] if name not in metrics.PLACE]
+    values = {name: [math.nan if row[name] is None else row[name] for row in whole] for name in names}
+    columns = {name: np.array(values[name], float).reshape(-1, runs) for name in names}
+    return Curves(path.name, np.array([row["epoch"] for row in whole[::runs]]), columns)
 
 
 def table(runs: list[Curves]) -> str:

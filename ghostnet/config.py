@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ghostnet.data import NAMES
-from ghostnet.errors import ConfigError, FileError
+from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.laws import COSTS as _COSTS
 from ghostnet.model.laws import TRANSFERS as _TRANSFERS
 from ghostnet.models import MODELS, Model
+from ghostnet.opening import read_bytes
 from ghostnet.typed import require_known, shown, typed
 
 FEEDBACKS = ("TF", "FA")
@@ -150,11 +151,7 @@ def read_toml(path: str | Path) -> dict:
         FileError: the file can't be read.
         ConfigError: it is not TOML.
     """
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(f"{path}: can't be read ({reason}); give an existing TOML file") from error
+    content = read_bytes(path, "give an existing TOML file")
     try:
         return _parsed(content.decode())
     except (ConfigError, UnicodeDecodeError) as error:

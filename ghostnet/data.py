@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ghostnet.errors import DataError
+from ghostnet.opening import open_regular
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _UINT8 = 0x08
@@ -184,7 +185,7 @@ def _refusal(source: object, reason: str) -> DataError:
 def _read(source: Path | Traversable, max_bytes: int, sha256: str | None = None) -> np.ndarray:
     """`read_idx` for anything that opens like a path; `sha256`, where given, is of the decompressed file."""
     try:
-        with source.open("rb") as file:
+        with open_regular(source) if isinstance(source, Path) else source.open("rb") as file:
             stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP_MAGIC else file
             header, shape = _read_header(stream, max_bytes)
             payload = _read_payload(stream, math.prod(shape))

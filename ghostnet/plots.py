@@ -60,7 +60,7 @@ def figure4(trace: xr.Dataset, top: plt.Axes, bottom: plt.Axes, run: int = 0, ex
     """
     try:
         e = from_mapping(tomllib.loads(trace.attrs["config_toml"]))
-    except (KeyError, tomllib.TOMLDecodeError) as error:
+    except (KeyError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"config_toml: the trace has no readable configuration ({error}); take --variable") from error
     one, rate, activity = _lane(trace, run, example), f"r_{e.depth}", f"s_{e.depth}"
     if "e_1" not in one or one.sizes.get(f"unit_{e.depth}") != e.sizes[-1] or not {rate, activity} & set(one):

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from ghostnet import config, store
-from ghostnet.baselines.settings import BaselineRun
+from ghostnet import checkpoint, configuration, metrics, store
 from ghostnet.errors import FileError
 from ghostnet.presets import PRESETS
 
@@ -63,17 +60,16 @@ def run_summary(path: Path) -> str:
 
     Raises:
         FileError: it is no run directory, or a file of it can't be read.
+        ConfigError: config.toml says something else than the checkpoint was made with.
     """
     try:
-        status = json.loads((path / store.STATUS).read_text(encoding="utf-8"))
-        settings = json.loads((path / store.PROVENANCE).read_text(encoding="utf-8"))
-        with (path / store.METRICS).open(newline="", encoding="utf-8") as file:
-            metrics = list(csv.DictReader(file))
+        status, settings = store.read_status(path), store.read_json(path / store.PROVENANCE)
+        rows = metrics.read(path / store.METRICS)
         lines = [f"{path}: {status['status']}, epoch {status['epoch']}"]
-        lines += [final_line(metrics)] if metrics else []
+        lines += [final_line(rows)] if rows else []
         lines += [f"engine {settings['engine']}, {settings['dtype']}, {settings['threads']} threads, {settings['cpu']}"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (FileError, KeyError) as error:
         raise FileError(f"{path}: no readable run directory ({error}); give one that `ghostnet train` made") from error
-    fields = config.read_toml(path / store.CONFIG)
-    settings = BaselineRun.from_mapping(fields) if "baseline" in fields else config.from_mapping(fields)
-    return "\n".join([*lines, "", settings.to_toml().rstrip()])
+    made = configuration.read(path)
+    checkpoint.require_same(path, made)
+    return "\n".join([*lines, "", made.to_toml().rstrip()])

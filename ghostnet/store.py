@@ -1,18 +1,18 @@
-"""The run directory: what is in it, and how every file of it is published whole or not at all."""
+"""The run directory: what is in it, who may write into it, and what its files say."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
 import io
+import itertools
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -22,48 +22,14 @@ from filelock import FileLock, Timeout
 from ghostnet import config
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, FileError, InUse
+from ghostnet.opening import read_bytes
+from ghostnet.publishing import Place, publish, unfinished
 
 CONFIG, PROVENANCE, STATUS, METRICS, LOCK = "config.toml", "provenance.json", "status.json", "metrics.csv", ".lock"
-_TEMPORARY = ".unfinished-"  # begins the names of files being written
-
-
-def publish(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that readers, and a crash at any instant, see the old file or the new one.
-
-    Raises:
-        FileError: it can't be written; the old file is untouched and nothing is left behind.
-    """
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f"{_TEMPORARY}{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-        _sync_directory(path.parent)
-    except OSError as error:
-        if temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise FileError(
-            f"{path}: can't be written ({error.strerror}; {len(content)} bytes needed{_free(path)})"
-        ) from error
-
-
-def _free(path: Path) -> str:
-    with contextlib.suppress(OSError):
-        return f", {shutil.disk_usage(path.parent).free} free"
-    return ""
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+CHECKPOINTS, TRACES = "checkpoints", "traces"  # directories of a run's
+STATES = ("running", "complete", "diverged", "stopped", "failed")
+_ANEW = "take a backup or run anew"
+MOST = 1 << 53  # no count is larger: floats and JSON's readers keep whole numbers up to there
 
 
 def appended(path: Path, ending: str) -> Path:
@@ -99,12 +65,37 @@ def publish_figure(figure, path: Path, **facts) -> None:
     publish(appended(path, ".json"), _json(made | {"date": date.today().isoformat()} | facts))
 
 
+@contextlib.contextmanager
+def default_directory(name: str) -> Iterator[Path]:
+    """Context with a new directory, runs/NAME-DATE-TIME, made for this process alone: where another has taken that name
+    in the same second, it ends in -2, -3, …. What nothing was put into is gone afterwards.
+
+    Raises:
+        FileError: it can't be made.
+    """
+    first = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    try:
+        first.parent.mkdir(exist_ok=True)
+        for path in itertools.chain([first], (first.with_name(f"{first.name}-{n}") for n in itertools.count(2))):
+            with contextlib.suppress(FileExistsError):
+                path.mkdir()
+                break
+    except OSError as error:
+        raise FileError(f"{first}: can't be made ({error.strerror}); give a directory with --out") from error
+    try:
+        yield path
+    finally:
+        with contextlib.suppress(OSError):
+            path.rmdir()
+
+
 class RunDirectory:
     """The directory of one training run, held by one process at a time. Layout: "Run directories" in the README.
 
     Attributes:
         path, experiment: as given or found.
         settings: how it is run: engine, dtype, threads, and options of the engine.
+        place: where everything is written: the directory that was locked, or nowhere.
     """
 
     def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict):
@@ -116,15 +107,19 @@ class RunDirectory:
         """
         self.path, self.experiment, self.settings = Path(path), experiment, settings
         try:
-            if not _free_to_begin(self.path):
-                raise ConfigError(f"out = {path}: exists and is not empty; give a new directory or remove it")
+            _require_free(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise FileError(f"{path}: can't be made ({error.strerror}); give a directory you may write to") from error
         self._lock()
-        publish(self.path / CONFIG, experiment.to_toml().encode())
-        publish(self.path / PROVENANCE, _json(provenance() | settings))
-        self.status("running", epoch=0)
+        try:
+            _require_free(self.path)  # still: another may have been there since, and ended
+            self.place.publish(CONFIG, experiment.to_toml().encode())
+            self.place.publish(PROVENANCE, _json(provenance() | settings))
+            self.status("running", epoch=0)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def existing(cls, path: str | os.PathLike, from_mapping: Callable = config.from_mapping) -> RunDirectory:
@@ -134,7 +129,7 @@ class RunDirectory:
             from_mapping: makes `experiment` of config.toml's fields.
 
         Raises:
-            FileError: it is no run directory, or can't be read or written.
+            FileError: it is no run directory, can't be read or written, or what is in it leads elsewhere.
             InUse: another process is at work on it.
         """
         self = cls.__new__(cls)
@@ -142,13 +137,21 @@ class RunDirectory:
         self.experiment = from_mapping(config.read_toml(self.path / CONFIG))
         self.settings = read_json(self.path / PROVENANCE)
         self._lock()
-        for litter in self.path.rglob(f"{_TEMPORARY}*"):
-            litter.unlink(missing_ok=True)
+        try:
+            for name in (CONFIG, PROVENANCE, STATUS, METRICS):
+                self.place.require_own(name)
+            self.place.clean()
+            for name in (CHECKPOINTS, TRACES):
+                if os.path.lexists(self.path / name):
+                    self.place.folder(name).clean()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def _lock(self) -> None:
         """Hold the directory until this process ends, however it ends."""
-        self._held = FileLock(self.path / LOCK)
+        self.place, self._held = Place(self.path), FileLock(self.path / LOCK)
         try:
             self._held.acquire(timeout=0)
         except Timeout:
@@ -167,20 +170,25 @@ class RunDirectory:
         self.close()
 
     def status(self, state: str, **details) -> None:
-        """Replace status.json. `state`: running, complete, diverged, stopped or failed."""
-        publish(self.path / STATUS, _json({"status": state, **details}))
+        """Replace status.json. `state`: one of STATES."""
+        self.place.publish(STATUS, _json({"status": state, **details}))
 
     def metrics(self, rows: Iterable[dict]) -> None:
         """Replace metrics.csv by these rows, which share their keys."""
-        publish(self.path / METRICS, csv_text(rows).encode())
+        self.place.publish(METRICS, csv_text(rows).encode())
 
 
-def _free_to_begin(path: Path) -> bool:
-    """Whether a run may begin there: nothing is there, or only what one left that was killed before it had a status."""
-    if not path.is_dir():
-        return not path.exists()
+def _require_free(path: Path) -> None:
+    """Raise ConfigError unless a run may begin there: nothing is there, or only what one left that was killed before it
+    had a status.
+    """
     first = (CONFIG, PROVENANCE, LOCK)
-    return all(entry.name in first or entry.name.startswith(_TEMPORARY) for entry in path.iterdir())
+    if path.is_dir():
+        free = all(entry.name in first or unfinished(entry.name) for entry in path.iterdir())
+    else:
+        free = not os.path.lexists(path)
+    if not free:
+        raise ConfigError(f"out = {path}: exists and is not empty; give a new directory or remove it")
 
 
 def csv_text(rows: Iterable[dict]) -> str:
@@ -194,14 +202,24 @@ def csv_text(rows: Iterable[dict]) -> str:
 
 
 def csv_rows(text: str) -> list[dict]:
-    """The rows of `csv_text` again: whole numbers as int, others as float, what is empty as None."""
+    """The rows of `csv_text` again: whole numbers as int, others as float, what is empty as None.
+
+    Raises:
+        ValueError: a row is longer or shorter than the heading, which has a name twice, or a value is no number.
+    """
 
     def number(value: str) -> int | float | None:
         if not value:
             return None
-        return int(value) if value.lstrip("-").isdigit() else float(value)
+        return int(value) if value.lstrip("-").isdecimal() else float(value)
 
-    return [{key: number(value) for key, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
+    try:
+        names, *rows = filter(None, csv.reader(io.StringIO(text), strict=True)) if text else [[]]
+    except csv.Error as error:
+        raise ValueError(f"not CSV ({error})") from error
+    if len(set(names)) < len(names) or any(len(row) != len(names) for row in rows):
+        raise ValueError(f"expected {len(names)} columns of different names in every row")
+    return [dict(zip(names, map(number, row), strict=True)) for row in rows]
 
 
 def read_json(path: Path) -> dict:
@@ -210,15 +228,35 @@ def read_json(path: Path) -> dict:
     Raises:
         FileError: it can't be read, or is none.
     """
+    text = read_bytes(path, "give a run that `ghostnet train` made")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise FileError(f"{path}: can't be read ({error.strerror}); give a run that `ghostnet train` made") from error
-    except ValueError as error:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise FileError(f"{path}: not JSON ({error}); take a backup or run anew") from error
     if not isinstance(value, dict):
         raise FileError(f"{path}: holds no JSON object; take a backup or run anew")
     return value
+
+
+def read_status(run: Path) -> dict:
+    """What status.json of a run directory says.
+
+    Raises:
+        FileError: it can't be read, or says what no run does.
+    """
+    path = run / STATUS
+    found = read_json(path)
+    if found.get("status") not in STATES:
+        raise FileError(f"{path}: status = {found.get('status')!r}: expected {', '.join(STATES)}; {_ANEW}")
+    for name in ("epoch", "presentation"):
+        if not is_count(found.get(name, 0)):
+            raise FileError(f"{path}: {name} = {found[name]!r}: expected a count; {_ANEW}")
+    return found
+
+
+def is_count(value) -> bool:
+    """Whether a value is a whole number that something can be counted with."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
 
 
 def _json(value: dict) -> bytes:

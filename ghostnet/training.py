@@ -23,6 +23,7 @@ from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
+from ghostnet.settings import settings_of
 from ghostnet.simulator import Simulator, require_fit
 from ghostnet.store import PROVENANCE, RunDirectory
 from ghostnet.traces import runs
@@ -112,20 +113,19 @@ def resume(
 
     Raises:
         FileError: `out` is no run directory, or can't be read or written.
-        ConfigError: another process is at work on it. DataError: the data are not those that the run began with.
+        ConfigError: config.toml isn't what its checkpoint was made with, provenance.json says what can't be, or a law
+            of one's own has changed.
+        InUse: another process is at work on it. DataError: the data are not those that the run began with.
         And what `train` raises.
     """
     with RunDirectory.existing(out) as directory:
-        e, settings = directory.experiment, directory.settings
-        start = checkpoint.latest(directory.path) or Checkpoint(build(e))
-        try:
-            engine, dtype, options = settings["engine"], settings["dtype"], settings["options"]
-            gradchecks = {name: settings[name] for name in ("gradcheck_every", "gradcheck_examples")}
-        except KeyError as error:
-            raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
-        _require_same_laws(e, settings.get("laws", {}))
+        e = directory.experiment
+        engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
+        gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
+        start = checkpoint.latest(directory.path, e) or Checkpoint(build(e))
+        _require_same_laws(e, directory.settings.get("laws", {}))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
-        run = _Run(simulator, same_data(e, directory), directory, progress, record, **gradchecks)
+        run = _Run(simulator, same_data(e, directory), directory, progress, record, *gradchecks)
         return run.until_the_end(start)
 
 
@@ -184,12 +184,12 @@ class _Run:
     def _recording(self) -> contextlib.AbstractContextManager:
         if self.record is None:
             return contextlib.nullcontext()
-        return runs.recording(self.simulator, self.record, self.directory.path)
+        return runs.recording(self.simulator, self.record, self.directory.place)
 
     def _flight_record(self, error: DivergenceError) -> str:
         if self.directory is None:
             return ""
-        return runs.flight_record(self.simulator, self.dataset, error, self.directory.path)
+        return runs.flight_record(self.simulator, self.dataset, error, self.directory.place)
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch's presentations."""
@@ -229,7 +229,7 @@ class _Run:
     def _save(self) -> None:
         if self.directory:
             self.position.network = self.simulator.network
-            self.checkpoint = checkpoint.save(self.directory.path, self.position, self.simulator.dtype).name
+            self.checkpoint = checkpoint.save(self.directory.place, self.position, self.simulator.dtype).name
             self._status("running")
         self.saved = time.monotonic()
 
@@ -256,8 +256,8 @@ def ending(directory: RunDirectory | None, status: Callable[[str], None]) -> Ite
         raise
     finally:
         if directory:
-            status(state)
-            directory.close()
+            with directory:
+                status(state)
 
 
 def fitting_data(e: Experiment) -> data.Dataset:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
+import io
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data
+from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data, hdf5
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
@@ -269,3 +273,17 @@ def images(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tens
     """Five 8 × 8 images and their labels, of which there are four, for `convertible`."""
     draw = torch.Generator().manual_seed(2)
     return torch.rand(5, 1, 8, 8, generator=draw).to(dtype), torch.randint(4, (5,), generator=draw)
+
+
+def sealed(content: bytes) -> bytes:
+    """HDF5 content with the seal that belongs to it, as anyone can make it."""
+    return content + hdf5._MARK + hashlib.sha256(content).digest()
+
+
+def resealed(path: Path, change: Callable[[h5py.File], None], out: Path) -> Path:
+    """A checkpoint or trace with something changed in it, sealed anew."""
+    content = io.BytesIO(path.read_bytes()[: -hdf5._SEAL_BYTES])
+    with h5py.File(content, "r+") as file:
+        change(file)
+    out.write_bytes(sealed(content.getvalue()))
+    return out

@@ -9,9 +9,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from builders import experiment, inputs, refusal, running
+from builders import experiment, inputs, refusal, resealed, running
 
-from ghostnet import FileError, Recorder, Simulator, hdf5, open_trace
+from ghostnet import FileError, Recorder, Simulator, checkpoint, hdf5, open_trace
 
 ROOT = Path(__file__).parents[1]
 SECRET = np.arange(100.0) + 0.123456789
@@ -200,3 +200,92 @@ def test_a_mutated_file_is_refused_or_read_correctly(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     refused, correct = map(int, done.stdout.split())
     assert refused + correct == 200 and refused > 180
+
+
+SEALED_ANEW = """
+import hashlib, sys, numpy as np
+from pathlib import Path
+from ghostnet import FileError, checkpoint, hdf5, open_trace
+path, counts = Path(sys.argv[1]), {True: 0, False: 0}
+
+def tried(load, content):
+    path.write_bytes(content + hdf5._MARK + hashlib.sha256(content).digest())
+    try:
+        load(path)
+    except FileError as error:
+        assert len(str(error).splitlines()) == 1, error
+        return False
+    return True
+
+for load, name in ((checkpoint.load, sys.argv[2]), (open_trace, sys.argv[3])):
+    whole = Path(name).read_bytes()[: -hdf5._SEAL_BYTES]
+    heaps = [at for at in range(len(whole)) if whole[at : at + 4] == b"GCOL"]
+    assert heaps and tried(load, whole)
+    for at in heaps:  # sizes with which HDF5 walks a heap for ever, or beyond it
+        size = int.from_bytes(whole[at + 8 : at + 16], "little")
+        for end, value in ((8, 2**63), (16 + 8, 2**64 - 16), (16 + 8, 2**64 - 32), (16 + 8, 0), (16 + 8, size)):
+            content = bytearray(whole)
+            content[at + 16 : at + 18] = (end == 8 or value > 0).to_bytes(2, "little")
+            content[at + end : at + end + 8] = value.to_bytes(8, "little")
+            assert not tried(load, content), (at, end, value)
+    draw = np.random.default_rng(5)
+    for i in range(int(sys.argv[4])):
+        content = bytearray(whole)
+        for at in draw.integers((len(whole), 4096)[i % 2], size=draw.integers(1, 9)):
+            content[at] ^= int(draw.integers(1, 256))
+        counts[tried(load, content)] += 1
+print(counts[True], counts[False])
+"""
+
+
+def test_a_file_that_was_changed_and_sealed_anew_is_read_or_refused_and_never_hangs(tmp_path):
+    e, run = experiment("MB", (20, 30, 25, 6)), tmp_path / "run"
+    simulator = Simulator(running(e), "reference")
+    with simulator.recording(Recorder(("s", "e"), every=5, examples=[0]), tmp_path / "t.h5"):
+        simulator.run(*inputs(e, 2))
+    run.mkdir()
+    saved = checkpoint.save(run, checkpoint.Checkpoint(simulator.network, 0), "float32")
+    arguments = [tmp_path / "m.h5", saved, tmp_path / "t.h5", "60"]
+    command = [sys.executable, "-c", SEALED_ANEW, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(int(count) > 10 for count in done.stdout.split())
+
+
+def test_lists_of_dimension_scales_are_never_read(tmp_path):
+    """HDF5's function for them ends the process where they are damaged."""
+    e = experiment("MB", (20, 30, 25, 6))
+    simulator = Simulator(running(e), "reference")
+    with simulator.recording(Recorder(("s",)), tmp_path / "t.h5"):
+        simulator.run(*inputs(e, 1))
+
+    def spoil(file):
+        for name in ("s_1", "label", "time"):
+            for listed in ("DIMENSION_LIST", "REFERENCE_LIST"):
+                file[name].attrs[listed] = "nothing"
+
+    spoilt = resealed(tmp_path / "t.h5", spoil, tmp_path / "u.h5")
+    assert open_trace(spoilt).identical(open_trace(tmp_path / "t.h5"))
+
+
+LISTS = np.array([np.arange(3), None], object)[:1]
+ATTRIBUTES = {
+    "a list of any length": lambda thing: thing.attrs.create("a", LISTS, (1,), h5py.vlen_dtype(int)),
+    "a reference": lambda thing: thing.attrs.__setitem__("a", thing.file["x"].ref),
+    "a table": lambda thing: thing.attrs.__setitem__("a", np.zeros(2, [("a", "i4"), ("b", "f8")])),
+    "nothing": lambda thing: thing.attrs.__setitem__("a", h5py.Empty("f8")),
+}
+
+
+@pytest.mark.parametrize("place", ["/", "x", "group"])
+@pytest.mark.parametrize("kind", ATTRIBUTES)
+def test_attributes_other_than_numbers_and_texts_are_refused(tmp_path, kind, place):
+    def write(file):
+        file["x"] = np.arange(3)
+        file.create_group("group")
+        ATTRIBUTES[kind](file[place])
+
+    path = tmp_path / "a.h5"
+    path.write_bytes(hdf5.image(write))
+    with pytest.raises(FileError, match="expected numbers or text"), hdf5.open_strictly(path):
+        pass

@@ -122,6 +122,7 @@ import resource, sys
 sys.path[:0] = ["tests", "."]
 from builders import experiment, inputs, running
 import ghostnet as gn
+from builders import experiment, inputs, running
 from ghostnet.traces import recording
 recording.SEGMENT_BYTES = 200_000
 e = experiment("MB", (20, 30, 25, 6))

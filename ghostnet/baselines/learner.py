@@ -49,6 +49,18 @@ class Learner:
             found |= {f"{name}.{index}": np.asarray(value) for name, value in values.items() if value is not None}
         return found
 
+    def require_fit(self, state: dict[str, np.ndarray]) -> None:
+        """Raise ValueError unless these arrays are what `state` gives, before the first step or after it."""
+        b, parameters = self.baseline, [p for group in self._optimizer.param_groups for p in group["params"]]
+        kinds = (("step", "square_avg") if b.optimizer == "rmsprop" else ()) + ("momentum_buffer",) * bool(b.momentum)
+        first = {f"B.{k}": tuple(B.shape) for k, B in enumerate(self.B) if B is not None}
+        later = {
+            f"{kind}.{i}": () if kind == "step" else tuple(p.shape) for kind in kinds for i, p in enumerate(parameters)
+        }
+        found = {name: values.shape for name, values in state.items()}
+        if found not in (first, first | later) or any(values.dtype.kind != "f" for values in state.values()):
+            raise ValueError(f"its arrays {found} are not those of {b.method} with {b.optimizer}")
+
     def restore(self, W: list, state: dict[str, np.ndarray]) -> None:
         """Be as the learner was whose W and `state` these are; an epoch has to begin next."""
         for own, values in zip(self.W[1:], W[1:], strict=True):

@@ -24,6 +24,7 @@ from ghostnet.interruption import Interruption
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
+from ghostnet.settings import settings_of
 from ghostnet.store import RunDirectory
 from ghostnet.tensors import Images
 from ghostnet.training import Training, ending, epoch_line, fitting_data, same_data
@@ -80,17 +81,15 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
 
     Raises:
         FileError: `out` is no run directory of a baseline, or can't be read or written.
+        ConfigError: config.toml isn't what its checkpoint was made with, or provenance.json says what can't be.
         InUse: another process is at work on it. DataError: the data are not those that the run began with.
         And what `train` raises.
     """
     with RunDirectory.existing(out, BaselineRun.from_mapping) as directory:
-        e, settings = directory.experiment.experiment, directory.settings
-        try:
-            dtype, threads = settings["dtype"], settings["threads"]
-        except KeyError as error:
-            raise ConfigError(f"{out}: provenance.json lacks {error}; train anew") from error
-        learner = Learner(e, directory.experiment.baseline, dtype)
-        start = _restored(learner, directory.path)
+        e, baseline = directory.experiment.experiment, directory.experiment.baseline
+        dtype, threads = settings_of(directory, "dtype", "threads")
+        learner = Learner(e, baseline, dtype)
+        start = _restored(learner, directory.path, directory.experiment)
         run = _Run(learner, Images(same_data(e, directory)), directory, progress)
         with _threads(threads):
             return run.until_the_end(start or Checkpoint(_network(learner)))
@@ -105,14 +104,14 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
     path = Path(run)
     about = BaselineRun.from_mapping(read_toml(path / store.CONFIG))
     learner = Learner(about.experiment, about.baseline, dtype)
-    if _restored(learner, path) is None:
+    if _restored(learner, path, about) is None:
         raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet baseline` has taken past epoch 0")
     return learner
 
 
-def _restored(learner: Learner, run: Path) -> Checkpoint | None:
+def _restored(learner: Learner, run: Path, made: BaselineRun) -> Checkpoint | None:
     """The newest readable checkpoint of a run, put into its learner; None where there is none."""
-    found = checkpoint.latest(run)
+    found = checkpoint.latest(run, made, lambda one: learner.require_fit(one.extra))
     if found:
         learner.restore(found.network.weights.W, found.extra)
     return found
@@ -187,8 +186,9 @@ class _Run:
         if self.directory:
             self.directory.metrics(position.metrics)
             position.network, position.extra = _network(learner), learner.state()
+            position.configuration = self.directory.experiment
             dtype = str(learner.dtype).removeprefix("torch.")
-            self.checkpoint = checkpoint.save(self.directory.path, position, dtype).name
+            self.checkpoint = checkpoint.save(self.directory.place, position, dtype).name
             self._status("running")
         self.interruption.obey()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-import time
 from pathlib import Path
 
-from ghostnet import report
+from ghostnet import report, store
 from ghostnet.baselines.settings import METHODS, Baseline
 from ghostnet.cli.arguments import add_setting, given
 from ghostnet.config import Experiment
@@ -54,9 +54,9 @@ def _baseline(arguments: argparse.Namespace) -> None:
     experiment = preset(arguments.preset, **given(arguments, _OWN))
     settings = given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
     name = f"{arguments.method.lower()}-{arguments.preset}"
-    out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     options = {"dtype": arguments.dtype, "threads": arguments.threads, "progress": not arguments.quiet}
-    result = train(arguments.method, experiment, out, **options, **settings)
+    with contextlib.nullcontext(arguments.out) if arguments.out else store.default_directory(name) as out:
+        result = train(arguments.method, experiment, out, **options, **settings)
     print(report.final_line(result.metrics), f"({out})", sep="   ")
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
-import time
 from pathlib import Path
 
 from ghostnet import baselines, config, presets, report, store
@@ -81,19 +81,19 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     experiment = _experiment(arguments)
     name = arguments.preset or experiment.model.lower()
-    out = arguments.out or Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     options = given(arguments, _ENGINE_OPTIONS)
-    result = train(
-        experiment,
-        out,
-        engine=arguments.engine,
-        dtype=arguments.dtype,
-        threads=arguments.threads,
-        progress=not arguments.quiet,
-        gradcheck_every=arguments.gradcheck_every,
-        gradcheck_examples=arguments.gradcheck_examples,
-        **options,
-    )
+    with contextlib.nullcontext(arguments.out) if arguments.out else store.default_directory(name) as out:
+        result = train(
+            experiment,
+            out,
+            engine=arguments.engine,
+            dtype=arguments.dtype,
+            threads=arguments.threads,
+            progress=not arguments.quiet,
+            gradcheck_every=arguments.gradcheck_every,
+            gradcheck_examples=arguments.gradcheck_examples,
+            **options,
+        )
     print(report.final_line(result.metrics), f"({out})", sep="   ")
 
 

@@ -100,7 +100,7 @@ def _divide(path: Path, tasks: list[Task], folder: Path, states: dict[int, str])
         with RunDirectory(folder / tasks[run].name, e, _settings(settings, [tasks[run]])) as alone:
             part = _share(_part(end, [run], e), len(tasks))
             alone.metrics(part.metrics)
-            saved = checkpoint.save(alone.path, part, settings["dtype"]).name
+            saved = checkpoint.save(alone.place, part, settings["dtype"]).name
             alone.status(state, epoch=max(end.epoch, 0), presentation=end.shown, checkpoint=saved)
 
 
@@ -119,7 +119,7 @@ def _go_on_without(run: int, path: Path, tasks: list[Task], folder: Path) -> Non
         return
     others = [i for i in range(len(tasks) + 1) if i != run]
     with RunDirectory(directory(tasks, folder), _ensemble(tasks), _settings(settings, tasks)) as rest:
-        checkpoint.save(rest.path, _part(last, others, _ensemble(tasks)), settings["dtype"])
+        checkpoint.save(rest.place, _part(last, others, _ensemble(tasks)), settings["dtype"])
 
 
 def _part(whole: Checkpoint, runs: list[int], e: Experiment) -> Checkpoint:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghostnet import report, store
-from ghostnet.config import MOST
-from ghostnet.errors import FileError
+from ghostnet import metrics, report, store
 from ghostnet.sweep.execution import FILE
 from ghostnet.sweep.plan import Task, read
 from ghostnet.sweep.task import state
@@ -18,7 +16,6 @@ from ghostnet.sweep.task import state
 if TYPE_CHECKING:
     import xarray as xr
 
-_PLACE = ("run", "seed", "epoch")  # columns of metrics.csv that say where a row belongs
 _ALWAYS = ("train_accuracy", "test_accuracy", "train_mse", "test_mse", "seconds")  # that any run has
 
 
@@ -46,11 +43,11 @@ def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
         at = tuple(labels[name].index(label) for name, label in task.at.items())
         states[at], names[at] = state(folder / task.name) or "not run", task.name
         found += [(at, row) for row in _rows(folder, task)] if states[at] != "diverged" else []
-    columns = dict.fromkeys([*_ALWAYS, *(name for _, row in found for name in row if name not in _PLACE)])
+    columns = dict.fromkeys([*_ALWAYS, *(name for _, row in found for name in row if name not in metrics.PLACE)])
     epochs = np.array(sorted({row["epoch"] for _, row in found}), np.int64)
     values = {name: np.full((*shape, len(epochs)), np.nan) for name in columns}
     for at, row in found:
-        for name in row.keys() - _PLACE:
+        for name in row.keys() - metrics.PLACE:
             values[name][*at, np.searchsorted(epochs, row["epoch"])] = np.nan if row[name] is None else row[name]
     dims = (*labels, "epoch")
     coordinates = {"status": (dims[:-1], states.astype(str)), "directory": (dims[:-1], names.astype(str))}
@@ -60,15 +57,7 @@ def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
 
 def _rows(folder: Path, task: Task) -> list[dict]:
     path = folder / task.name / store.METRICS
-    if not path.exists():
-        return []
-    try:
-        rows = store.csv_rows(path.read_text(encoding="utf-8"))
-        if not all(isinstance(epoch := row.get("epoch"), int) and 0 <= epoch <= MOST for row in rows):
-            raise ValueError("a row without the number of an epoch")
-        return rows
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path}: can't be read ({error}); remove its run directory and run the sweep again") from error
+    return metrics.read(path) if path.exists() else []
 
 
 def table(folder: str | os.PathLike) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ghostnet import config, data, store
+from ghostnet import checkpoint, config, data, store
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, InUse, Stopped
 from ghostnet.sweep.plan import Task
@@ -39,7 +39,7 @@ def status(path: Path) -> dict:
     Raises:
         FileError: it can't be read.
     """
-    return store.read_json(path / store.STATUS) if (path / store.STATUS).exists() else {}
+    return store.read_status(path) if (path / store.STATUS).exists() else {}
 
 
 def state(path: Path) -> str | None:
@@ -103,7 +103,8 @@ def ended_by(error: GhostnetError, name: str) -> Outcome:
 
 
 def _require_same(path: Path, task: Task) -> None:
-    """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype.
+    """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype, or
+    where its config.toml has been changed since.
 
     A task that names no engine asks for the model as it is stepped: any engine that steps will do.
     """
@@ -116,3 +117,4 @@ def _require_same(path: Path, task: Task) -> None:
             if had.get(name) not in values:
                 text = f"holds a run with {name} = {had.get(name)}, not {' or '.join(map(str, values))}"
                 raise ConfigError(f"{path}: {text}; give another directory, or move it away")
+    checkpoint.require_same(path, found)

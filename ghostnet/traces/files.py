@@ -19,10 +19,10 @@ import xarray as xr
 from ghostnet import hdf5, store
 from ghostnet.config import Experiment
 from ghostnet.errors import FileError
+from ghostnet.publishing import Place
 from ghostnet.recorder import Variable
+from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, read_segment
 from ghostnet.traces.recording import Segment
-
-Array = tuple[tuple[str, ...], np.ndarray, dict]  # axes, values, attributes
 
 _ABOUT = {
     "s": "activity of the pyramidal units of layer {k}",
@@ -35,11 +35,8 @@ _ABOUT = {
     "W_pg": "lateral weights of layer {k}, pyramidal to ghost",
     "W_gp": "lateral weights of layer {k}, ghost to pyramidal",
 }
-_COORDINATES = ("step", "phase", "presentation", "epoch", "example_index", "label")
-TEXTS = ("config_toml", "provenance_json")
 _STORED = dict(compression="gzip", compression_opts=1, shuffle=True, fletcher32=True)
 _CHUNK_BYTES = 1 << 20
-_HIDDEN = ("CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "_Netcdf4Dimid", "_NCProperties")
 _PLOTTED = 10  # lines of the default plot
 
 
@@ -105,14 +102,19 @@ class TraceFiles:
     Args:
         settings: what joins the provenance: engine, dtype and the like.
 
-    Raises (keep):
-        FileError: a segment can't be written; those before it are whole, and nothing else is left behind.
+    Raises:
+        FileError: a file can't be written there. keep: a segment can't be written, or the directory has been moved or
+            replaced; those before it are whole, and nothing else is left behind.
     """
 
     def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict | None = None):
         self.path, self.paths = Path(path), []
-        provenance = store.provenance() | (settings or {})
-        self.texts = dict(zip(TEXTS, (experiment.to_toml(), json.dumps(provenance, ensure_ascii=False)), strict=True))
+        try:
+            self.place = Place(self.path.parent)
+        except FileError as error:
+            raise FileError(f"{path}: can't be written: {error}") from error
+        provenance = json.dumps(store.provenance() | (settings or {}), ensure_ascii=False, default=np.ndarray.tolist)
+        self.texts = dict(zip(TEXTS, (experiment.to_toml(), provenance), strict=True))
         self.record = uuid.uuid4().hex
         self.output = f"_{experiment.depth}"
 
@@ -121,8 +123,8 @@ class TraceFiles:
         path = _continuation(self.path, number)
         attributes = {"record": self.record, "segment": number, "title": "ghostnet trace"}
         arrays = contents(segment)
-        store.publish(path, hdf5.image(lambda file: _write(file, arrays, self.texts, attributes, self.output)))
-        self.paths.append(path)
+        image = hdf5.image(lambda file: _write(file, arrays, self.texts, attributes, self.output))
+        self.paths.append(self.place.publish(path.name, image))
 
 
 def _continuation(path: Path, number: int) -> Path:
@@ -131,18 +133,22 @@ def _continuation(path: Path, number: int) -> Path:
 
 
 def _write(file: h5py.File, arrays: dict[str, Array], texts: dict[str, str], attributes: dict, output: str) -> None:
-    for name, (axes, values, about) in sorted(
-        arrays.items(), key=lambda item: item[1][0] != (item[0],)
-    ):  # scales first
-        _put(file, name, axes, values, about)
+    scales = [name for name, (axes, *_) in arrays.items() if axes == (name,)]
+    numbers = {name: number for number, name in enumerate(scales)}
+    for name in (*scales, *(name for name in arrays if name not in numbers)):
+        _put(file, name, arrays[name], numbers)
     for name, text in texts.items():
         file[name] = text
     file.attrs.update(attributes)
-    _default_plot(file, arrays, output)
+    _default_plot(file, arrays, output, {"time": len(numbers)})
 
 
-def _put(group: h5py.Group, name: str, axes: tuple[str, ...], values: np.ndarray, about: dict) -> None:
-    """A dataset, and its dimension scales; it is one itself where its only axis has its name."""
+def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int]) -> None:
+    """A dataset, and its dimension scales; it is one itself where its only axis has its name.
+
+    HDF5's own list of a dataset's scales is never read from a file (see `hdf5`), but netCDF-4's numbers of them are.
+    """
+    axes, values, about = array
     unlimited = axes[0] in ("time", "snapshot")
     row = max(1, values[:1].nbytes)
     chunks = (max(1, min(len(values), _CHUNK_BYTES // row)), *(max(1, n) for n in values.shape[1:]))
@@ -151,22 +157,24 @@ def _put(group: h5py.Group, name: str, axes: tuple[str, ...], values: np.ndarray
     made.attrs.update(about)
     if axes == (name,):
         made.make_scale(name)
+        made.attrs[DIMENSION] = np.int32(numbers[name])
         return
     for dimension, axis in zip(made.dims, axes, strict=True):
         dimension.attach_scale(group[axis])
+    made.attrs[DIMENSIONS] = np.array([numbers[axis] for axis in axes], np.int32)
 
 
-def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str) -> None:
+def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, numbers: dict[str, int]) -> None:
     """The NXdata group that H5Web and silx show first: units of the output layer, or of what there is, over time."""
     lines = [name for name, (axes, *_) in arrays.items() if axes[:3] == ("time", "run", "example") and len(axes) == 4]
     lines.sort(key=lambda name: (name != "r" + output, name != "s" + output))
     if not lines:
         return
     group, values = file.create_group("plot"), arrays[lines[0]][1]
-    _put(group, "time", *arrays["time"])
+    _put(group, "time", arrays["time"], numbers)
     names = [f"{lines[0]}_unit_{unit}" for unit in range(min(_PLOTTED, values.shape[3]))]
     for unit, name in enumerate(names):
-        _put(group, name, ("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name})
+        _put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name}), numbers)
     file.attrs.update(NX_class="NXroot", default="plot")
     group.attrs.update(NX_class="NXdata", signal=names[0], axes="time", title=f"{lines[0]}, first run and example")
     if names[1:]:
@@ -187,7 +195,7 @@ def dataset(parts: list[dict[str, Array]], attributes: dict | None = None) -> xr
         elif not all(np.array_equal(values, other) for other in others):
             raise ValueError(f"{name} differs")
         whole[name] = (axes, values, about)
-    coordinates = {name: array for name, array in whole.items() if name in _COORDINATES or array[0] == (name,)}
+    coordinates = {name: array for name, array in whole.items() if name in COORDINATES or array[0] == (name,)}
     return xr.Dataset({n: a for n, a in whole.items() if n not in coordinates}, coordinates, attributes)
 
 
@@ -201,59 +209,13 @@ def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) 
     Raises:
         FileError: a file can't be read, is damaged or refused (see `hdf5.open_strictly`), or is no trace.
     """
-    first, part = read_segment(path, variables)
-    parts = [part]
+    parts = [read_segment(path, variables)]
     while (following := _continuation(Path(path), len(parts) + 1)).exists():
-        attributes, part = read_segment(following, variables)
-        if attributes.get("record") != first.get("record"):
+        part = read_segment(following, variables)
+        if part.attributes.get("record") != parts[0].attributes.get("record"):
             break  # left over from another record
         parts.append(part)
-    texts = {name: str(parts[0][name][1]) for name in TEXTS if name in parts[0]}
-    for part in parts:
-        for name in texts:
-            part.pop(name, None)
     try:
-        return dataset(parts, texts | first)
+        return dataset([part.arrays for part in parts], parts[0].attributes)
     except (ValueError, KeyError, TypeError) as error:
         raise FileError(f"{path}: its parts do not fit together ({error}); take a backup or record it anew") from error
-
-
-def read_segment(path: str | os.PathLike, variables: Iterable[str] | None = None) -> tuple[dict, dict[str, Array]]:
-    """The attributes and arrays of one trace file."""
-    with hdf5.open_strictly(path) as file:
-        return plain(file.attrs), {name: _get(file[name]) for name in wanted(Path(path), file, variables)}
-
-
-def wanted(path: Path, file: h5py.File, variables: Iterable[str] | None = None) -> list[str]:
-    """The datasets that make up these variables of a trace, or all; FileError if it has them not, or is no trace."""
-    names = [name for name, thing in file.items() if isinstance(thing, h5py.Dataset)]
-    if not {"time", "step", "phase", "presentation", "label", *TEXTS} <= set(names):
-        raise FileError(f"{path}: not a trace; give a file that `ghostnet record` wrote")
-    if variables is None:
-        return names
-    for name in variables:
-        if name not in names:
-            raise FileError(f"{path}: no variable {name!r}; it has {', '.join(sorted(names))}")
-    return [n for n in names if n in (*variables, *_COORDINATES, *TEXTS) or file[n].is_scale]
-
-
-def _get(data: h5py.Dataset) -> Array:
-    if data.shape == () and data.dtype.kind not in "iuf":
-        return (), np.asarray(data.asstr()[()]), {}
-    return axes_of(data), data[()], plain(data.attrs)
-
-
-def axes_of(data: h5py.Dataset) -> tuple[str, ...]:
-    """The names of a dataset's axes, from its dimension scales."""
-    return (data.name[1:],) if data.is_scale else tuple(dimension[0].name[1:] for dimension in data.dims)
-
-
-def plain(attributes: h5py.AttributeManager) -> dict:
-    """Attributes that are strings or numbers; references and what belongs to HDF5 itself are not looked at."""
-    found = {}
-    for name in attributes:
-        kind = attributes.get_id(name).dtype
-        if name not in _HIDDEN and (kind.kind in "iuf" or h5py.check_string_dtype(kind)):
-            value = attributes[name]
-            found[name] = value.item() if isinstance(value, np.generic) else value
-    return found

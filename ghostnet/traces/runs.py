@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
+import logging
 from contextlib import AbstractContextManager
-from pathlib import Path
 
-from ghostnet import data
+from ghostnet import data, store
 from ghostnet.config import Experiment
 from ghostnet.errors import DivergenceError, FileError
 from ghostnet.order import presentation_order
+from ghostnet.publishing import Place
 from ghostnet.recorder import Recorder, Shown
 from ghostnet.simulator import Simulator
 
-FOLDER = "traces"
+log = logging.getLogger("ghostnet")
 
 
 def shown(e: Experiment) -> Shown:
@@ -22,22 +23,23 @@ def shown(e: Experiment) -> Shown:
     return lambda presentation: (epoch := presentation // count + 1, of_epoch(epoch)[presentation % count])
 
 
-def recording(simulator: Simulator, record: Recorder, run: Path) -> AbstractContextManager:
+def recording(simulator: Simulator, record: Recorder, run: Place) -> AbstractContextManager:
     """What is presented is recorded to traces/presentation-N.h5, N counting the presentations before."""
-    try:
-        (run / FOLDER).mkdir(exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{run / FOLDER}: can't be made ({error.strerror}); make its parent writable") from error
-    path = run / FOLDER / f"presentation-{simulator.presentations}.h5"
+    path = run.folder(store.TRACES).path / f"presentation-{simulator.presentations}.h5"
     return simulator.recording(record, path, shown(simulator.experiment))
 
 
-def flight_record(simulator: Simulator, dataset: data.Dataset, error: DivergenceError, run: Path) -> str:
+def flight_record(simulator: Simulator, dataset: data.Dataset, error: DivergenceError, run: Place) -> str:
     """Write traces/diverged.h5; returns where, for the error's text."""
     from ghostnet.traces import flight  # brings xarray and h5py
 
+    try:
+        folder = run.folder(store.TRACES)
+    except FileError as failure:
+        log.warning("the steps before the divergence are not recorded: %s", failure)
+        return ""
     examples = shown(simulator.experiment)
     _, chosen = examples(simulator.presentations)
     x = data.scale(dataset.train_images[chosen], simulator.dtype)
     y = data.one_hot(dataset.train_labels[chosen], dataset.classes, simulator.dtype)
-    return flight.write(simulator, x, y, error, run / FOLDER / "diverged.h5", examples)
+    return flight.write(simulator, x, y, error, folder.path / "diverged.h5", examples)

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from ghostnet import hdf5
-from ghostnet.traces.files import TEXTS, axes_of, plain, wanted
+from ghostnet.traces.reading import Array, axes_of, part_of
 
 _PHASES = ("free", "weakly clamped")
 
@@ -22,26 +22,26 @@ def summary(path: str | os.PathLike) -> str:
         FileError: as `open_trace`.
     """
     with hdf5.open_strictly(path) as file:
-        wanted(Path(path), file)
-        arrays = {n: thing for n, thing in file.items() if isinstance(thing, h5py.Dataset) and n not in TEXTS}
+        about, known = part_of(Path(path), file, ())
+        rows = [[n, " × ".join(axes), str(file[n].dtype), _about(file[n])] for n, axes in axes_of(file).items()]
+        scales = [f"{name} {len(values)}" for name, (axes, values, _) in known.items() if axes == (name,)]
         return "\n".join(
             [
-                f"{path}: ghostnet trace, segment {file.attrs.get('segment', 1)}, {os.path.getsize(path) / 1e6:.1f} MB",
+                f"{path}: ghostnet trace, segment {about.get('segment', 1)}, {os.path.getsize(path) / 1e6:.1f} MB",
                 "",
-                "axes      " + ", ".join(f"{name} {len(scale)}" for name, scale in arrays.items() if scale.is_scale),
-                *_facts(file),
+                "axes      " + ", ".join(scales),
+                *_facts(known, json.loads(about["provenance_json"])),
                 "",
-                *_table([[n, " × ".join(axes_of(a)), str(a.dtype), _about(a)] for n, a in arrays.items()]),
+                *_table(rows),
                 "",
-                file["config_toml"].asstr()[()].rstrip(),
+                about["config_toml"].rstrip(),
             ]
         )
 
 
-def _facts(file: h5py.File) -> list[str]:
+def _facts(known: dict[str, Array], about: dict) -> list[str]:
     """Lines about times, phases, presentations and classes."""
-    time, phase, shown, classes = (file[name][()] for name in ("time", "phase", "presentation", "label"))
-    about = dict(json.loads(file["provenance_json"].asstr()[()]))
+    time, phase, shown, classes = (known[name][1] for name in ("time", "phase", "presentation", "label"))
     span = f"{float(time[0]):g} to {float(time[-1]):g} s" if len(time) else "no rows"
     steps = ", ".join(f"{np.count_nonzero(phase == i)} rows {name}" for i, name in enumerate(_PHASES))
     numbers = np.unique(shown).tolist()
@@ -60,4 +60,4 @@ def _table(rows: list[list[str]]) -> list[str]:
 
 
 def _about(data: h5py.Dataset) -> str:
-    return str(plain(data.attrs).get("long_name", ""))
+    return str(data.attrs.get("long_name", ""))

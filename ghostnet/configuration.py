@@ -1,0 +1,66 @@
+"""What decides a run's result, as its config.toml and its checkpoints say it: an Experiment, or a BaselineRun."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+from ghostnet import config, store
+from ghostnet.baselines.settings import BaselineRun
+from ghostnet.config import Experiment
+from ghostnet.errors import ConfigError
+
+Configuration = Experiment | BaselineRun
+MAX_TEXT = 1 << 20  # of one as TOML: more takes seconds to parse
+
+
+def from_mapping(fields: dict) -> Configuration:
+    """From the fields of a config.toml.
+
+    Raises:
+        ConfigError: what Experiment and Baseline refuse.
+    """
+    return BaselineRun.from_mapping(fields) if "baseline" in fields else config.from_mapping(fields)
+
+
+def from_toml(text: str) -> Configuration:
+    """From the text of a config.toml.
+
+    Raises:
+        ConfigError: it is not TOML, and what Experiment and Baseline refuse.
+    """
+    try:
+        return from_mapping(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError(f"not TOML ({error})") from error
+
+
+def read(run: str | os.PathLike) -> Configuration:
+    """From the config.toml of a run directory.
+
+    Raises:
+        FileError: it can't be read. ConfigError: as `from_toml`.
+    """
+    return from_mapping(config.read_toml(Path(run) / store.CONFIG))
+
+
+def experiment(found: Configuration) -> Experiment:
+    """The experiment of a run."""
+    return found.experiment if isinstance(found, BaselineRun) else found
+
+
+def require_same(run: Path, written: Configuration, made: Configuration) -> None:
+    """Raise ConfigError where the config.toml of a run says something else than its checkpoint was made with."""
+    ours, theirs = _facts(written), _facts(made)
+    for name in ours | theirs:
+        if ours.get(name) != theirs.get(name):
+            text = f"{name} = {ours.get(name)}, but its checkpoint was made with {name} = {theirs.get(name)}"
+            raise ConfigError(f"{run / store.CONFIG}: {text}; undo the change, or train anew with --config")
+
+
+def _facts(found: Configuration) -> dict:
+    """Every field by name."""
+    if isinstance(found, Experiment):
+        return vars(found)
+    return vars(found.experiment) | {f"baseline.{name}": value for name, value in vars(found.baseline).items()}

@@ -1,0 +1,47 @@
+"""How a run is run, as its provenance.json says: checked before the run goes on."""
+
+from __future__ import annotations
+
+from ghostnet.engines import ENGINES
+from ghostnet.errors import ConfigError
+from ghostnet.store import PROVENANCE, RunDirectory, is_count
+
+_OPTIONS = {
+    "device": (str,),
+    "fast_matmul": (bool,),
+    "settle_tol": (int, float),
+    "max_sweeps": (int,),
+    "per_run": (dict,),
+}
+_DTYPES = ("float32", "float64")
+_KNOWN = {
+    "engine": (lambda value: value in ENGINES, f"one of {', '.join(ENGINES)}"),
+    "dtype": (lambda value: value in _DTYPES, " or ".join(_DTYPES)),
+    "threads": (lambda value: is_count(value) and value >= 1, "at least 1"),
+    "options": (lambda value: _are_options(value), f"a table of {', '.join(_OPTIONS)}"),
+    "gradcheck_every": (lambda value: is_count(value), "a number of epochs, or 0"),
+    "gradcheck_examples": (lambda value: is_count(value) and value >= 1, "at least 1"),
+}
+
+
+def settings_of(directory: RunDirectory, *names: str) -> list:
+    """What provenance.json says of these settings.
+
+    Raises:
+        ConfigError: it lacks one, or gives it a value that it can't have.
+    """
+    for name in names:
+        if name not in directory.settings:
+            raise ConfigError(f"{directory.path}: {PROVENANCE} lacks {name!r}; train anew")
+        value, (possible, expected) = directory.settings[name], _KNOWN[name]
+        if not possible(value):
+            text = f"{name} = {value!r}: expected {expected}; take a backup or train anew"
+            raise ConfigError(f"{directory.path / PROVENANCE}: {text}")
+    return [directory.settings[name] for name in names]
+
+
+def _are_options(value) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(given, _OPTIONS.get(name, ())) and isinstance(given, bool) == (name == "fast_matmul")
+        for name, given in value.items()
+    )
