@@ -120,7 +120,7 @@ def test_the_results_of_a_sweep_name_the_file_that_cannot_be_read(task, tmp_path
     names = [one.name for one in performed(task, tmp_path, seeds=[0, 1]).tasks]
     status, before = tmp_path / names[0] / "status.json", (tmp_path / names[0] / "status.json").read_text()
     status.write_text('{"status": "running", "epoch": "x"}')
-    assert str(status) in refusal(FileError, load_sweep, tmp_path)
+    assert load_sweep(tmp_path).status.values.tolist() == ["unreadable", "complete"]
     status.write_text(before)
     written(tmp_path / names[1], (9, 9, 9, 9))
     assert str(tmp_path / names[1] / "metrics.csv") in refusal(FileError, load_sweep, tmp_path)
