@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -11,6 +12,13 @@ from ghostnet.data import Dataset
 from ghostnet.evaluation import Score
 
 _BLOCK = 1000  # examples scored at a time, so that memory does not grow with the data set
+
+
+@contextlib.contextmanager
+def own_precision() -> Iterator[None]:
+    """torch in the types that we give it and able to differentiate, also where autocast or no_grad is around."""
+    with torch.autocast("cpu", enabled=False), torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 class Images:

@@ -17,10 +17,12 @@ from ghostnet.baselines.training import load
 from ghostnet.gradients.check import examples
 from ghostnet.gradients.likeness import concatenated, figures, moments, together
 from ghostnet.gradients.report import GradientReport
+from ghostnet.tensors import own_precision
 
 _BLOCK = 200  # examples at a time, so that memory does not grow with their number
 
 
+@own_precision()
 def gradcheck(of: str | os.PathLike | Learner, x: np.ndarray, y: np.ndarray) -> GradientReport:
     """Compare what every run of a baseline would learn from examples with backprop.
 

@@ -18,7 +18,7 @@ from ghostnet.config import require_known
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.network import Stream, generator
-from ghostnet.tensors import Images, scale, score
+from ghostnet.tensors import Images, own_precision, scale, score
 
 
 def two_blocks(side: int = 28, classes: int = 10) -> nn.Sequential:
@@ -42,6 +42,7 @@ def three_convolutions(side: int = 28, classes: int = 10) -> nn.Sequential:
     )  # fmt: skip
 
 
+@own_precision()
 def fit(
     module: nn.Module,
     method: str,
@@ -70,6 +71,7 @@ def fit(
     if not 1 <= batch <= train_examples <= len(dataset.train_images):
         raise ConfigError(f"batch = {batch}, train_examples = {train_examples}: {len(dataset.train_images)} to be had")
     net = copy.deepcopy(module) if method.upper() == "BP" else convert(module, method, dataset.classes, seed)
+    net.float()
     _initialise(net, seed)
     optimizer = torch.optim.SGD(net.parameters(), learning_rate, momentum)
     everything = Images(dataset)

@@ -26,12 +26,13 @@ from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.settings import settings_of
 from ghostnet.store import RunDirectory
-from ghostnet.tensors import Images
+from ghostnet.tensors import Images, own_precision
 from ghostnet.training import Training, ending, epoch_line, fitting_data, same_data
 
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
 
+@own_precision()
 def train(
     method: str,
     experiment: Experiment,
@@ -73,6 +74,7 @@ def train(
         return _Run(learner, Images(dataset), directory, progress).until_the_end(Checkpoint(_network(learner)))
 
 
+@own_precision()
 def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
     """Go on with a run that was stopped or killed, after the epoch of its newest readable checkpoint.
 

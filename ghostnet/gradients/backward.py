@@ -51,9 +51,12 @@ def autograd(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadr
     """What torch's autograd says `backward(...).gradient(k)` is for B_k = W_{k+1}^T: a list over k, float64."""
     import torch  # takes seconds to load, and only this needs it
 
-    leaves = [torch.tensor(np.asarray(W_k, np.float64), requires_grad=True) for W_k in W[1:]]
-    outputs = feedforward([None, *leaves], torch.as_tensor(np.asarray(x, np.float64)), rho)[-1]
-    names.cost(cost).value(torch.as_tensor(np.asarray(y, np.float64)), transfer(outputs, rho)).sum().backward()
+    from ghostnet.tensors import own_precision
+
+    with own_precision():
+        leaves = [torch.tensor(np.asarray(W_k, np.float64), requires_grad=True) for W_k in W[1:]]
+        outputs = feedforward([None, *leaves], torch.as_tensor(np.asarray(x, np.float64)), rho)[-1]
+        names.cost(cost).value(torch.as_tensor(np.asarray(y, np.float64)), transfer(outputs, rho)).sum().backward()
     return [None, *(-leaf.grad.numpy() for leaf in leaves)]
 
 
