@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from builders import command, experiment, inputs, named, noise, of, refusal, running, simulator, tiny
 
+import ghostnet as gn
 from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, memory, train
 from ghostnet.engines import ENGINES
 from ghostnet.models import MODELS
@@ -165,3 +166,9 @@ def test_extreme_settings_end_in_finite_numbers_or_in_one_line(engine, model, ch
     except DivergenceError as error:
         assert len(str(error).splitlines()) == 1
     assert all(np.isfinite(array).all() for array in of(tested.network).values())
+
+
+def test_a_baseline_that_cannot_fit_is_refused_before_anything_is_made(tmp_path):
+    e = gn.baselines.mlp((784, 10**9, 10), epochs=1)
+    text = refusal(ConfigError, gn.baselines.train, "BP", e, tmp_path / "run", learning_rate=1.0, progress=False)
+    assert "sizes = (784, 1000000000, 10)" in text and not (tmp_path / "run").exists()

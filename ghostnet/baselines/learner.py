@@ -9,6 +9,7 @@ from ghostnet.baselines import methods, privacy
 from ghostnet.baselines.draws import BaselineStream, Noise, weights
 from ghostnet.baselines.settings import Baseline
 from ghostnet.config import Experiment
+from ghostnet.network import room
 
 _BLOCK = 1000  # examples at a time in predictions
 
@@ -24,8 +25,9 @@ class Learner:
         self.experiment, self.baseline = experiment, baseline
         self.dtype = getattr(torch, dtype)
         self.transfer = baseline.transfer or experiment.transfer
-        W, B = weights(experiment, baseline)
-        self.W, self.B = ([None, *(torch.from_numpy(a).to(self.dtype) for a in group[1:])] for group in (W, B))
+        with room(experiment, 16):  # drawn in float64, kept in the type asked for with its gradient
+            W, B = weights(experiment, baseline)
+            self.W, self.B = ([None, *(torch.from_numpy(a).to(self.dtype) for a in group[1:])] for group in (W, B))
         self._optimizer = self._make_optimizer()
         self.begin(0)
 
