@@ -35,7 +35,7 @@ def trained(task, tmp_path):
     return tmp_path, plan.tasks[0]
 
 
-@pytest.mark.parametrize(("grid", "listed"), GRIDS.values(), ids=GRIDS)
+@pytest.mark.parametrize(("grid", "listed"), [GRIDS["no grid"], GRIDS["both"]])
 def test_where_all_fail_the_first_ones_error_is_shown(capsys, tmp_path, grid, listed):
     settings = sweep_settings(str(tmp_path / "nowhere"), feedback="TF", engine="reference")
     plan = Sweep(settings, grid, listed)

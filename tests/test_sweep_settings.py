@@ -138,7 +138,7 @@ seeds = st.lists(counts, min_size=1, max_size=2)
 entries = st.fixed_dictionaries({"name": text}, optional=SETTINGS | {"seeds": seeds})
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(
     st.fixed_dictionaries({}, optional=SETTINGS | {"seeds": seeds}),
     st.fixed_dictionaries({}, optional={n: st.lists(v, min_size=1, max_size=2) for n, v in SETTINGS.items()}),
