@@ -117,7 +117,7 @@ def resume(
         e = directory.experiment
         engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
         gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
-        start = checkpoint.latest(directory.path, e) or Checkpoint(build(e))
+        start = checkpoint.latest(directory.path, e, dtype) or Checkpoint(build(e))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
         run = _Run(simulator, fitting_data(e), directory, progress, record, *gradchecks)
         return run.until_the_end(start)

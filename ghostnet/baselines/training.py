@@ -85,7 +85,11 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
         e, baseline = directory.experiment.experiment, directory.experiment.baseline
         dtype, threads = settings_of(directory, "dtype", "threads")
         learner = Learner(e, baseline, dtype)
-        start = checkpoint.latest(directory.path, directory.experiment, lambda found: learner.require_fit(found.extra))
+
+        def fits(found: Checkpoint) -> None:
+            learner.require_fit(found.extra)
+
+        start = checkpoint.latest(directory.path, directory.experiment, dtype, fits)
         if start:
             learner.restore(start.network.weights.W, start.extra)
         run = _Run(learner, Images(fitting_data(e)), directory, progress)
