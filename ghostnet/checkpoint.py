@@ -42,6 +42,7 @@ class Checkpoint:
         metrics: the rows of metrics.csv so far.
         extra: other arrays by name, such as an optimizer's, kept in their own types.
         configuration: what the run was asked for; by default the network's experiment.
+        dtype: the type that its values were stored in, where it was loaded.
     """
 
     network: Network
@@ -51,6 +52,7 @@ class Checkpoint:
     metrics: list[dict] = field(default_factory=list)
     extra: dict[str, np.ndarray] = field(default_factory=dict)
     configuration: Configuration | None = None
+    dtype: str | None = None
 
     @property
     def name(self) -> str:
@@ -124,7 +126,8 @@ def load(path: str | os.PathLike) -> Checkpoint:
         extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
         if not all(np.isfinite(values).all() for values in extra.values()):
             raise ValueError("an array has values that are not finite")
-    return Checkpoint(network, *position, rows, extra, made)
+        dtype = file["W_1"].dtype.name
+    return Checkpoint(network, *position, rows, extra, made, dtype)
 
 
 def _configuration(path: Path, file: h5py.File) -> Configuration:
@@ -166,13 +169,16 @@ def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int,
 
 
 def latest(
-    run: Path, written: Configuration | None = None, accept: Callable[[Checkpoint], None] = lambda found: None
+    run: Path,
+    written: Configuration | None = None,
+    dtype: str | None = None,
+    accept: Callable[[Checkpoint], None] = lambda found: None,
 ) -> Checkpoint | None:
     """The newest checkpoint of a run directory that can be read; None where there is none. Damaged ones are named in
     the log and passed over.
 
     Args:
-        written: what the run's config.toml says, to be compared.
+        written, dtype: what the run's config.toml and provenance.json say, to be compared.
         accept: raises ValueError where a checkpoint can't be gone on from.
 
     Raises:
@@ -188,6 +194,9 @@ def latest(
             continue
         if written:
             configuration.require_same(run, written, found.configuration)
+        if dtype not in (None, found.dtype):
+            text = f"dtype = {dtype}, but its checkpoint was made with {found.dtype}; undo the change, or train anew"
+            raise ConfigError(f"{run / store.PROVENANCE}: {text}")
         return found
     return None
 

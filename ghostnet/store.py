@@ -157,7 +157,9 @@ class RunDirectory:
         except Timeout:
             raise InUse(f"{self.path}: another process is at work on it; wait until it ends or stop it") from None
         except OSError as error:
-            raise FileError(f"{self.path}: can't be locked ({error.strerror}); make it writable") from error
+            raise FileError(
+                f"{self.path}: can't be locked ({error.strerror}); give one that you may write to"
+            ) from error
 
     def close(self) -> None:
         """Let others in."""

@@ -122,7 +122,7 @@ def resume(
         e = directory.experiment
         engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
         gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
-        start = checkpoint.latest(directory.path, e) or Checkpoint(build(e))
+        start = checkpoint.latest(directory.path, e, dtype) or Checkpoint(build(e))
         _require_same_laws(e, directory.settings.get("laws", {}))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
         run = _Run(simulator, same_data(e, directory), directory, progress, record, *gradchecks)

@@ -242,6 +242,14 @@ def test_a_provenance_that_cannot_be_is_refused_by_its_field(made, tmp_path, nam
     assert str(run) in told and name in told
 
 
+def test_a_run_is_not_gone_on_with_in_another_precision(made, task, tmp_path):
+    told = refusal(ConfigError, resume, changed_provenance(made, tmp_path, "dtype", "float32"), progress=False)
+    assert "dtype = float32" in told and "float64" in told
+    baselines.train("BP", tiny(task, epochs=0), tmp_path / "bp", learning_rate=0.1, progress=False)
+    edit(tmp_path / "bp", '"dtype": "float32"', '"dtype": "float64"', "provenance.json")
+    assert "dtype = float64" in refusal(ConfigError, baselines.resume, tmp_path / "bp", progress=False)
+
+
 @pytest.mark.parametrize("name", PROVENANCES)
 def test_a_provenance_that_lacks_a_field_is_refused_by_it(made, tmp_path, name):
     assert name in refusal(ConfigError, resume, changed_provenance(made, tmp_path, name), progress=False)

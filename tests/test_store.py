@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import stat
+import sys
 import threading
 import time
 
@@ -49,6 +50,7 @@ def test_the_umask_says_who_may_read_what_is_written(task, tmp_path, mask):
     assert mode(tmp_path / "run") == mode(tmp_path / "run" / "checkpoints") == 0o777 & ~mask
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 @pytest.mark.parametrize("failing", ["fsync", "open"])
 def test_directories_that_cannot_be_synced_are_written_into(task, tmp_path, monkeypatch, failing):
     real = getattr(os, failing)

@@ -91,7 +91,7 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
         e, baseline = directory.experiment.experiment, directory.experiment.baseline
         dtype, threads = settings_of(directory, "dtype", "threads")
         learner = Learner(e, baseline, dtype)
-        start = _restored(learner, directory.path, directory.experiment)
+        start = _restored(learner, directory.path, directory.experiment, dtype)
         run = _Run(learner, Images(same_data(e, directory)), directory, progress)
         with _threads(threads):
             return run.until_the_end(start or Checkpoint(_network(learner)))
@@ -111,9 +111,13 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
     return learner
 
 
-def _restored(learner: Learner, run: Path, made: BaselineRun) -> Checkpoint | None:
+def _restored(learner: Learner, run: Path, made: BaselineRun, dtype: str | None = None) -> Checkpoint | None:
     """The newest readable checkpoint of a run, put into its learner; None where there is none."""
-    found = checkpoint.latest(run, made, lambda one: learner.require_fit(one.extra))
+
+    def fits(found: Checkpoint) -> None:
+        learner.require_fit(found.extra)
+
+    found = checkpoint.latest(run, made, dtype, fits)
     if found:
         learner.restore(found.network.weights.W, found.extra)
     return found
