@@ -16,8 +16,10 @@ from ghostnet.baselines import cnn
 @contextlib.contextmanager
 def float64_by_default():
     torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(
