@@ -21,8 +21,7 @@ from ghostnet.gradients.plots import report_figure
 from ghostnet.network import tie_feedback
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "loss"), list(zip(METHODS, LOSSES * 2, strict=True)))
 def test_figures_are_those_of_the_methods_gradients(method, loss):
     net = learner(method, loss=loss, transfer="tanh")
     x, y = (values[:1].expand(2, -1, -1) for values in task_batch(net))

@@ -71,8 +71,7 @@ def fit(
     if not 1 <= batch <= train_examples <= len(dataset.train_images):
         raise ConfigError(f"batch = {batch}, train_examples = {train_examples}: {len(dataset.train_images)} to be had")
     net = copy.deepcopy(module) if method.upper() == "BP" else convert(module, method, dataset.classes, seed)
-    net.float()
-    _initialise(net, seed)
+    _initialise(net.float(), seed)
     optimizer = torch.optim.SGD(net.parameters(), learning_rate, momentum)
     everything = Images(dataset)
     parts = scored_parts(everything.train, everything.test, train_examples)
@@ -81,8 +80,7 @@ def fit(
         for epoch in range(epochs + 1):
             if epoch:
                 start = time.perf_counter()
-                draw = generator(seed, BaselineStream.DROPOUT, epoch)
-                torch.manual_seed(int(draw.integers(2**63)))
+                torch.manual_seed(int(generator(seed, BaselineStream.DROPOUT, epoch).integers(2**63)))
                 order = generator(seed, Stream.ORDER, epoch).permutation(train_examples)
                 _epoch(net, optimizer, *parts["train"], torch.from_numpy(order), batch, epoch)
                 seconds += time.perf_counter() - start
