@@ -82,11 +82,16 @@ def open_strictly(path: str | os.PathLike, sealed: bool = True) -> Iterator[h5py
             _inspect(path, claims, len(content))
         with h5py.File(h5py.h5f.open_file_image(content)) as file:
             yield file
+    except FileError as error:
+        raise FileError(_printable(str(error))) from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(
-            f"{path}: damaged, or not what it should be ({reason}); take a backup or make it anew"
-        ) from error
+        text = f"{path}: damaged, or not what it should be ({str(error) or type(error).__name__})"
+        raise FileError(_printable(f"{text}; take a backup or make it anew")) from error
+
+
+def _printable(text: str) -> str:
+    """Text that may have names of a file in it, as one line."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def text(thing: h5py.Group, name: str, most: int) -> str:

@@ -280,6 +280,13 @@ def test_lists_of_dimension_scales_are_never_read(tmp_path):
     assert open_trace(spoilt).identical(open_trace(tmp_path / "t.h5"))
 
 
+def test_names_out_of_a_file_do_not_write_to_the_terminal(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(hdf5.image(lambda file: _texts(file.create_group("\x1b[2Jevil\n\x85\u2028"), None)))
+    text = refusal(FileError, open_trace, path)
+    assert "evil" in text and text.isprintable()
+
+
 LISTS = np.array([np.arange(3), None], object)[:1]
 ATTRIBUTES = {
     "a list of any length": lambda thing: thing.attrs.create("a", LISTS, (1,), h5py.vlen_dtype(int)),
