@@ -36,7 +36,7 @@ from ghostnet.engines.vectorlaws import Law, evaluate
 from ghostnet.equations import errors, learning_signal, rates
 from ghostnet.gradients.backward import autograd
 from ghostnet.gradients.fixedpoint import fixed_point
-from ghostnet.model.laws import TRANSFERS, identity, squared_error_descent, squared_error_slope
+from ghostnet.model.laws import COSTS, TRANSFERS, identity, squared_error_descent, squared_error_slope
 from ghostnet.model.names import transfer
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, sqrt, tanh, where
 
@@ -223,6 +223,11 @@ def test_exact_ghosts_learn_the_gradient_of_autograd_up_to_the_nudge(cost, trans
         update = [d.T @ r[k][0] / beta for k, d in enumerate(signal)]
         off.append(max(distance(u, w) for u, w in zip(update, wanted[1:], strict=True)))
     assert order(betas, off) == pytest.approx(1, abs=0.1) and off[-1] < 0.01
+
+
+def test_the_laws_built_in_are_what_they_ask_of_others():
+    for law in (*TRANSFERS.values(), *COSTS.values()):
+        law.check()
 
 
 def wrong_slope(s, r):
