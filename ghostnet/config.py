@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ghostnet.errors import ConfigError
 from ghostnet.models import MODELS, Model
-from ghostnet.opening import read_bytes
+from ghostnet.opening import parse_toml, read_bytes
 
 FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
@@ -115,7 +115,7 @@ def from_toml(text: str) -> Experiment:
         ConfigError: it is not TOML, and whatever Experiment refuses.
     """
     try:
-        return from_mapping(tomllib.loads(text))
+        return from_mapping(parse_toml(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML ({error})") from error
 
@@ -129,7 +129,7 @@ def read_toml(path: str | Path) -> dict:
     """
     content = read_bytes(path, "give an existing TOML file")
     try:
-        return tomllib.loads(content.decode("utf-8"))
+        return parse_toml(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML ({error}); write lines such as 'epochs = 2'") from error
 
