@@ -8,7 +8,6 @@ import json
 import math
 import operator
 import os
-import tomllib
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from ghostnet.model import names
 from ghostnet.model.laws import COSTS as _COSTS
 from ghostnet.model.laws import TRANSFERS as _TRANSFERS
 from ghostnet.models import MODELS, Model
-from ghostnet.opening import read_bytes
+from ghostnet.opening import parse_toml, read_bytes
 from ghostnet.typed import require_known, shown, typed
 
 FEEDBACKS = ("TF", "FA")
@@ -161,9 +160,7 @@ def read_toml(path: str | Path) -> dict:
 
 def _parsed(text: str) -> dict:
     try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ConfigError(f"{_NOT_TOML}(nested too deep)") from None
+        return parse_toml(text)
     except ValueError as error:  # that of tomllib, or of an integer with too many digits
         raise ConfigError(f"{_NOT_TOML}({error})") from error
 

@@ -10,6 +10,7 @@ from ghostnet import config, store
 from ghostnet.baselines.settings import BaselineRun
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
+from ghostnet.opening import parse_toml
 
 Configuration = Experiment | BaselineRun
 MAX_TEXT = 1 << 20  # of one as TOML: more takes seconds to parse
@@ -31,8 +32,8 @@ def from_toml(text: str) -> Configuration:
         ConfigError: it is not TOML, and what Experiment and Baseline refuse.
     """
     try:
-        return from_mapping(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        return from_mapping(parse_toml(text))
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"not TOML ({error})") from error
 
 

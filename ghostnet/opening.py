@@ -1,15 +1,18 @@
-"""Opening files for reading: regular ones only, as a pipe or a device may never end, and no more than is sensible."""
+"""Reading files from anywhere: regular ones only, as a pipe or a device may never end, and no more than is sensible."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+import tomllib
 from typing import BinaryIO
 
 from ghostnet.errors import FileError
 
 MAX_TEXT = 1 << 24  # bytes of a file of settings; more takes minutes to parse
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
 
 
 def open_regular(path: str | os.PathLike) -> BinaryIO:
@@ -44,3 +47,17 @@ def read_bytes(path: str | os.PathLike, remedy: str, most: int = MAX_TEXT) -> by
     if size > most:
         raise FileError(f"{path}: refused: larger than {most} bytes; {remedy}")
     return content
+
+
+def parse_toml(text: str) -> dict:
+    """As `tomllib.loads`, with no more memory and depth than text of that length needs.
+
+    Raises:
+        tomllib.TOMLDecodeError: it is not TOML, a key has more than 64 parts, or tables are nested too deeply.
+    """
+    if _LONG_KEY.search(text):  # tomllib's memory grows with the square of the parts: 1.6 GB for 80 kB
+        raise tomllib.TOMLDecodeError("a key of more than 64 parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise tomllib.TOMLDecodeError("nested too deeply") from error

@@ -13,6 +13,7 @@ import numpy as np
 from ghostnet.config import from_mapping, require_known
 from ghostnet.equations import transfer
 from ghostnet.errors import ConfigError
+from ghostnet.opening import parse_toml
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,8 +60,8 @@ def figure4(trace: xr.Dataset, top: plt.Axes, bottom: plt.Axes, run: int = 0, ex
         ConfigError: r or s of all output units, or e_1, was not recorded.
     """
     try:
-        e = from_mapping(tomllib.loads(trace.attrs["config_toml"]))
-    except (KeyError, tomllib.TOMLDecodeError, RecursionError) as error:
+        e = from_mapping(parse_toml(trace.attrs["config_toml"]))
+    except (KeyError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"config_toml: the trace has no readable configuration ({error}); take --variable") from error
     one, rate, activity = _lane(trace, run, example), f"r_{e.depth}", f"s_{e.depth}"
     if "e_1" not in one or one.sizes.get(f"unit_{e.depth}") != e.sizes[-1] or not {rate, activity} & set(one):
