@@ -80,7 +80,7 @@ def test_metrics_that_are_none_are_refused_by_their_file(trained, content):
     folder, one = trained
     path = folder / one.name / "metrics.csv"
     path.write_bytes(content)
-    assert refusal(FileError, gn.load_sweep, folder).startswith(f"{path}: can't be read")
+    assert refusal(FileError, gn.load_sweep, folder).startswith(f"{path}: damaged")
 
 
 DAMAGED = [
