@@ -15,6 +15,7 @@ from ghostnet.engines.blocks import Lasting
 from ghostnet.engines.tensorlaws import of, put, signals
 from ghostnet.equations import Plastic, State, Weights
 from ghostnet.model import names
+from ghostnet.model.laws import squared_error_descent
 from ghostnet.models import CLAMPED
 from ghostnet.network import Network
 
@@ -38,7 +39,7 @@ class Ensemble:
         self.transfer, self.cost = names.transfer(e.transfer), names.cost(e.cost)
         z, R, n = self.lasting.z, network.runs, e.sizes
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
-        self.x, self.y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1]))
+        self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
         self.r = [self.x, *self.rho.units[1:]]
         lanes = (R * e.batch, 1) if e.plasticity.fast_gp else (R, e.batch)
         self.rho_g_lanes, self.e_lanes = (
@@ -98,6 +99,7 @@ class Ensemble:
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
         self._drive()
+        torch.mul(self.y, self.beta, out=self.beta_y)
         if self.gram is not None:
             torch.bmm(self.x, self.x.mT, out=self.gram).mul_(self.eta[1])
             self.d_sum.zero_()
@@ -138,12 +140,19 @@ class Ensemble:
         put(self.transfer.rho, self.lasting.z.flat, out=self.rho.flat)
         r, e, w = self.r, self.E.units, self.lasting
         if clamped:
-            error = of(self.cost.error, self.y, w.z.units[self.N], r[self.N])
-            torch.mul(error, self.beta, out=e[self.N])  # (2), output
+            self._output_error()
         for k in range(1, self.N):
             torch.bmm(r[k + 1], w.down[k], out=e[k])
             self.e_lanes[k].baddbmm_(self.rho_g_lanes[k], w.V[k], alpha=-1)  # (2), hidden
             torch.bmm(r[k], w.up[k + 1].mT, out=self.currents.whole[k + 1])
+
+    def _output_error(self) -> None:
+        """e_N = -β ∂C/∂r_N (2); a plain difference in one operation."""
+        y, r, e = self.y, self.r[self.N], self.E.units[self.N]
+        if self.cost.error is squared_error_descent:
+            torch.addcmul(self.beta_y, r, self.beta, value=-1, out=e)
+        else:
+            torch.mul(of(self.cost.error, y, self.lasting.z.units[self.N], r), self.beta, out=e)
 
     def _learn_ghosts(self, plastic: Plastic) -> None:
         w, z = self.lasting, self.lasting.z
