@@ -166,6 +166,37 @@ def test_numbers_that_a_law_takes_from_outside_belong_to_it():
     assert distance(on_vectors(law(3.0), s), law(3.0)(s)) < 1e-14
 
 
+def steeper(steepness: float) -> gn.Transfer:
+    """A law from a factory: each has the names and the text of all others."""
+
+    def rho(s):
+        return sigmoid(steepness * s)
+
+    def slope(s, r):
+        return steepness * r * (1 - r)
+
+    return gn.Transfer(rho, slope)
+
+
+def test_experiments_keep_the_laws_that_they_were_given_whatever_is_given_later():
+    experiments = [experiment(transfer=steeper(a)) for a in (1.5, 2.5, 1.5)]
+    assert [float(transfer(e.transfer).rho(1.0)) for e in experiments] == [float(sigmoid(a)) for a in (1.5, 2.5, 1.5)]
+    assert experiments[0] == experiments[2] != experiments[1]
+
+
+def test_laws_of_one_text_that_compute_something_else_are_told_apart():
+    def with_default(a):
+        def rho(s, a=a):
+            return a * s
+
+        return rho
+
+    on_one_line = (lambda s: sigmoid(s), lambda s: sigmoid(s) + 1, lambda s: sigmoid(s) + 2)
+    assert len({identity(law) for law in on_one_line}) == 3
+    assert identity(with_default(1.0)) != identity(with_default(2.0))
+    assert steeper(1.0).describe()["sha256"] != steeper(2.0).describe()["sha256"]
+
+
 def test_a_built_in_law_given_as_an_object_is_its_name():
     assert experiment(transfer=TRANSFERS["tanh"]).transfer == "tanh"
     assert experiment(transfer=own).transfer == "test_laws:own" and transfer("test_laws:own") is own

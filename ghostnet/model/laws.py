@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ghostnet.errors import ConfigError
-from ghostnet.model.lowering import PRIMITIVES, constants, functions, lower
+from ghostnet.model.lowering import PRIMITIVES, functions, lower, numbers
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, tanh, where
 
 _STEP = 1e-4  # of the differences that a slope is compared with
@@ -19,8 +20,36 @@ _FAR = 1e3  # an activity that no network has
 _TOLERANCE = 1e-3  # of the comparison, relative to the largest slope
 
 
+class _Laws:
+    """Some laws that belong together; checked on construction."""
+
+    def __post_init__(self):
+        ours = (__name__, sigmoid.__module__)  # the tests check those of this file, not every start
+        if not all(getattr(law, "__module__", None) in ours for law in self.laws):
+            self.check()
+
+    @property
+    def laws(self) -> tuple[Callable, ...]:
+        """Its functions, in the order of its arguments."""
+        values = (getattr(self, spec.name) for spec in dataclasses.fields(self))
+        return tuple(value for value in values if not isinstance(value, str | None))
+
+    @property
+    def identity(self) -> str:
+        """What others do not have that compute something else."""
+        return hashlib.sha256(" ".join(map(identity, self.laws)).encode()).hexdigest()
+
+    def describe(self) -> dict[str, str]:
+        """What decides its values: the text of its functions, and a digest of it and of the numbers in it."""
+        told = [(_source(law), numbers(law) if law not in PRIMITIVES else []) for law in self.laws]
+        return {
+            "source": "\n".join(dict.fromkeys(text for text, _ in told)),
+            "sha256": hashlib.sha256(repr(told).encode()).hexdigest(),
+        }
+
+
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(_Laws):
     """A transfer function ρ of pyramidal and ghost units.
 
     Args:
@@ -33,12 +62,6 @@ class Transfer:
 
     rho: Callable
     slope: Callable
-
-    def __post_init__(self):
-        if (
-            getattr(self.slope, "__module__", None) != __name__
-        ):  # those of this file are checked by the tests, not at every start
-            self.check()
 
     def check(self) -> None:
         """Raises ConfigError as construction does."""
@@ -59,13 +82,9 @@ class Transfer:
         s = np.linspace(-10, 10, 2001)
         return float(np.max(np.abs(self.slope(s, self.rho(s)) + np.zeros(2001))))
 
-    def describe(self) -> dict[str, str]:
-        """What decides its values: the text of its functions, and a digest of it."""
-        return _described(self.rho, self.slope)
-
 
 @dataclass(frozen=True)
-class Cost:
+class Cost(_Laws):
     """What an output unit's rate costs; C is the sum over the units, of one example.
 
     Args:
@@ -83,24 +102,11 @@ class Cost:
     slope: Callable
     transfer: str | None = None
 
-    def __post_init__(self):
-        if getattr(self.value, "__module__", None) != __name__:
-            self.check()
-
     def check(self) -> None:
         """Raises ConfigError as construction does."""
         for law in (self.value, self.error, self.slope):
             lower(law, _CALLABLE)
         _require_descent(self)
-
-    def describe(self) -> dict[str, str]:
-        """What decides its values: the text of its functions, and a digest of it."""
-        return _described(self.value, self.error, self.slope)
-
-
-def _described(*laws: Callable) -> dict[str, str]:
-    digest = hashlib.sha256(" ".join(map(identity, laws)).encode()).hexdigest()
-    return {"source": "\n".join(dict.fromkeys(map(_source, laws))), "sha256": digest}
 
 
 def _require_descent(cost: Cost) -> None:
@@ -150,10 +156,12 @@ def _require_derivative(transfer: Transfer) -> None:
 
 @functools.cache
 def identity(law: Callable) -> str:
-    """A name for a law that another text does not have, in this process or another."""
+    """A name for a law that one with other values does not have; the same in every process of one Python."""
     if law in PRIMITIVES:
         return PRIMITIVES[law]
-    digest = hashlib.sha256(f"{_source(law)}\n{sorted(constants(law).items())}".encode()).hexdigest()
+    # The code, as several laws may stand on one line of text.
+    code = [(c.co_code, c.co_consts, c.co_names) for c in (function.__code__ for function in functions(law))]
+    digest = hashlib.sha256(repr((_source(law), numbers(law), code)).encode()).hexdigest()
     return f"{law.__name__.strip('<>')}-{digest[:16]}"
 
 

@@ -40,9 +40,12 @@ def functions(law: Callable) -> list[types.FunctionType]:
     return [law, *(part for function in inner for part in functions(function))]
 
 
-def constants(law: Callable) -> dict[str, float]:
-    """The numbers that a law, or a function that it calls, takes from its surroundings, by name."""
-    return {n: v for f in functions(law) for n, v in _names(f).items() if isinstance(v, (int, float))}
+def numbers(law: Callable) -> list[tuple]:
+    """The numbers that a law takes from elsewhere than its text: of it and of each function that it calls, its defaults
+    and, by name, what it finds around it.
+    """
+    around = ({n: v for n, v in _names(f).items() if isinstance(v, (int, float))} for f in functions(law))
+    return [(f.__defaults__, sorted(found.items())) for f, found in zip(functions(law), around, strict=True)]
 
 
 def require_plain(law: Callable) -> None:

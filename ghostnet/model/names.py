@@ -16,11 +16,13 @@ from ghostnet.typed import require_known
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _BUILT_IN = {"transfer": TRANSFERS, "cost": COSTS}  # by the field of an experiment
 _KIND = {"transfer": Transfer, "cost": Cost}
-_given: dict[str, Transfer | Cost] = {}  # objects, by the names that experiments have for them
+_given: dict[tuple[str, str], Transfer | Cost] = {}  # objects, by field and the name that experiments have for them
 
 
 def named(field: str, value: object) -> object:
     """The name that stands for a law in a field of an experiment, if that is one for laws; other values as they are.
+
+    A name once given keeps to its law: another law that would be called so, as one made in a loop, has a digest behind.
 
     Raises:
         ConfigError: a law that has no name, as it is defined in no module.
@@ -36,7 +38,9 @@ def named(field: str, value: object) -> object:
     name = f"{function.__module__}:{places[0] if places else function.__name__.strip('<>')}"
     if not _OWN.fullmatch(name):
         raise ConfigError(f"{field} {name}: expected a law defined in a module, a script or a notebook")
-    _given[name] = value  # perhaps anew, by a cell of a notebook; a run that began with the other one says so
+    if _given.setdefault((field, name), value).identity != value.identity:  # one of a loop, or a cell run again
+        name = f"{name}_{value.identity[:8]}"
+        _given[field, name] = value
     return name
 
 
@@ -80,13 +84,13 @@ def described(field: str, name: str) -> dict[str, str]:
 
 
 def _found(field: str, name: str) -> Transfer | Cost:
-    require_name(field, name)
-    return _BUILT_IN[field].get(name) or _given.get(name) or _imported(field, name)
+    return _BUILT_IN[field].get(name) or _given.get((field, name)) or _imported(field, name)
 
 
 @functools.cache
 def _imported(field: str, name: str) -> Transfer | Cost:
     """The object that "module:attribute" names, from the path that Python imports from, or the current directory."""
+    require_name(field, name)
     module, _, attribute = name.partition(":")
     kind = _KIND[field]
     try:
