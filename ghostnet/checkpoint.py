@@ -17,8 +17,9 @@ from ghostnet.config import Experiment
 from ghostnet.configuration import Configuration
 from ghostnet.equations import State, Weights
 from ghostnet.errors import ConfigError, FileError
-from ghostnet.network import Network, tie_feedback
+from ghostnet.network import Network, shapes, tie_feedback
 from ghostnet.publishing import Place
+from ghostnet.typed import LARGEST_COUNT
 
 if TYPE_CHECKING:
     import h5py
@@ -75,7 +76,7 @@ def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype
 
     def write(file: h5py.File) -> None:
         file.attrs["config_toml"] = (c.configuration or c.network.experiment).to_toml()
-        file.attrs["metrics_csv"] = store.csv_text(c.metrics)
+        file.attrs["metrics_csv"] = metrics.csv_text(c.metrics)
         file.attrs["epoch"], file.attrs["shown"], file.attrs["seconds"] = c.epoch, c.shown, c.seconds
         file.attrs["presentations"] = c.network.presentations
         for name, arrays in (weights._asdict() | state._asdict()).items():
@@ -111,16 +112,12 @@ def load(path: str | os.PathLike) -> Checkpoint:
     with hdf5.open_strictly(path) as file:
         made = _configuration(path, file)
         e = configuration.experiment(made)
-        arrays = {
-            name: [None, *(hdf5.floats(file, f"{name}_{k}", shape) for k, shape in enumerate(shapes, start=1))]
-            for name, shapes in _shapes(e).items()
-        }
-        weights, state = (kind(*map(arrays.get, kind._fields)) for kind in (Weights, State))
+        weights, state = (_arrays(file, wanted) for wanted in shapes(e))
         network = Network(e, weights, state, hdf5.number(file, "presentations"))
         tie_feedback(network)
         position = [hdf5.number(file, name) for name in ("epoch", "shown", "seconds")]
         _require_possible(e, network.presentations, *position)
-        rows = store.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
+        rows = metrics.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
         metrics.require_sound(rows, e.seeds, position[0])
         names = [name for name in file if name.startswith(_EXTRA)]
         extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
@@ -130,6 +127,17 @@ def load(path: str | os.PathLike) -> Checkpoint:
     return Checkpoint(network, *position, rows, extra, made, dtype)
 
 
+def _arrays(file: h5py.File, wanted: Weights | State) -> Weights | State:
+    """The arrays of these shapes, lists over k."""
+    from ghostnet import hdf5
+
+    named = zip(wanted._fields, wanted, strict=True)
+    return type(wanted)(
+        *([None, *(hdf5.floats(file, f"{symbol}_{k}", of_k) for k, of_k in enumerate(layers[1:], start=1))]
+          for symbol, layers in named)
+    )  # fmt: skip
+
+
 def _configuration(path: Path, file: h5py.File) -> Configuration:
     from ghostnet import hdf5
 
@@ -137,20 +145,6 @@ def _configuration(path: Path, file: h5py.File) -> Configuration:
         return configuration.from_toml(hdf5.text(file, "config_toml", configuration.MAX_TEXT))
     except ConfigError as error:
         raise FileError(f"{path}: its config_toml: {error}") from error
-
-
-def _shapes(e: Experiment) -> dict[str, list[tuple[int, ...]]]:
-    """The shapes of a network's weights and activities in layers 1, 2, …; see `ghostnet.equations`."""
-    n, m, runs, hidden = e.sizes, (None, *e.ghosts), len(e.seeds), range(1, e.depth)
-    lanes = (runs, e.batch) if e.plasticity.fast_gp else (runs,)
-    return {
-        "W": [(runs, n[k], n[k - 1]) for k in range(1, e.depth + 1)],
-        "B": [(runs, n[k], n[k + 1]) for k in hidden],
-        "W_pg": [(runs, m[k], n[k]) for k in hidden],
-        "W_gp": [(*lanes, n[k], m[k]) for k in hidden],
-        "s": [(runs, e.batch, units) for units in n[1:]],
-        "g": [(runs, e.batch, units) for units in m[1:]],
-    }
 
 
 def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int, seconds: float) -> None:
@@ -164,7 +158,7 @@ def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int,
     for name, (value, least, most) in tops.items():
         if not (isinstance(value, int) and least <= value <= most):
             raise ValueError(f"{name} = {value}: expected a whole number from {least} to {most}")
-    if not 0 <= seconds < store.MOST:
+    if not 0 <= seconds < LARGEST_COUNT:
         raise ValueError(f"seconds = {seconds}: expected 0 or more")
 
 

@@ -140,7 +140,7 @@ def from_toml(text: str) -> Experiment:
     Raises:
         ConfigError: it is not TOML, and whatever Experiment refuses.
     """
-    return from_mapping(_parsed(text))
+    return from_mapping(parsed(text))
 
 
 def read_toml(path: str | Path) -> dict:
@@ -152,13 +152,18 @@ def read_toml(path: str | Path) -> dict:
     """
     content = read_bytes(path, "give an existing TOML file")
     try:
-        return _parsed(content.decode())
+        return parsed(content.decode())
     except (ConfigError, UnicodeDecodeError) as error:
         reason = str(error).removeprefix(_NOT_TOML)
         raise ConfigError(f"{path}: {_NOT_TOML}{reason}; write lines such as 'epochs = 2'") from error
 
 
-def _parsed(text: str) -> dict:
+def parsed(text: str) -> dict:
+    """The fields given in TOML, unchecked.
+
+    Raises:
+        ConfigError: it is not TOML.
+    """
     try:
         return parse_toml(text)
     except ValueError as error:  # that of tomllib, or of an integer with too many digits

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from pathlib import Path
 
 from ghostnet import config, store
 from ghostnet.baselines.settings import BaselineRun
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
-from ghostnet.opening import parse_toml
 
 Configuration = Experiment | BaselineRun
 MAX_TEXT = 1 << 20  # of one as TOML: more takes seconds to parse
@@ -31,10 +29,7 @@ def from_toml(text: str) -> Configuration:
     Raises:
         ConfigError: it is not TOML, and what Experiment and Baseline refuse.
     """
-    try:
-        return from_mapping(parse_toml(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not TOML ({error})") from error
+    return from_mapping(config.parsed(text))
 
 
 def read(run: str | os.PathLike) -> Configuration:

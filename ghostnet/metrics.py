@@ -1,18 +1,51 @@
-"""metrics.csv, read and checked: a row for every network of a run at every evaluation."""
+"""metrics.csv, written, read and checked: a row for every network of a run at every evaluation."""
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ghostnet import store
 from ghostnet.errors import FileError
 from ghostnet.opening import read_bytes
+from ghostnet.typed import LARGEST_COUNT
 
 PLACE = ("run", "seed", "epoch")  # columns that say where a row belongs
 _MEASURED = ("train_accuracy", "test_accuracy", "seconds")  # others may be empty, infinite or nan
 MAX_BYTES = 1 << 28
+
+
+def csv_text(rows: Iterable[dict]) -> str:
+    """Rows that share their keys as CSV; empty for none."""
+    rows, text = list(rows), io.StringIO(newline="")
+    if rows:
+        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
+
+
+def csv_rows(text: str) -> list[dict]:
+    """The rows of `csv_text` again: whole numbers as int, others as float, what is empty as None.
+
+    Raises:
+        ValueError: a row is longer or shorter than the heading, which has a name twice, or a value is no number.
+    """
+
+    def number(value: str) -> int | float | None:
+        if not value:
+            return None
+        return int(value) if value.lstrip("-").isdecimal() else float(value)
+
+    try:
+        names, *rows = filter(None, csv.reader(io.StringIO(text), strict=True)) if text else [[]]
+    except csv.Error as error:
+        raise ValueError(f"not CSV ({error})") from error
+    if len(set(names)) < len(names) or any(len(row) != len(names) for row in rows):
+        raise ValueError(f"expected {len(names)} columns of different names in every row")
+    return [dict(zip(names, map(number, row), strict=True)) for row in rows]
 
 
 def read(path: Path) -> list[dict]:
@@ -23,7 +56,7 @@ def read(path: Path) -> list[dict]:
     """
     text = read_bytes(path, "give a run that has one", MAX_BYTES)
     try:
-        rows = store.csv_rows(text.decode("utf-8"))
+        rows = csv_rows(text.decode("utf-8"))
         require_sound(rows)
     except ValueError as error:
         raise FileError(f"{path}: damaged, or not what a run writes ({error}); take a backup or run anew") from error
@@ -60,7 +93,7 @@ def require_sound(rows: list[dict], seeds: Sequence[int] | None = None, epoch: i
 def _require_sound(i: int, row: dict) -> None:
     """Raise ValueError where a value of row i is none that it can be."""
     for name, value in row.items():
-        count, large = name in PLACE, isinstance(value, int) and abs(value) >= store.MOST
+        count, large = name in PLACE, isinstance(value, int) and abs(value) >= LARGEST_COUNT
         if (large and name != "seed") or (count and not (isinstance(value, int) and value >= 0)):
             raise ValueError(f"row {i + 1} has {name} {value}: expected a {'count' if count else 'smaller number'}")
     for name in _MEASURED:

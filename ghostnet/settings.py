@@ -1,10 +1,15 @@
-"""How a run is run, as its provenance.json says: checked before the run goes on."""
+"""How a run is run and what it began with, as its provenance.json says: checked before the run goes on."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from ghostnet.config import Experiment
 from ghostnet.engines import ENGINES
-from ghostnet.errors import ConfigError
-from ghostnet.store import PROVENANCE, RunDirectory, is_count
+from ghostnet.errors import ConfigError, DataError
+from ghostnet.model import names
+from ghostnet.store import PROVENANCE, RunDirectory
+from ghostnet.typed import is_count
 
 _OPTIONS = {
     "device": (str,),
@@ -45,3 +50,27 @@ def _are_options(value) -> bool:
         isinstance(given, _OPTIONS.get(name, ())) and isinstance(given, bool) == (name == "fast_matmul")
         for name, given in value.items()
     )
+
+
+def own_laws(e: Experiment) -> dict[str, dict]:
+    """The laws of an experiment that are not built in, by field."""
+    laws = {field: names.described(field, getattr(e, field)) for field in ("transfer", "cost")}
+    return {field: law for field, law in laws.items() if law}
+
+
+def require_same_laws(e: Experiment, began_with: dict) -> None:
+    """Raise ConfigError where a law of an experiment is not the one of that name that its run began with."""
+    for field, law in own_laws(e).items():
+        if law["sha256"] != began_with.get(field, {}).get("sha256"):
+            raise ConfigError(
+                f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "
+                "put that back, or train anew"
+            )
+
+
+def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
+    """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
+    began = settings.get("data_sha256", "none")
+    if began != sha256:
+        text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
+        raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")

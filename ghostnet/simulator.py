@@ -78,9 +78,9 @@ class Simulator:
         """One presentation: free phase, clamped phase, plasticity.
 
         Args:
-            x: input, (batch, n_0) for all runs or (runs, batch, n_0), in [0, 1]; in [-1, 1] where the transfer function
-                is tanh and the model does not clip.
-            y: target, (batch, n_N) or (runs, batch, n_N), in [0, 1]; in [-1, 1] where the transfer function is tanh.
+            x: input, (batch, n_0) for all runs or (runs, batch, n_0), in the range of the transfer function's rates
+                (the sigmoid's: [0, 1]); in [0, 1] where the model clips.
+            y: target, (batch, n_N) or (runs, batch, n_N), in the range of the rates.
 
         Raises:
             ConfigError: x or y does not fit the experiment, or is out of range.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import itertools
 import json
@@ -22,14 +21,15 @@ from filelock import FileLock, Timeout
 from ghostnet import config
 from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, FileError, InUse
+from ghostnet.metrics import csv_text
 from ghostnet.opening import read_bytes
 from ghostnet.publishing import Place, publish, unfinished
+from ghostnet.typed import is_count
 
 CONFIG, PROVENANCE, STATUS, METRICS, LOCK = "config.toml", "provenance.json", "status.json", "metrics.csv", ".lock"
 CHECKPOINTS, TRACES = "checkpoints", "traces"  # directories of a run's
 STATES = ("running", "complete", "diverged", "stopped", "failed")
 _ANEW = "take a backup or run anew"
-MOST = 1 << 53  # no count is larger: floats and JSON's readers keep whole numbers up to there
 
 
 def appended(path: Path, ending: str) -> Path:
@@ -193,37 +193,6 @@ def _require_free(path: Path) -> None:
         raise ConfigError(f"out = {path}: exists and is not empty; give a new directory or remove it")
 
 
-def csv_text(rows: Iterable[dict]) -> str:
-    """Rows that share their keys as CSV; empty for none."""
-    rows, text = list(rows), io.StringIO(newline="")
-    if rows:
-        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
-
-
-def csv_rows(text: str) -> list[dict]:
-    """The rows of `csv_text` again: whole numbers as int, others as float, what is empty as None.
-
-    Raises:
-        ValueError: a row is longer or shorter than the heading, which has a name twice, or a value is no number.
-    """
-
-    def number(value: str) -> int | float | None:
-        if not value:
-            return None
-        return int(value) if value.lstrip("-").isdecimal() else float(value)
-
-    try:
-        names, *rows = filter(None, csv.reader(io.StringIO(text), strict=True)) if text else [[]]
-    except csv.Error as error:
-        raise ValueError(f"not CSV ({error})") from error
-    if len(set(names)) < len(names) or any(len(row) != len(names) for row in rows):
-        raise ValueError(f"expected {len(names)} columns of different names in every row")
-    return [dict(zip(names, map(number, row), strict=True)) for row in rows]
-
-
 def read_json(path: Path) -> dict:
     """The JSON object in a file.
 
@@ -254,11 +223,6 @@ def read_status(run: Path) -> dict:
         if not is_count(found.get(name, 0)):
             raise FileError(f"{path}: {name} = {found[name]!r}: expected a count; {_ANEW}")
     return found
-
-
-def is_count(value) -> bool:
-    """Whether a value is a whole number that something can be counted with."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST
 
 
 def _json(value: dict) -> bytes:

@@ -7,25 +7,23 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ghostnet import checkpoint, data
 from ghostnet.checkpoint import Checkpoint
 from ghostnet.config import MOST, Experiment, integer
-from ghostnet.errors import ConfigError, DataError, DivergenceError, Stopped
+from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
 from ghostnet.interruption import Interruption
-from ghostnet.model import names
 from ghostnet.network import Network, build
 from ghostnet.order import presentation_order
 from ghostnet.progress import Progress
 from ghostnet.recorder import Recorder
-from ghostnet.settings import settings_of
+from ghostnet.settings import own_laws, require_same_data, require_same_laws, settings_of
 from ghostnet.simulator import Simulator, require_fit
-from ghostnet.store import PROVENANCE, RunDirectory
+from ghostnet.store import RunDirectory
 from ghostnet.traces import runs
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
@@ -123,25 +121,10 @@ def resume(
         engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
         gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
         start = checkpoint.latest(directory.path, e, dtype) or Checkpoint(build(e))
-        _require_same_laws(e, directory.settings.get("laws", {}))
+        require_same_laws(e, directory.settings.get("laws", {}))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
         run = _Run(simulator, same_data(e, directory), directory, progress, record, *gradchecks)
         return run.until_the_end(start)
-
-
-def own_laws(e: Experiment) -> dict[str, dict]:
-    """The laws of an experiment that are not built in, by field."""
-    laws = {field: names.described(field, getattr(e, field)) for field in ("transfer", "cost")}
-    return {field: law for field, law in laws.items() if law}
-
-
-def _require_same_laws(e: Experiment, began_with: dict) -> None:
-    for field, law in own_laws(e).items():
-        if law["sha256"] != began_with.get(field, {}).get("sha256"):
-            raise ConfigError(
-                f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "
-                "put that back, or train anew"
-            )
 
 
 @dataclass
@@ -280,14 +263,6 @@ def same_data(e: Experiment, directory: RunDirectory) -> data.Dataset:
     dataset = fitting_data(e)
     require_same_data(directory.path, directory.settings, e.data, dataset.sha256)
     return dataset
-
-
-def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
-    """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
-    began = settings.get("data_sha256", "none")
-    if began != sha256:
-        text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
-        raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")
 
 
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Set
 
 from ghostnet.errors import ConfigError
 
+LARGEST_COUNT = 1 << 53  # of anything: floats and JSON's readers keep whole numbers up to there
 _SHOWN = 200  # characters of a value
 _BITS = 256  # of an integer: more is beyond any use, and in the end beyond what Python prints
 
@@ -51,6 +52,11 @@ def shown(value) -> str:
     except (ValueError, RecursionError):  # more digits than Python prints, or too deep
         return f"{type(value).__name__} too large to show"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
+
+
+def is_count(value) -> bool:
+    """Whether a value is a whole number that something can be counted with."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT
 
 
 def _integer(value) -> int:

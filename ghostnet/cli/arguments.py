@@ -57,7 +57,7 @@ def indices(examples: str, count: int) -> np.ndarray:
     return np.arange(count)[chosen]
 
 
-def baseline_method(run: str) -> str | None:
+def baseline_method(run: str | Path) -> str | None:
     """The method of a baseline's run directory; None for any other, and where there is none."""
     path = Path(run) / store.CONFIG
     fields = config.read_toml(path) if path.is_file() else {}

@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from ghostnet import baselines, config, presets, report, store
-from ghostnet.cli.arguments import add_setting, given
+from ghostnet.cli.arguments import add_setting, baseline_method, given
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.training import resume, train
@@ -98,7 +98,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    if "baseline" in config.read_toml(arguments.run / store.CONFIG):
+    if baseline_method(arguments.run):
         result = baselines.resume(arguments.run, progress=not arguments.quiet)
     else:
         result = resume(arguments.run, threads=arguments.threads, progress=not arguments.quiet)

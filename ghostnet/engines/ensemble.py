@@ -12,10 +12,9 @@ from torch import Tensor
 
 from ghostnet.config import Experiment
 from ghostnet.engines.blocks import Lasting
-from ghostnet.engines.tensorlaws import of, put, signals
+from ghostnet.engines.tensorlaws import is_difference, on_tensors, put, signals
 from ghostnet.equations import Plastic, State, Weights
 from ghostnet.model import names
-from ghostnet.model.laws import squared_error_descent
 from ghostnet.models import CLAMPED
 from ghostnet.network import Network
 
@@ -37,6 +36,7 @@ class Ensemble:
         e = self.experiment = network.experiment
         self.constants, self.N, self.lasting = network.constants, e.depth, Lasting(network, like)
         self.transfer, self.cost = names.transfer(e.transfer), names.cost(e.cost)
+        self.output_error, self.difference = on_tensors(self.cost.error), is_difference(self.cost.error)
         z, R, n = self.lasting.z, network.runs, e.sizes
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
@@ -147,12 +147,12 @@ class Ensemble:
             torch.bmm(r[k], w.up[k + 1].mT, out=self.currents.whole[k + 1])
 
     def _output_error(self) -> None:
-        """e_N = -β ∂C/∂r_N (2); a plain difference in one operation."""
+        """e_N = -β ∂C/∂r_N (2)."""
         y, r, e = self.y, self.r[self.N], self.E.units[self.N]
-        if self.cost.error is squared_error_descent:
+        if self.difference:
             torch.addcmul(self.beta_y, r, self.beta, value=-1, out=e)
         else:
-            torch.mul(of(self.cost.error, y, self.lasting.z.units[self.N], r), self.beta, out=e)
+            torch.mul(self.output_error(y, self.lasting.z.units[self.N], r), self.beta, out=e)
 
     def _learn_ghosts(self, plastic: Plastic) -> None:
         w, z = self.lasting, self.lasting.z

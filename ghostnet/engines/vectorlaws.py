@@ -12,8 +12,7 @@ from numba import types
 from numba.extending import NativeValue, models, overload, register_model, typeof_impl, unbox
 
 from ghostnet.engines.compiled import jit
-from ghostnet.engines.simd import Vector, like
-from ghostnet.engines.vectormath import OWN
+from ghostnet.engines.vectormath import OWN, as_vector
 from ghostnet.model.laws import BUILT_IN, identity
 from ghostnet.model.lowering import lower
 
@@ -57,13 +56,4 @@ def evaluate(law, x, *others):
 @overload(evaluate)
 def _evaluate(law, x, *others):
     function = Law.compiled[law.law]
-    return lambda law, x, *others: _vector(x, function(x, *others))
-
-
-def _vector(beside, value):
-    """A value as a vector."""
-
-
-@overload(_vector)
-def _as_vector(beside, value):
-    return (lambda beside, value: value) if isinstance(value, Vector) else (lambda beside, value: like(beside, value))
+    return lambda law, x, *others: as_vector(x, function(x, *others))

@@ -195,30 +195,23 @@ def tanh(x):
     return fma(like(x, 2.0), sigmoid(x + x), like(x, -1.0))
 
 
+def as_vector(beside, value):
+    """A vector, or a number in every lane, beside another vector or the mask of a comparison."""
+
+
+@overload(as_vector)
+def _as_vector(beside, value):
+    return (lambda beside, value: value) if isinstance(value, Vector) else (lambda beside, value: like(beside, value))
+
+
 def where(condition, x, y):
     """x where the condition holds, else y; either may be a number."""
 
 
 @overload(where)
 def _where(condition, x, y):
-    if not isinstance(condition, Mask):
-        return None
-    if isinstance(x, Vector):
-        return (
-            (lambda condition, x, y: choose(condition, x, y))
-            if isinstance(y, Vector)
-            else (lambda condition, x, y: choose(condition, x, like(x, y)))
-        )
-    return lambda condition, x, y: choose(condition, like(condition, x), _vector(condition, y))
-
-
-def _vector(beside, y):
-    """y as a vector."""
-
-
-@overload(_vector)
-def _as_vector(beside, y):
-    return (lambda beside, y: y) if isinstance(y, Vector) else (lambda beside, y: like(beside, y))
+    if isinstance(condition, Mask):
+        return lambda condition, x, y: choose(condition, as_vector(condition, x), as_vector(condition, y))
 
 
 def minimum(x, y):

@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 from ghostnet import checkpoint, config, data, store
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, InUse, Stopped
+from ghostnet.settings import require_same_data
 from ghostnet.sweep.plan import Task
-from ghostnet.training import require_same_data, resume, train
+from ghostnet.training import resume, train
 
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
 
@@ -45,10 +46,9 @@ def status(path: Path) -> dict:
 def state(path: Path) -> str | None:
     """The status of a run: None where none has begun, "unreadable" where status.json is; its task will say so."""
     try:
-        found = status(path)
+        return status(path).get("status")
     except FileError:
         return "unreadable"
-    return found.get("status") if isinstance(found.get("status", ""), str) else "unreadable"
 
 
 def perform(task: Task, folder: Path, threads: int) -> Outcome:
