@@ -3,15 +3,15 @@
 import importlib
 
 from ghostnet import baselines
-from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.laws import Cost, Transfer
-from ghostnet.network import Network, build
-from ghostnet.presets import PRESETS, preset
-from ghostnet.recorder import Recorder
+from ghostnet.model.network import Network, build
+from ghostnet.model.presets import PRESETS, preset
+from ghostnet.model.recorder import Recorder
+from ghostnet.runs.training import Training, resume, train
 from ghostnet.simulator import Simulator
-from ghostnet.training import Training, resume, train
 
 __all__ = [
     "PRESETS",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ghostnet import data, engines
-from ghostnet.config import Experiment
+from ghostnet.engines.evaluation import Score, evaluate, scored_parts
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import Score, evaluate, scored_parts
-from ghostnet.inputs import numbers, rates
-from ghostnet.network import Network
-from ghostnet.recorder import Recorder, Shown
-from ghostnet.threads import Turns
+from ghostnet.host.threads import Turns
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.inputs import numbers, rates
+from ghostnet.model.network import Network
+from ghostnet.model.recorder import Recorder, Shown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -31,11 +31,13 @@ import torch
 from published import FEEDBACK_ALIGNMENT
 
 import ghostnet as gn
-from ghostnet import data, plots, store
+from ghostnet import data
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.streams import show_symbols
-from ghostnet.tensors import Images
+from ghostnet.engines.tensors import Images
+from ghostnet.files.figures import publish_figure
+from ghostnet.host.streams import show_symbols
+from ghostnet.results import plots
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 METHODS = FEEDBACK_ALIGNMENT.columns
@@ -132,7 +134,7 @@ def main() -> None:
         results = {method: deep(method, arguments.epochs or 6) for method in ("DFA", "BP")}
         plt.style.use(plots.STYLE)
         facts = {"results": results, "settings": SETTINGS | DEEP, "seeds": [0]}
-        store.publish_figure(deep_picture(results), FIGURES / "deep_dfa", **facts)
+        publish_figure(deep_picture(results), FIGURES / "deep_dfa", **facts)
     elif arguments.quick:
         table(["1x800", "2x800"], 1, 3_000)
     else:

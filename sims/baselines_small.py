@@ -20,8 +20,10 @@ import torch
 from published import SMALL_NETWORKS
 
 import ghostnet as gn
-from ghostnet import data, plots, store
+from ghostnet import data
 from ghostnet.baselines import cnn
+from ghostnet.files.figures import publish_figure
+from ghostnet.results import plots
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 METHODS = SMALL_NETWORKS.columns
@@ -73,7 +75,7 @@ def main() -> None:
     axes[0].set_ylabel("test accuracy (%)")
     axes[0].legend()
     if not quick:
-        store.publish_figure(figure, FIGURES / "baselines_small", results=results, seeds=[0], mlp=MLP, cnn=CNN)
+        publish_figure(figure, FIGURES / "baselines_small", results=results, seeds=[0], mlp=MLP, cnn=CNN)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ import ghostnet as gn
 from ghostnet import data
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.learner import Learner
-from ghostnet.tensors import Images
-from ghostnet.training import presentation_order
+from ghostnet.engines.tensors import Images
+from ghostnet.runs.training import presentation_order
 
 ROUNDS = 3
 

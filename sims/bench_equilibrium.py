@@ -16,9 +16,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ghostnet as gn
-from ghostnet import data, plots, store
+from ghostnet import data
 from ghostnet.engines import create
-from ghostnet.training import presentation_order
+from ghostnet.files.figures import publish_figure
+from ghostnet.results import plots
+from ghostnet.runs.training import presentation_order
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 RUNS = {"mb-500-tf": 10, "mb-300-300-tf": 4, "mb-300-300-fa": 4}
@@ -94,7 +96,7 @@ def main() -> None:
         show(name, results[name])
     if not arguments.quick:
         plt.style.use(plots.STYLE)
-        store.publish_figure(picture(results), FIGURES / "equilibrium", results=results, seeds=[0])
+        publish_figure(picture(results), FIGURES / "equilibrium", results=results, seeds=[0])
 
 
 if __name__ == "__main__":

@@ -24,11 +24,15 @@ from bench_engines import inputs
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ghostnet as gn
-from ghostnet import data, equations, store
+from ghostnet import data
 from ghostnet.engines import create
-from ghostnet.models import MODELS, PHASES
-from ghostnet.order import presentation_order
-from ghostnet.streams import show_symbols
+from ghostnet.files.figures import appended
+from ghostnet.files.provenance import cpu_name, provenance
+from ghostnet.files.publishing import publish
+from ghostnet.host.streams import show_symbols
+from ghostnet.model import equations
+from ghostnet.model.models import MODELS, PHASES
+from ghostnet.model.order import presentation_order
 
 RUNS = {"mb-500-tf": (1, 8, 32, 128), "ma-500-tf": (1, 8)}
 OPERATIONS, KERNEL = "operations", "kernel"  # how a phase is stepped; the second on a GPU, where it fits
@@ -252,7 +256,7 @@ def table(device: str) -> dict:
     say("operations: of a free + of a clamped step. MiB: of tensors; on a GPU cuBLAS's workspaces come on top.")
     say("floor: weights read from memory; a ratio below 1 where a cache holds them.")
     if not any(row["way"] == KERNEL for row in rows):
-        say("A phase as one kernel (ghostnet/engines/fused.py): on a GPU with Triton only.")
+        say("A phase as one kernel (ghostnet/engines/torch/fused.py): on a GPU with Triton only.")
     say()
     one = cpu_engine()
     if one:
@@ -275,18 +279,16 @@ def main() -> None:
     if device == "cuda":
         say(f"device: {torch.cuda.get_device_name()}, torch {torch.__version__}")
     else:
-        say(
-            f"device: {store.cpu_name()}, one thread, torch {torch.__version__}. No GPU was used, so nothing below is a"
-        )
+        say(f"device: {cpu_name()}, one thread, torch {torch.__version__}. No GPU was used, so nothing below is a")
         say(f"GPU's figure. Where there is a GPU, run: {COMMAND}")
     say(f"load of the machine before the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
     say()
     found = {"agreement": agreement(device), "against_eager": against_eager(device), **table(device)}
     say(f"\n{time.perf_counter() - start:.0f} s")
     if arguments.out:
-        facts = store.provenance() | {"date": date.today().isoformat(), "device": device} | found
-        store.publish(store.appended(arguments.out, ".json"), json.dumps(facts, indent=2).encode() + b"\n")
-        store.publish(store.appended(arguments.out, ".txt"), ("\n".join(_lines) + "\n").encode())
+        facts = provenance() | {"date": date.today().isoformat(), "device": device} | found
+        publish(appended(arguments.out, ".json"), json.dumps(facts, indent=2).encode() + b"\n")
+        publish(appended(arguments.out, ".txt"), ("\n".join(_lines) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 import ghostnet as gn
-from ghostnet import checkpoint, data
+from ghostnet import data
+from ghostnet.runs import checkpoint
 from ghostnet.traces.files import TraceFiles
 from ghostnet.traces.recording import Recording
 
@@ -37,7 +38,8 @@ KINDS = {
 MUTATE = """
 import sys, numpy as np
 from pathlib import Path
-from ghostnet import FileError, checkpoint, open_trace
+from ghostnet import FileError, open_trace
+from ghostnet.runs import checkpoint
 def arrays(path):
     found = checkpoint.load(path).network
     return [a.tobytes() for group in (*found.weights, *found.state) for a in group if a is not None]

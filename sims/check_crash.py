@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 
 import ghostnet as gn
-from ghostnet import checkpoint
 from ghostnet.errors import FileError
+from ghostnet.runs import checkpoint
 
 SMALL = dict(train_examples=2000, epochs=6)
 RUNS = {
@@ -32,7 +32,7 @@ RUNS = {
 WRITER = """
 import sys
 import ghostnet as gn
-from ghostnet import checkpoint
+from ghostnet.runs import checkpoint
 network, shown = gn.build(gn.preset("mb-500-tf")), 0
 while True:
     shown += 1

@@ -16,7 +16,7 @@ import numpy as np
 import ghostnet as gn
 from ghostnet import data
 from ghostnet.engines import create
-from ghostnet.equations import errors, rates
+from ghostnet.model.equations import errors, rates
 
 ROWS = {  # name: (experiment, {epoch: test accuracy to reach in percent; 0: just learning})
     "mb-500-tf": (gn.preset("mb-500-tf"), {1: 92.4, 2: 94.2, 5: 96.0}),

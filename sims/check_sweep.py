@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 
 import ghostnet as gn
-from ghostnet import checkpoint, store
+from ghostnet.files.provenance import cpu_name
+from ghostnet.runs import checkpoint
 
 EIGHT = gn.sweep.Sweep(
     {"seeds": [0, 1], "train_examples": 20_000},
@@ -123,7 +124,7 @@ def main() -> None:
                 print(
                     f"one after another {one:.1f} s, two workers {two:.1f} s: {one / two:.2f} times faster", flush=True
                 )
-            print(f"median {statistics.median(ratios):.2f} times ({store.cpu_name()})")
+            print(f"median {statistics.median(ratios):.2f} times ({cpu_name()})")
 
 
 if __name__ == "__main__":

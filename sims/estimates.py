@@ -5,7 +5,7 @@ from __future__ import annotations
 from bench_engines import operations
 
 import ghostnet as gn
-from ghostnet.models import PHASES
+from ghostnet.model.models import PHASES
 
 
 def memory(e: gn.Experiment, images: int, itemsize: int = 4) -> float:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 from paper_runs import arguments, columns, complete, name, results
 
-from ghostnet import plots, store
-from ghostnet.streams import show_symbols
+from ghostnet.files.figures import publish_figure
+from ghostnet.host.streams import show_symbols
+from ghostnet.results import plots
 
 CELL = "ma-500-tf"
 
@@ -30,7 +31,7 @@ def main() -> None:
     plots.ghost_distances(epoch, columns(runs), bottom)
     last = {kind: float(runs[f"distance_{kind}_1"].isel(epoch=-1).mean()) for kind in ("pg", "gp")}
     print(f"{CELL}, seeds {seeds}, epoch {epoch[-1]}: ‖W_2 - W^pg_1‖ {last['pg']:.3g}, ‖B_1 - W^gp_1‖ {last['gp']:.3g}")
-    store.publish_figure(figure, name(given, "figure3"), seeds=seeds, last_norms=last)
+    publish_figure(figure, name(given, "figure3"), seeds=seeds, last_norms=last)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ import numpy as np
 import xarray as xr
 
 import ghostnet as gn
-from ghostnet import data, plots, store
+from ghostnet import data
+from ghostnet.files.figures import publish_figure
+from ghostnet.results import plots
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 
@@ -50,7 +52,7 @@ def main() -> None:
         top.set_title(f"after {epoch * examples} examples" if epoch else "before training")
         if epoch:
             top.set_ylabel(""), bottom.set_ylabel("")
-    store.publish_figure(figure, FIGURES / ("figure4-quick" if arguments.quick else "figure4"), seeds=experiment.seeds)
+    publish_figure(figure, FIGURES / ("figure4-quick" if arguments.quick else "figure4"), seeds=experiment.seeds)
 
 
 if __name__ == "__main__":

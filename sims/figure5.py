@@ -15,7 +15,8 @@ import matplotlib.pyplot as plt
 from paper_runs import arguments, columns, complete, name, results
 from published import GHOST_GRADIENT
 
-from ghostnet import plots, store
+from ghostnet.files.figures import publish_figure
+from ghostnet.results import plots
 
 CELL = "mb-500-tf"
 
@@ -33,7 +34,7 @@ def main() -> None:
     print(
         f"{CELL}: all layers together at most {largest} % off in any epoch, by seed {seeds} (paper: up to {theirs} %)"
     )
-    store.publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)
+    publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)
 
 
 if __name__ == "__main__":

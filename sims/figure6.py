@@ -12,7 +12,8 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 from paper_runs import arguments, complete, name, results
 
-from ghostnet import plots, store
+from ghostnet.files.figures import publish_figure
+from ghostnet.results import plots
 
 PANELS = {
     "(a) MA": ("ma-100", "ma-300", "ma-500", "ma-500-500"),
@@ -47,7 +48,7 @@ def main() -> None:
     axes[0].set(ylabel="test error (%)")
     axes[0].yaxis.set_major_formatter("{x:g}"), axes[0].yaxis.set_minor_formatter("{x:g}")
     print("not complete yet, left out: " + (", ".join(left_out) or "none"))
-    store.publish_figure(figure, name(given, "figure6"), left_out=left_out)
+    publish_figure(figure, name(given, "figure6"), left_out=left_out)
 
 
 if __name__ == "__main__":

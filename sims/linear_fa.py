@@ -24,9 +24,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ghostnet import plots, store
-from ghostnet.network import Stream, generator
-from ghostnet.streams import show_symbols
+from ghostnet.files.figures import publish_figure
+from ghostnet.host.streams import show_symbols
+from ghostnet.model.network import Stream, generator
+from ghostnet.results import plots
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 INPUTS, HIDDEN, OUTPUTS, TIME = 30, 20, 10, 60.0
@@ -86,7 +87,7 @@ def main() -> None:
         )
     plt.style.use(plots.STYLE)
     name = "linear_fa-quick" if quick else "linear_fa"
-    store.publish_figure(picture(run, drifts), FIGURES / name, seeds=list(seeds), drifts=drifts)
+    publish_figure(picture(run, drifts), FIGURES / name, seeds=list(seeds), drifts=drifts)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 import ghostnet as gn
-from ghostnet.plots import Columns
+from ghostnet.results.plots import Columns
 from ghostnet.sweep.results import complete as complete_runs
 
 HERE = Path(__file__).resolve().parent

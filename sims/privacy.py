@@ -29,11 +29,14 @@ from published import PRIVATE
 from torch.utils.data import DataLoader, TensorDataset
 
 import ghostnet as gn
-from ghostnet import data, plots, store
+from ghostnet import data
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.draws import weights
-from ghostnet.report import aligned, percent
-from ghostnet.streams import show_symbols
+from ghostnet.files.figures import publish_figure
+from ghostnet.files.publishing import publish
+from ghostnet.host.streams import show_symbols
+from ghostnet.results import plots
+from ghostnet.results.report import aligned, percent
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 NOISES, METHODS, REPORT = (None, 0.1, 0.5, 1.0), ("BP", "FA", "DFA"), PRIVATE.rows["one hidden layer"]
@@ -129,8 +132,8 @@ def main() -> None:
     if not quick:
         plt.style.use(plots.STYLE)
         facts = {"results": found, "seeds": e.seeds, "settings": SETTINGS, "plain_rate": PLAIN_RATE}
-        store.publish_figure(picture(found), FIGURES / "privacy", **facts)
-        store.publish(FIGURES / "privacy.txt", f"{text}\n".encode())
+        publish_figure(picture(found), FIGURES / "privacy", **facts)
+        publish(FIGURES / "privacy.txt", f"{text}\n".encode())
 
 
 if __name__ == "__main__":

@@ -25,8 +25,10 @@ from paper_runs import HERE, arguments, name, results
 from published import GHOST_UNITS
 
 import ghostnet as gn
-from ghostnet import report, store
-from ghostnet.streams import show_symbols
+from ghostnet.files.figures import appended
+from ghostnet.files.publishing import publish
+from ghostnet.host.streams import show_symbols
+from ghostnet.results import report
 from ghostnet.sweep.results import complete
 
 PAPER = GHOST_UNITS.rows
@@ -95,8 +97,8 @@ def main() -> None:
     print(report.aligned(rows))
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
-    store.publish(store.appended(name(given, "table1"), ".md"), markdown(rows).encode())
-    store.publish(store.appended(name(given, "table1"), ".csv"), text.getvalue().encode())
+    publish(appended(name(given, "table1"), ".md"), markdown(rows).encode())
+    publish(appended(name(given, "table1"), ".csv"), text.getvalue().encode())
 
 
 if __name__ == "__main__":

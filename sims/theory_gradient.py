@@ -22,9 +22,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import ghostnet as gn
-from ghostnet import data, plots, store
-from ghostnet.gradients.plots import LAYERS
-from ghostnet.streams import show_symbols
+from ghostnet import data
+from ghostnet.files.figures import publish_figure
+from ghostnet.files.publishing import publish
+from ghostnet.host.streams import show_symbols
+from ghostnet.results import plots
+from ghostnet.results.gradients import LAYERS
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 DEPTHS = (1, 2, 3, 4)
@@ -117,8 +120,8 @@ def main() -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([("sweep", "curve", "value", "relative_error"), *rows])
-    store.publish(FIGURES / "theory_gradient.csv", text.getvalue().encode())
-    store.publish_figure(picture(rows), FIGURES / "theory_gradient", seeds=[0], slopes=slopes(rows))
+    publish(FIGURES / "theory_gradient.csv", text.getvalue().encode())
+    publish_figure(picture(rows), FIGURES / "theory_gradient", seeds=[0], slopes=slopes(rows))
 
 
 if __name__ == "__main__":

@@ -16,13 +16,15 @@ import pytest
 import torch
 from torch import nn
 
-from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data, hdf5
+from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
+from ghostnet.data import datasets
 from ghostnet.engines import ENGINES
-from ghostnet.equations import Plastic, State, Weights, step
-from ghostnet.models import MODELS
+from ghostnet.files import hdf5
+from ghostnet.model.equations import Plastic, State, Weights, step
+from ghostnet.model.models import MODELS
 
 STILL = Plastic(W=False, W_pg=False, W_gp=False)
 TYPED_ENGINES = tuple(
@@ -230,7 +232,7 @@ def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, 
     return p, e, net.credit(p, e, method)
 
 
-IDX_FILES = data._FILES
+IDX_FILES = datasets._FILES
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

@@ -16,8 +16,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from ghostnet import build, preset
-from ghostnet.engines import create, fused
-from ghostnet.models import PHASES
+from ghostnet.engines import create
+from ghostnet.engines.torch import fused
+from ghostnet.model.models import PHASES
 
 CUOBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 

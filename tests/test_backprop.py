@@ -8,8 +8,8 @@ from builders import STILL, distance, euler, experiment, inputs, order, running
 from scipy.special import expit
 
 from ghostnet import build
-from ghostnet.config import RULES
-from ghostnet.equations import Plastic, State, errors, feedforward, learning_signal, rates, step, update_once
+from ghostnet.model.equations import Plastic, State, errors, feedforward, learning_signal, rates, step, update_once
+from ghostnet.model.experiment import RULES
 
 DEPTHS = [(8, 7, 4), (8, 7, 6, 4), (8, 7, 6, 5, 4), (8, 7, 6, 5, 5, 4)]
 BETAS = (1e-2, 1e-3, 1e-4)

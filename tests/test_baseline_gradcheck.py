@@ -17,8 +17,8 @@ from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import LOSSES
 from ghostnet.baselines.training import load
 from ghostnet.gradients.likeness import FIGURES
-from ghostnet.gradients.plots import report_figure
-from ghostnet.network import tie_feedback
+from ghostnet.model.network import tie_feedback
+from ghostnet.results.gradients import report_figure
 
 
 @pytest.mark.parametrize(("method", "loss"), list(zip(METHODS, LOSSES * 2, strict=True)))

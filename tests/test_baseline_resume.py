@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from builders import assert_same_end, refusal, tiny
 
-from ghostnet import ConfigError, Stopped, baselines, checkpoint, resume, train
+from ghostnet import ConfigError, Stopped, baselines, resume, train
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
+from ghostnet.runs import checkpoint
 
 RUNS = [
     ("BP", {}),

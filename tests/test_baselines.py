@@ -15,10 +15,10 @@ from ghostnet import ConfigError, DivergenceError, Simulator, baselines, build, 
 from ghostnet.baselines import METHODS, Baseline, measures, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import LOSSES
-from ghostnet.engines import tensorlaws
-from ghostnet.equations import Weights
-from ghostnet.evaluation import evaluate
+from ghostnet.engines.evaluation import evaluate
+from ghostnet.engines.torch import tensorlaws
 from ghostnet.model import names
+from ghostnet.model.equations import Weights
 from ghostnet.model.laws import TRANSFERS
 
 EXACT = 1e-12

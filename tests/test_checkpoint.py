@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from builders import assert_same_end, of, refusal, resealed, running, same_bits, tiny
 
-from ghostnet import ConfigError, FileError, baselines, build, checkpoint, resume, train
-from ghostnet.checkpoint import Checkpoint
+from ghostnet import ConfigError, FileError, baselines, build, resume, train
 from ghostnet.cli.main import main
-from ghostnet.report import run_summary
+from ghostnet.results.report import run_summary
+from ghostnet.runs import checkpoint
+from ghostnet.runs.checkpoint import Checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import pytest
 from builders import command
 
 from ghostnet import PRESETS
-from ghostnet.config import from_mapping, read_toml
+from ghostnet.files import toml
+from ghostnet.model.experiment import from_mapping
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,7 +36,7 @@ def test_an_option_wins_over_the_file_and_the_file_over_the_preset(capsys, task,
         capsys, "train", "mb-100-fa", "--config", tmp_path / "some.toml", "--epochs", 0, "--seeds", 8, 9,
         "--eta", 0.5, 0.25, "--out", tmp_path / "run", "--quiet",
     )  # fmt: skip
-    e = from_mapping(read_toml(tmp_path / "run" / "config.toml"))
+    e = from_mapping(toml.read(tmp_path / "run" / "config.toml"))
     assert code == 0
     assert (e.epochs, e.seeds, e.eta) == (0, (8, 9), (0.5, 0.25))  # options
     assert (e.free_steps, e.sizes, e.train_examples) == (7, (16, 12, 4), 9)  # file
@@ -54,7 +55,7 @@ def test_every_setting_is_an_option(capsys, settings, task, tmp_path):
         options += [f"--{name.replace('_', '-')}", *(value if isinstance(value, tuple) else (value,))]
     code, *_ = command(capsys, "train", "--config", settings, "--out", tmp_path / "run", "--quiet", *options)
     assert code == 0
-    assert from_mapping(read_toml(tmp_path / "run" / "config.toml")) == from_mapping(given)
+    assert from_mapping(toml.read(tmp_path / "run" / "config.toml")) == from_mapping(given)
 
 
 @pytest.mark.parametrize("preset", ["mb-100-tf", "mb-100-fa", "ma-100-tf"])
@@ -66,7 +67,7 @@ def test_a_preset_may_be_changed_by_a_whole_file_and_names_the_default_directory
     assert (code, err) == (0, "")
     (made,) = (tmp_path / "runs").iterdir()
     assert re.fullmatch(rf"{preset}-\d{{8}}-\d{{6}}", made.name)
-    assert read_toml(made / "config.toml") == read_toml(settings) | {"epochs": 0}
+    assert toml.read(made / "config.toml") == toml.read(settings) | {"epochs": 0}
 
 
 BAD_ARGUMENTS = [
@@ -183,7 +184,7 @@ def test_help_and_tables_import_neither_torch_nor_numba(arguments):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == (74 if arguments[0] == "info" else 0)
     imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.MULTILINE))
-    assert "ghostnet.config" in imported
+    assert "ghostnet.model.experiment" in imported
     assert not imported & {"torch", "numba", "scipy", "matplotlib", "h5py", "pooch"}
 
 

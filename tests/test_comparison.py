@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from builders import COLUMNS, command, refusal, tiny
 
-from ghostnet import ConfigError, FileError, baselines, comparison, train
+from ghostnet import ConfigError, FileError, baselines, train
 from ghostnet.baselines.settings import baseline_from_mapping
-from ghostnet.config import read_toml
+from ghostnet.files import toml
+from ghostnet.results import comparison
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_metrics_of_a_baseline_begin_with_the_ghost_units_columns(runs):
 
 
 def test_the_configuration_of_a_baseline_can_be_read_again_and_shown(runs, capsys):
-    fields = read_toml(runs / "dfa" / "config.toml")
+    fields = toml.read(runs / "dfa" / "config.toml")
     assert baseline_from_mapping(fields["baseline"]) == baselines.Baseline(method="DFA", learning_rate=0.5)
     code, out, _ = command(capsys, "info", runs / "dfa")
     assert code == 0 and "baseline DFA" in out and '[baseline]\nmethod = "DFA"' in out
@@ -45,7 +46,7 @@ def test_a_baseline_is_trained_from_the_command_line(task, tmp_path, capsys):
         tmp_path / "run", "--learning-rate", 1, 0.1, "--loss", "cross-entropy", "--quiet",
     )  # fmt: skip
     assert (code, err) == (0, "") and out.startswith("after epoch 1:   train accuracy")
-    kept = read_toml(tmp_path / "run" / "config.toml")["baseline"]
+    kept = toml.read(tmp_path / "run" / "config.toml")["baseline"]
     assert (kept["method"], kept["learning_rate"], kept["loss"]) == ("FA", [1, 0.1], "cross-entropy")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"
 

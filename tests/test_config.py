@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ghostnet import PRESETS, ConfigError, Experiment, FileError, preset
-from ghostnet.config import (
+from ghostnet.files import toml
+from ghostnet.model.experiment import (
     FEEDBACKS,
     LARGEST_REAL,
     LEAST_REAL,
@@ -22,9 +23,8 @@ from ghostnet.config import (
     RULES,
     TRANSFERS,
     from_mapping,
-    read_toml,
 )  # fmt: skip
-from ghostnet.models import MODELS
+from ghostnet.model.models import MODELS
 
 _ONE_MA = ("MA", 100, 0.001, 10.0, (200, 200), 0.2, 200, (0.1, 0.1), (0.05,), None)
 _MB = ("MB", 1, 0.005, 0.1)
@@ -76,7 +76,7 @@ def test_a_preset_may_be_named_in_full_or_with_its_feedback_and_changed():
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_comes_back_from_toml(tmp_path, name):
     (tmp_path / "config.toml").write_text(PRESETS[name].to_toml())
-    assert from_mapping(read_toml(tmp_path / "config.toml")) == PRESETS[name]
+    assert from_mapping(toml.read(tmp_path / "config.toml")) == PRESETS[name]
 
 
 rates = st.floats(0, 1e12)
@@ -219,11 +219,11 @@ def test_missing_fields_are_named_all_at_once():
 def test_a_file_that_is_not_toml_is_refused_by_its_path(tmp_path, content):
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
-    assert refusal(ConfigError, read_toml, path).startswith(f"{path}: not TOML")
+    assert refusal(ConfigError, toml.read, path).startswith(f"{path}: not TOML")
 
 
 @pytest.mark.parametrize("name", ["missing.toml", "."])
 def test_a_file_that_cannot_be_read_is_an_input_error_naming_it(tmp_path, name):
     with pytest.raises(FileError, match="can't be read") as caught:
-        read_toml(tmp_path / name)
+        toml.read(tmp_path / name)
     assert str(tmp_path / name) in str(caught.value) and caught.value.exit_code == 74

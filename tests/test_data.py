@@ -12,6 +12,7 @@ import pytest
 from builders import IDX_FILES, idx_bytes, refusal, small_parts, write_parts
 
 from ghostnet import DataError, data
+from ghostnet.data import datasets
 
 FILES_GZ = tuple(f"{file}.gz" for file in IDX_FILES)
 
@@ -25,14 +26,14 @@ def fashion(monkeypatch, tmp_path):
 
     def retrieve(url, known_hash, fname, path):
         requests.append((url, known_hash))
-        if url.startswith(data._FASHION_MIRRORS[1]) and (tmp_path / "net" / fname).exists():
+        if url.startswith(datasets._FASHION_MIRRORS[1]) and (tmp_path / "net" / fname).exists():
             return str(tmp_path / "net" / fname)
         raise OSError("no route to host\nand a second line")
 
     parts = small_parts()
     hashes = tuple(hashlib.sha256(idx_bytes(part)).hexdigest() for part in parts)
-    monkeypatch.setitem(data._SHA256, "fashion-mnist", hashes)
-    monkeypatch.setattr(data, "_FASHION_SYSTEM", tmp_path / "system")
+    monkeypatch.setitem(datasets._SHA256, "fashion-mnist", hashes)
+    monkeypatch.setattr(datasets, "_FASHION_SYSTEM", tmp_path / "system")
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.setenv("GHOSTNET_DATA", str(tmp_path / "own"))
@@ -51,14 +52,16 @@ def test_bundled_mnist_is_the_published_one():
 
 
 def test_mnist_is_held_to_its_hash_and_the_file_named(monkeypatch):
-    monkeypatch.setitem(data._SHA256, "mnist", (*data._SHA256["mnist"][:3], "0" * 64))
+    monkeypatch.setitem(datasets._SHA256, "mnist", (*datasets._SHA256["mnist"][:3], "0" * 64))
     assert re.search(f"{IDX_FILES[3]}.gz: SHA-256 .* isn't the published", refusal(DataError, data.load, "mnist"))
 
 
 def test_the_notice_lists_the_hashes_the_code_checks():
-    notice = data.importlib.resources.files("ghostnet") / "datasets" / "mnist" / "NOTICE"
+    notice = datasets.importlib.resources.files("ghostnet") / "data" / "mnist" / "NOTICE"
     lines = notice.read_text(encoding="utf-8").splitlines()
-    assert lines[-4:] == [f"{sha256}  {file}" for file, sha256 in zip(IDX_FILES, data._SHA256["mnist"], strict=True)]
+    assert lines[-4:] == [
+        f"{sha256}  {file}" for file, sha256 in zip(IDX_FILES, datasets._SHA256["mnist"], strict=True)
+    ]
 
 
 def test_only_a_download_imports_pooch():
@@ -129,16 +132,16 @@ def test_fashion_mnist_out_of_reach_says_where_it_was_sought(tmp_path, fashion):
     text = refusal(DataError, data.load, "fashion-mnist")
     places = ("own/fashion-mnist", "own", "system", "cache/ghostnet/fashion-mnist")
     assert ", ".join(str(tmp_path / place) for place in places) in text and "set GHOSTNET_DATA" in text
-    assert [url for url, _ in fashion[1]] == [mirror + FILES_GZ[0] for mirror in data._FASHION_MIRRORS]
+    assert [url for url, _ in fashion[1]] == [mirror + FILES_GZ[0] for mirror in datasets._FASHION_MIRRORS]
 
 
 def test_fashion_mnist_is_fetched_from_the_mirror_that_answers_and_held_to_its_hash(tmp_path, fashion):
     parts, requests = fashion
     write_parts(tmp_path / "net", parts, FILES_GZ)
     assert data.load("fashion-mnist").pixels == 6
-    known = [f"sha256:{sha256}" for sha256 in data._FASHION_GZ_SHA256]
+    known = [f"sha256:{sha256}" for sha256 in datasets._FASHION_GZ_SHA256]
     wanted = list(zip(FILES_GZ, known, strict=True))
-    assert requests == [(mirror + file, sha256) for file, sha256 in wanted for mirror in data._FASHION_MIRRORS]
+    assert requests == [(mirror + file, sha256) for file, sha256 in wanted for mirror in datasets._FASHION_MIRRORS]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

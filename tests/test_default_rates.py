@@ -17,8 +17,8 @@ from ghostnet import data
 from ghostnet.baselines import Baseline, cnn, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import LOSSES, TRANSFERS
-from ghostnet.evaluation import warn_at_chance
-from ghostnet.tensors import Images
+from ghostnet.engines.evaluation import warn_at_chance
+from ghostnet.engines.tensors import Images
 
 PRESETS = ("mb-100-tf", "ma-100-tf")
 

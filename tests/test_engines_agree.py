@@ -21,10 +21,10 @@ from builders import (
     simulator,
 )
 
-from ghostnet.config import FEEDBACKS, RULES, TRANSFERS
 from ghostnet.engines import create
 from ghostnet.errors import ConfigError
-from ghostnet.models import MODELS, PHASES
+from ghostnet.model.experiment import FEEDBACKS, RULES, TRANSFERS
+from ghostnet.model.models import MODELS, PHASES
 
 BY_DEPTH = {1: (20, 37, 10), 2: (20, 30, 25, 6), 3: (20, 12, 70, 9, 6)}
 SEEDS = {1: (0,), 3: (0, 1, 5)}

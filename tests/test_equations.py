@@ -10,8 +10,8 @@ from scipy.linalg import expm
 from scipy.special import expit
 
 from ghostnet import build
-from ghostnet.config import TRANSFERS
-from ghostnet.equations import Plastic, State, Weights, errors, feedforward, rates, transfer, transfer_slope
+from ghostnet.model.equations import Plastic, State, Weights, errors, feedforward, rates, transfer, transfer_slope
+from ghostnet.model.experiment import TRANSFERS
 
 DEEP = (6, 5, 4, 3)
 SECONDS = 0.02  # two time constants

@@ -8,7 +8,7 @@ from builders import distance, experiment, inputs, named, of, refusal, running, 
 
 from ghostnet import ConfigError, Network, Simulator, build
 from ghostnet.engines import create
-from ghostnet.equations import errors, feedforward, rates
+from ghostnet.model.equations import errors, feedforward, rates
 
 LONG = 4000
 SIZES = {1: (20, 37, 10), 2: (20, 30, 25, 6), 3: (20, 12, 70, 9, 6)}

@@ -7,11 +7,11 @@ import pytest
 import torch
 from builders import TYPED_ENGINES, experiment, named, noise, of, refusal, running, same_bits, simulator
 
-from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, data, open_trace, tensors
-from ghostnet.config import TRANSFERS
-from ghostnet.engines import create
-from ghostnet.evaluation import evaluate
-from ghostnet.models import MODELS
+from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, data, open_trace
+from ghostnet.engines import create, tensors
+from ghostnet.engines.evaluation import evaluate
+from ghostnet.model.experiment import TRANSFERS
+from ghostnet.model.models import MODELS
 
 SIZES = (20, 30, 25, 6)
 

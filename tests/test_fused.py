@@ -13,14 +13,14 @@ import torch
 from builders import TOLERANCE, distance, experiment, inputs, named, of, running, same_bits
 
 from ghostnet import Network, Simulator, build, preset
-from ghostnet.config import FEEDBACKS, TRANSFERS
 from ghostnet.engines import create
 from ghostnet.engines import torch as torch_engine
-from ghostnet.models import MODELS, PHASES
+from ghostnet.model.experiment import FEEDBACKS, TRANSFERS
+from ghostnet.model.models import MODELS, PHASES
 
 pytest.importorskip("triton")  # none but for Linux
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-from ghostnet.engines import fused  # noqa: E402
+from ghostnet.engines.torch import fused  # noqa: E402
 
 SIZES = (20, 37, 10)
 

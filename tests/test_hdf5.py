@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from builders import experiment, inputs, refusal, resealed, running
 
-from ghostnet import FileError, Recorder, Simulator, checkpoint, hdf5, open_trace
+from ghostnet import FileError, Recorder, Simulator, open_trace
+from ghostnet.files import hdf5
+from ghostnet.runs import checkpoint
 
 ROOT = Path(__file__).parents[1]
 SECRET = np.arange(100.0) + 0.123456789
@@ -210,7 +212,9 @@ def test_a_mutated_file_is_refused_or_read_correctly(tmp_path):
 SEALED_ANEW = """
 import hashlib, sys, numpy as np
 from pathlib import Path
-from ghostnet import FileError, checkpoint, hdf5, open_trace
+from ghostnet import FileError, open_trace
+from ghostnet.runs import checkpoint
+from ghostnet.files import hdf5
 path, counts = Path(sys.argv[1]), {True: 0, False: 0}
 
 def tried(load, content):

@@ -11,7 +11,7 @@ from builders import examples, experiment, inputs, noise, of, quick, refusal, ru
 
 from ghostnet import ConfigError, Simulator, build, gradcheck
 from ghostnet.engines import ENGINES
-from ghostnet.models import MODELS
+from ghostnet.model.models import MODELS
 
 SIZES = (20, 30, 25, 6)
 

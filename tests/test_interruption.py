@@ -11,9 +11,9 @@ from builders import assert_same_end, command, tiny
 
 from ghostnet import Stopped, baselines, resume, sweep, train
 from ghostnet.baselines.learner import Learner
-from ghostnet.interruption import Interruption
+from ghostnet.host.interruption import Interruption
+from ghostnet.runs.store import RunDirectory
 from ghostnet.simulator import Simulator
-from ghostnet.store import RunDirectory
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from pathlib import Path
 import numba
 import pytest
 
-from ghostnet.engines import cache
-from ghostnet.engines.compiled import entry
+from ghostnet.engines.cpu import cache
+from ghostnet.engines.cpu.compiled import entry
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,8 +23,8 @@ if "--no-avx512" in sys.argv:
     host = {name: has and "avx512" not in name for name, has in llvmlite.binding.get_host_cpu_features().items()}
     llvmlite.binding.get_host_cpu_features = lambda: host
 
-from ghostnet.engines.compiled import entry
-from ghostnet.engines.simd import VECTOR_BYTES
+from ghostnet.engines.cpu.compiled import entry
+from ghostnet.engines.cpu.simd import VECTOR_BYTES
 
 if "--full" in sys.argv:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

@@ -23,13 +23,14 @@ from builders import (
 
 import ghostnet as gn
 from ghostnet import ConfigError, Simulator, primitives
-from ghostnet.engines import cache, tensorlaws, vectormath
-from ghostnet.engines.compiled import jit
-from ghostnet.engines.simd import VECTOR_BYTES, load, store
-from ghostnet.engines.vectorlaws import Law, evaluate
-from ghostnet.equations import errors, learning_signal, rates
+from ghostnet.engines.cpu import cache, vectormath
+from ghostnet.engines.cpu.compiled import jit
+from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, store
+from ghostnet.engines.cpu.vectorlaws import Law, evaluate
+from ghostnet.engines.torch import tensorlaws
 from ghostnet.gradients.backward import autograd
 from ghostnet.gradients.fixedpoint import fixed_point
+from ghostnet.model.equations import errors, learning_signal, rates
 from ghostnet.model.laws import COSTS, TRANSFERS, identity, squared_error_descent, squared_error_slope
 from ghostnet.model.names import transfer
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, sqrt, tanh, where

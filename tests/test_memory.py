@@ -10,10 +10,11 @@ import pytest
 from builders import command, experiment, inputs, named, noise, of, refusal, running, simulator, tiny
 
 import ghostnet as gn
-from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, memory, train
+from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, build, train
 from ghostnet.engines import ENGINES
-from ghostnet.models import MODELS
-from ghostnet.network import shapes
+from ghostnet.host import memory
+from ghostnet.model.models import MODELS
+from ghostnet.model.network import shapes
 
 SIZES = (20, 30, 25, 6)
 GIANTS = [

@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 from builders import COLUMNS, refusal, sweep_settings, table, tiny
 
-from ghostnet import FileError, comparison, load_sweep, metrics, store, train
-from ghostnet.report import run_summary
+from ghostnet import FileError, load_sweep, train
+from ghostnet.files.publishing import publish
+from ghostnet.results import comparison
+from ghostnet.results.report import run_summary
+from ghostnet.runs import metrics, store
 from ghostnet.sweep.plan import Sweep
 from ghostnet.sweep.task import perform
 
@@ -111,7 +114,7 @@ def test_what_is_no_json_object_is_refused(task, tmp_path, name, content):
 def performed(task, folder, **changes) -> Sweep:
     """A sweep whose tasks are complete."""
     plan = Sweep(sweep_settings(task, feedback="TF", epochs=1, engine="reference", **changes))
-    store.publish(folder / "sweep.toml", plan.to_toml().encode())
+    publish(folder / "sweep.toml", plan.to_toml().encode())
     assert all(perform(one, folder, 1).status == "complete" for one in plan.tasks)
     return plan
 

@@ -9,8 +9,9 @@ import matplotlib.pyplot as plt
 import pytest
 from builders import command, experiment, inputs, refusal, running, sweep_settings, tiny
 
-from ghostnet import ConfigError, Recorder, Simulator, open_trace, store, sweep, train
-from ghostnet.config import toml_lines
+from ghostnet import ConfigError, Recorder, Simulator, open_trace, sweep, train
+from ghostnet.files import toml
+from ghostnet.files.figures import publish_figure, publish_picture
 from ghostnet.sweep import results
 from ghostnet.traces import recording
 
@@ -35,17 +36,17 @@ def figure():
     [("fig-0.05", "fig-0.05.png"), ("fig", "fig.png"), ("fig-0.05.svg", "fig-0.05.svg"), ("v1.2b", "v1.2b.png")],
 )
 def test_a_picture_without_a_format_becomes_png_under_its_whole_name(tmp_path, figure, given, written):
-    assert store.publish_picture(figure, tmp_path / given) == tmp_path / written
+    assert publish_picture(figure, tmp_path / given) == tmp_path / written
     assert [path.name for path in tmp_path.iterdir()] == [written]
 
 
 def test_a_format_that_there_is_not_is_refused(tmp_path, figure):
-    assert "no such picture format" in refusal(ConfigError, store.publish_picture, figure, tmp_path / "a.docx")
+    assert "no such picture format" in refusal(ConfigError, publish_picture, figure, tmp_path / "a.docx")
 
 
 def test_a_figure_and_its_facts_have_its_whole_name(tmp_path, figure):
     for beta in ("0.05", "0.1"):
-        store.publish_figure(figure, tmp_path / f"beta-{beta}")
+        publish_figure(figure, tmp_path / f"beta-{beta}")
     expected = {f"beta-{beta}.{suffix}" for beta in ("0.05", "0.1") for suffix in ("png", "pdf", "json")}
     assert {path.name for path in tmp_path.iterdir()} == expected
 
@@ -89,7 +90,7 @@ def test_a_long_trace_goes_on_under_its_whole_name(tmp_path, monkeypatch, first,
 
 def test_the_sweep_of_a_file_without_suffix_has_a_directory_of_the_whole_name(task, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "beta-0.05").write_text(toml_lines(sweep_settings(task, feedback="TF")))
+    (tmp_path / "beta-0.05").write_text(toml.lines(sweep_settings(task, feedback="TF")))
     asked = []
     monkeypatch.setattr(sweep, "run", lambda plan, out, **how: asked.append(out) or [])
     monkeypatch.setattr(results, "table", str)

@@ -11,7 +11,7 @@ import torch
 from builders import examples, experiment, inputs, noise, of, refusal, running, same_bits
 
 from ghostnet import ConfigError, GhostnetError, Network, Simulator, build, gradcheck, train
-from ghostnet.equations import Weights
+from ghostnet.model.equations import Weights
 
 SIZES = (20, 30, 25, 6)
 
@@ -49,8 +49,8 @@ def test_a_network_that_does_not_fit_its_experiment_is_refused_where_it_meets_an
         (lambda n: n.weights.W.pop(), "W has 3 slots: expected 4"),
         (lambda n: n.state.g.append(1), "g has 4 slots: expected 3"),
         (lambda n: setattr(n, "weights", n.weights._replace(W_gp=n.weights.W_gp[1])), "W_gp has 0 slots"),
-        (lambda n: setattr(n, "weights", tuple(n.weights)), "expected a ghostnet.equations.Weights"),
-        (lambda n: setattr(n, "state", None), "expected a ghostnet.equations.State"),
+        (lambda n: setattr(n, "weights", tuple(n.weights)), "expected a ghostnet.model.equations.Weights"),
+        (lambda n: setattr(n, "state", None), "expected a ghostnet.model.equations.State"),
         (lambda n: setattr(n, "presentations", -1), "presentations = -1"),
         (lambda n: setattr(n, "presentations", 0.5), "presentations = 0.5"),
         (lambda n: setattr(n, "experiment", n.experiment.replace(batch=3)), "W_gp[1] has shape (1, 7, 30, 5)"),

@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 from builders import experiment
 
-from ghostnet.opening import parse_toml
+from ghostnet.files import toml
 
 DEEP = [
     "a." * 300_000 + "a = 1",
@@ -22,7 +22,7 @@ DEEP = [
 def test_what_is_deep_as_a_well_is_refused_before_it_takes_memory(text):
     tracemalloc.start()
     with pytest.raises(tomllib.TOMLDecodeError):
-        parse_toml(text)
+        toml.loads(text)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 50_000_000
@@ -33,4 +33,4 @@ def test_what_is_deep_as_a_well_is_refused_before_it_takes_memory(text):
     [experiment().to_toml(), f"a = {[0.1] * 100_000}", 'a = "' + "x" * 1_000_000 + '"', "a" * 1_000_000 + " = 1"],
 )
 def test_all_else_is_parsed_as_ever(text):
-    assert parse_toml(text) == tomllib.loads(text)
+    assert toml.loads(text) == tomllib.loads(text)

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from builders import command, sweep_settings, tiny
 
-from ghostnet import streams, sweep, train
+from ghostnet import sweep, train
 from ghostnet.cli import main as cli
-from ghostnet.config import toml_lines
-from ghostnet.progress import Progress
+from ghostnet.files import toml
+from ghostnet.host import streams
+from ghostnet.host.progress import Progress
 from ghostnet.sweep.task import perform
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +34,7 @@ def made(task, tmp_path_factory) -> dict[str, Path]:
     e = tiny(task, epochs=1, train_examples=4, free_steps=2, clamped_steps=2)
     (folder / "e.toml").write_text(e.to_toml(), encoding="utf-8")
     train(e, folder / "run", engine="reference")
-    (folder / "s.toml").write_text(toml_lines(sweep_settings(task, feedback="TF", epochs=0)), encoding="utf-8")
+    (folder / "s.toml").write_text(toml.lines(sweep_settings(task, feedback="TF", epochs=0)), encoding="utf-8")
     for one in sweep.read(folder / "s.toml").tasks:
         perform(one, folder / "sweep", 1)
     return {"folder": folder, "e": folder / "e.toml", "run": folder / "run", "s": folder / "s.toml"}

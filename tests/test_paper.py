@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import ghostnet as gn
-from ghostnet import config, metrics, store
+from ghostnet.files import toml
+from ghostnet.model.experiment import from_mapping
+from ghostnet.runs import metrics, store
 from ghostnet.sweep.task import status
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,7 +34,7 @@ def test_every_run_in_figures_has_ended_and_is_one_of_table_1():
     tasks = {task.name: task for task in TASKS}
     for path in (path for path in RESULTS.iterdir() if path.is_dir()):
         task = tasks[path.name]
-        assert config.from_mapping(config.read_toml(path / store.CONFIG)) == task.experiment
+        assert from_mapping(toml.read(path / store.CONFIG)) == task.experiment
         state, rows = status(path), metrics.csv_rows((path / store.METRICS).read_text())
         last = {"complete": task.experiment.epochs, "diverged": state["epoch"]}[state["status"]]
         assert [row["epoch"] for row in rows] == list(range(last + 1))

@@ -10,9 +10,9 @@ import pytest
 from builders import experiment, inputs, of, refusal, running, same_bits, tiny
 
 from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, open_trace, train
-from ghostnet.config import from_toml
 from ghostnet.engines import EXPLODED, create
-from ghostnet.network import select
+from ghostnet.model.experiment import from_toml
+from ghostnet.model.network import select
 from ghostnet.traces import flight
 
 SIZES = (20, 30, 6)

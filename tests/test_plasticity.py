@@ -8,8 +8,8 @@ from builders import STEPPING, STILL, TYPED_ENGINES, euler, experiment, inputs, 
 
 from ghostnet import build
 from ghostnet.engines import create
-from ghostnet.equations import Plastic, errors, feedforward, rates, step, transfer
-from ghostnet.models import MODELS, PHASES
+from ghostnet.model.equations import Plastic, errors, feedforward, rates, step, transfer
+from ghostnet.model.models import MODELS, PHASES
 
 SIZES = (8, 7, 6, 4)
 

@@ -7,8 +7,8 @@ import pytest
 from builders import distance, euler, experiment, inputs, of, refusal, running, same_bits, tiny
 
 from ghostnet import ConfigError, DivergenceError, FileError, Recorder, Simulator, build, open_trace, train
-from ghostnet.equations import Plastic, errors, rates
-from ghostnet.models import MODELS
+from ghostnet.model.equations import Plastic, errors, rates
+from ghostnet.model.models import MODELS
 from ghostnet.traces import recording
 
 SIZES = (20, 30, 25, 6)

@@ -13,7 +13,8 @@ import time
 import pytest
 from builders import STEPPING, assert_same_end, of, refusal, same_bits, table, tiny
 
-from ghostnet import ConfigError, FileError, Simulator, Stopped, checkpoint, resume, train
+from ghostnet import ConfigError, FileError, Simulator, Stopped, resume, train
+from ghostnet.runs import checkpoint
 
 MODELS = ["MB", "MA", "MA-prime"]
 

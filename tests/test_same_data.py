@@ -20,8 +20,10 @@ from builders import (
     write_parts,
 )
 
-from ghostnet import DataError, baselines, checkpoint, data, resume, sweep, train
-from ghostnet.config import from_mapping, read_toml
+from ghostnet import DataError, baselines, data, resume, sweep, train
+from ghostnet.files import toml
+from ghostnet.model.experiment import from_mapping
+from ghostnet.runs import checkpoint
 from ghostnet.sweep import Sweep, ensembles
 from ghostnet.sweep.task import perform, status
 
@@ -55,7 +57,7 @@ def test_a_run_takes_its_data_from_where_it_began(here, tmp_path, monkeypatch, g
         e, out = tiny(given), tmp_path / "run"
     whole = train(e, out, engine="reference")
     assert Path(e.data).is_absolute() and Path(e.data).samefile(here / "digits")
-    assert read_toml(out / "config.toml")["data"] == e.data == checkpoint.newest(out).experiment.data
+    assert toml.read(out / "config.toml")["data"] == e.data == checkpoint.newest(out).experiment.data
     stopped(out)
     monkeypatch.chdir(tmp_path / "two")
     assert_same_end(resume(out), out, whole)
@@ -71,7 +73,7 @@ def test_a_relative_path_in_a_file_or_option_is_kept_absolute(here, capsys):
             ]
             == 0
         )
-        assert from_mapping(read_toml(out / "config.toml")).data == str(here / "digits")
+        assert from_mapping(toml.read(out / "config.toml")).data == str(here / "digits")
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])

@@ -8,11 +8,11 @@ from builders import distance, euler, examples, experiment, inputs, mirrored, na
 
 import ghostnet as gn
 from ghostnet import Network, build
-from ghostnet.equations import Plastic, State, feedforward, step
 from ghostnet.gradients.fixedpoint import fixed_point
 from ghostnet.gradients.presented import alone, present
 from ghostnet.gradients.settling import settling
-from ghostnet.models import CLAMPED, FREE
+from ghostnet.model.equations import Plastic, State, feedforward, step
+from ghostnet.model.models import CLAMPED, FREE
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1, 5.0])

@@ -22,7 +22,7 @@ from builders import (
 )
 
 from ghostnet import ConfigError, DivergenceError, Simulator, build
-from ghostnet.models import MODELS
+from ghostnet.model.models import MODELS
 
 SIZES = (20, 30, 25, 6)
 

@@ -13,23 +13,15 @@ import time
 import pytest
 from builders import command, refusal, table, tiny
 
-from ghostnet import (
-    ConfigError,
-    FileError,
-    Recorder,
-    Simulator,
-    baselines,
-    checkpoint,
-    comparison,
-    resume,
-    store,
-    train,
-)
+from ghostnet import ConfigError, FileError, Recorder, Simulator, baselines, resume, train
 from ghostnet.baselines.learner import Learner
-from ghostnet.config import read_toml
 from ghostnet.data import read_idx
 from ghostnet.errors import DataError
-from ghostnet.report import run_summary
+from ghostnet.files import jsonfile, toml
+from ghostnet.files.publishing import publish
+from ghostnet.results import comparison
+from ghostnet.results.report import run_summary
+from ghostnet.runs import checkpoint, store
 from ghostnet.sweep.task import status
 
 
@@ -41,7 +33,7 @@ def mode(path):
 def test_the_umask_says_who_may_read_what_is_written(task, tmp_path, mask):
     before = os.umask(mask)
     try:
-        store.publish(tmp_path / "a.csv", b"1")
+        publish(tmp_path / "a.csv", b"1")
         train(tiny(task, epochs=0), tmp_path / "run", engine="reference", progress=False)
     finally:
         os.umask(before)
@@ -64,14 +56,14 @@ def test_directories_that_cannot_be_synced_are_written_into(task, tmp_path, monk
         return real(what, *arguments, **options)
 
     monkeypatch.setattr(os, failing, call)
-    store.publish(tmp_path / "a.csv", b"1")
+    publish(tmp_path / "a.csv", b"1")
     train(tiny(task, epochs=0), tmp_path / "run", engine="reference", progress=False)
     assert (tmp_path / "a.csv").read_bytes() == b"1" and len(table(tmp_path / "run")) == 1
 
 
 def test_a_name_as_long_as_the_file_system_takes_can_be_published(tmp_path):
     path = tmp_path / ("x" * 251 + ".csv")
-    store.publish(path, b"1")
+    publish(path, b"1")
     assert [found.name for found in tmp_path.iterdir()] == [path.name]
 
 
@@ -122,7 +114,7 @@ def test_of_two_that_begin_at_once_in_one_directory_one_is_refused(task, tmp_pat
 
     monkeypatch.setattr(store.RunDirectory, "_lock", late)
     assert "not empty" in refusal(ConfigError, train, e.replace(epochs=1), tmp_path / "run", engine="reference")
-    assert read_toml(tmp_path / "run" / "config.toml")["epochs"] == 0
+    assert toml.read(tmp_path / "run" / "config.toml")["epochs"] == 0
 
 
 def moved_after_one_epoch(monkeypatch, run, then):
@@ -273,7 +265,7 @@ def test_an_image_file_that_is_no_regular_file_is_refused_at_once(task, tmp_path
 
 
 def test_a_file_larger_than_any_of_its_kind_is_refused_unread(tmp_path):
-    for name, call in (("a.toml", read_toml), ("a.json", store.read_json)):
+    for name, call in (("a.toml", toml.read), ("a.json", jsonfile.read)):
         with (tmp_path / name).open("wb") as file:
             file.truncate(1 << 40)
         assert "larger than" in refusal(FileError, call, tmp_path / name)

@@ -14,7 +14,8 @@ import time
 import pytest
 from builders import of, same_bits, sweep_settings, table, without_seconds
 
-from ghostnet import Stopped, checkpoint, sweep
+from ghostnet import Stopped, sweep
+from ghostnet.runs import checkpoint
 from ghostnet.sweep import Sweep
 from ghostnet.sweep.task import Outcome, perform, status
 

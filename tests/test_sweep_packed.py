@@ -6,7 +6,9 @@ import numpy as np
 from builders import distance, of, refusal, sweep_settings, table, tiny
 
 import ghostnet as gn
-from ghostnet import ConfigError, checkpoint, store, sweep
+from ghostnet import ConfigError, sweep
+from ghostnet.files import jsonfile
+from ghostnet.runs import checkpoint
 from ghostnet.sweep import Sweep, ensembles
 from ghostnet.sweep.ensembles import pack, perform_together
 from ghostnet.sweep.task import perform, status
@@ -39,7 +41,7 @@ def test_a_sweep_that_names_no_engine_is_complete_by_any_that_steps(task, tmp_pa
     for packed in (True, True, False):
         outcomes = sweep.run(plan, tmp_path, pack=packed, workers=1, progress=False)
         assert [(one.status, one.text) for one in outcomes] == [("complete", "")] * 2
-    engines = [store.read_json(tmp_path / one.name / "provenance.json")["engine"] for one in plan.tasks]
+    engines = [jsonfile.read(tmp_path / one.name / "provenance.json")["engine"] for one in plan.tasks]
     assert engines == ["cpu", "torch"]
     named = Sweep(plan.settings | {"engine": "cpu"})
     assert [one.status for one in sweep.run(named, tmp_path, workers=1, progress=False)] == ["complete", "failed"]

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostnet import ConfigError, sweep
-from ghostnet.config import from_toml
+from ghostnet.model.experiment import from_toml
 from ghostnet.sweep import Sweep
 
 MB = {"preset": "mb-100-tf"}

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 
 from ghostnet import build
 from ghostnet.engines import ENGINES, create
-from ghostnet.evaluation import evaluate
+from ghostnet.engines.evaluation import evaluate
 
 SIZES = (20, 30, 6)
 each_engine = pytest.mark.parametrize("engine", ENGINES)

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghostnet import ConfigError, FileError, preset
-from ghostnet.config import from_mapping, from_toml, read_toml, toml_lines
+from ghostnet.files import toml
+from ghostnet.model.experiment import from_mapping, from_toml
 
 scalars = st.one_of(
     st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.text(st.characters(exclude_categories=["Cs"]))
@@ -33,7 +34,7 @@ UNREADABLE = {
 @settings(deadline=None, derandomize=True)
 @given(st.dictionaries(st.sampled_from("abc"), st.one_of(scalars, st.lists(scalars))))
 def test_every_value_comes_back_from_toml_with_the_same_bits(values):
-    found = tomllib.loads(toml_lines(values))
+    found = tomllib.loads(toml.lines(values))
     assert json.dumps(found, sort_keys=True) == json.dumps(values, sort_keys=True)
 
 
@@ -41,12 +42,12 @@ def test_every_value_comes_back_from_toml_with_the_same_bits(values):
 def test_what_can_not_be_parsed_is_refused_in_one_line_by_its_path(tmp_path, text):
     path = tmp_path / "broken.toml"
     path.write_text(text)
-    assert refusal(ConfigError, read_toml, path).startswith(f"{path}: not TOML (")
+    assert refusal(ConfigError, toml.read, path).startswith(f"{path}: not TOML (")
     assert refusal(ConfigError, from_toml, text).startswith("not TOML (")
 
 
 def test_a_path_that_can_not_be_is_an_input_error():
-    assert "can't be read" in refusal(FileError, read_toml, "a\0b")
+    assert "can't be read" in refusal(FileError, toml.read, "a\0b")
 
 
 def test_a_file_nested_too_deep_ends_a_command_with_one_line(capsys, tmp_path):

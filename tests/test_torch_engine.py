@@ -16,10 +16,11 @@ from builders import distance, experiment, inputs, named, noise, of, refusal, ru
 
 from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
 from ghostnet.cli.main import main
-from ghostnet.config import RULES, TRANSFERS
-from ghostnet.engines import create, stimuli
+from ghostnet.engines import create
 from ghostnet.engines import torch as torch_engine
-from ghostnet.models import MODELS
+from ghostnet.engines.torch import stimuli
+from ghostnet.model.experiment import RULES, TRANSFERS
+from ghostnet.model.models import MODELS
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = (20, 30, 25, 6)

@@ -15,8 +15,10 @@ import pytest
 import xarray as xr
 from builders import command, experiment, inputs, refusal, running
 
-from ghostnet import ConfigError, FileError, Recorder, Simulator, hdf5, open_trace, plots
-from ghostnet.config import from_mapping
+from ghostnet import ConfigError, FileError, Recorder, Simulator, open_trace
+from ghostnet.files import hdf5
+from ghostnet.model.experiment import from_mapping
+from ghostnet.results import plots
 from ghostnet.traces import recording
 from ghostnet.traces.summary import summary
 

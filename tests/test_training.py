@@ -9,20 +9,12 @@ import pytest
 from builders import COLUMNS, TINY, experiment, of, refusal, same_bits, table, tiny, without_seconds
 from scipy.special import expit
 
-from ghostnet import (
-    ConfigError,
-    DataError,
-    DivergenceError,
-    FileError,
-    Simulator,
-    build,
-    data,
-    resume,
-    store,
-    train,
-)
-from ghostnet.config import from_mapping, read_toml
-from ghostnet.training import presentation_order
+from ghostnet import ConfigError, DataError, DivergenceError, FileError, Simulator, build, data, resume, train
+from ghostnet.files import toml
+from ghostnet.files.publishing import publish
+from ghostnet.model.experiment import from_mapping
+from ghostnet.runs import store
+from ghostnet.runs.training import presentation_order
 
 
 def files(folder):
@@ -95,7 +87,7 @@ def test_a_run_directory_says_what_was_run_and_how_it_went(task, tmp_path):
     written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     checkpoints = {f"checkpoints/epoch-000{epoch}.h5" for epoch in range(3)}
     assert written == checkpoints | {".lock", "config.toml", "provenance.json", "status.json", "metrics.csv"}
-    assert from_mapping(read_toml(out / "config.toml")) == e == result.network.experiment
+    assert from_mapping(toml.read(out / "config.toml")) == e == result.network.experiment
     assert json.loads((out / "status.json").read_text()) == {
         "status": "complete", "epoch": 2, "presentation": 0, "checkpoint": "epoch-0002.h5"
     }  # fmt: skip
@@ -165,8 +157,8 @@ def test_a_run_that_ends_early_says_how(task, tmp_path, monkeypatch, error, stat
 
 def test_a_file_is_published_whole_or_the_old_one_stays(tmp_path, monkeypatch):
     path = tmp_path / "metrics.csv"
-    store.publish(path, b"old")
-    store.publish(path, b"new")
+    publish(path, b"old")
+    publish(path, b"new")
     assert files(tmp_path) == {"metrics.csv": b"new"}
 
     def full(*arguments):
@@ -175,7 +167,7 @@ def test_a_file_is_published_whole_or_the_old_one_stays(tmp_path, monkeypatch):
     for failing in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(store.os, failing, full)
-            text = refusal(FileError, store.publish, path, b"newer")
+            text = refusal(FileError, publish, path, b"newer")
         assert text.startswith(f"{path}: can't be written (No space left on device")
         assert files(tmp_path) == {"metrics.csv": b"new"}
 

@@ -14,10 +14,10 @@ import torch
 from ghostnet.baselines import measures, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.training import load
+from ghostnet.engines.tensors import own_precision
 from ghostnet.gradients.check import examples
 from ghostnet.gradients.likeness import concatenated, figures, moments, together
 from ghostnet.gradients.report import GradientReport
-from ghostnet.tensors import own_precision
 
 _BLOCK = 200  # examples at a time, so that memory does not grow with their number
 

@@ -14,11 +14,11 @@ from torch.nn import functional
 from ghostnet import data
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
-from ghostnet.config import require_known
+from ghostnet.engines.evaluation import score_columns, scored_parts, warn_at_chance
+from ghostnet.engines.tensors import Images, own_precision, scale, score
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
-from ghostnet.network import Stream, generator
-from ghostnet.tensors import Images, own_precision, scale, score
+from ghostnet.model.experiment import require_known
+from ghostnet.model.network import Stream, generator
 
 
 def two_blocks(side: int = 28, classes: int = 10) -> nn.Sequential:

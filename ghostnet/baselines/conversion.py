@@ -12,9 +12,9 @@ from torch import nn
 
 from ghostnet.baselines import feedback
 from ghostnet.baselines.draws import BaselineStream
-from ghostnet.config import require, require_known
 from ghostnet.errors import ConfigError
-from ghostnet.network import generator
+from ghostnet.model.experiment import require, require_known
+from ghostnet.model.network import generator
 
 _METHODS = ("fa", "dfa")
 

@@ -7,12 +7,12 @@ from enum import IntEnum
 import numpy as np
 
 from ghostnet.baselines.settings import Baseline
-from ghostnet.config import Experiment
-from ghostnet.network import Stream, generator
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.network import Stream, generator
 
 
 class BaselineStream(IntEnum):
-    """Beside `ghostnet.network.Stream`, far from its values; never renumber."""
+    """Beside `ghostnet.model.network.Stream`, far from its values; never renumber."""
 
     DROPOUT = 100  # index: epoch
     INVERSE = 101  # index: epoch

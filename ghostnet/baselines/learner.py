@@ -8,8 +8,8 @@ import torch
 from ghostnet.baselines import methods, privacy
 from ghostnet.baselines.draws import BaselineStream, Noise, weights
 from ghostnet.baselines.settings import Baseline
-from ghostnet.config import Experiment
-from ghostnet.network import room
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.network import room
 
 _BLOCK = 1000  # examples at a time in predictions
 

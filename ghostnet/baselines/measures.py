@@ -6,10 +6,10 @@ import functools
 
 import torch
 
-from ghostnet import tensors
 from ghostnet.baselines import methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.evaluation import Score
+from ghostnet.engines import tensors
+from ghostnet.engines.evaluation import Score
 
 
 def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:

@@ -19,7 +19,7 @@
 Sums over outputs, mean over examples: η means the same for every batch size. All δ are those of the weights before the
 update; then all W_k (and DTP's B_k) change together. Other optimisers than plain SGD get the same G_k.
 
-Tensors have the shapes of `ghostnet.equations`: r, δ (runs, batch, n_k), W[k] (runs, n_k, n_{k-1}), B[k]
+Tensors have the shapes of `ghostnet.model.equations`: r, δ (runs, batch, n_k), W[k] (runs, n_k, n_{k-1}), B[k]
 (runs, n_k, n_{k+1}), or (runs, n_k, n_N) for DFA and IFA; slot k of a list is layer k.
 """
 
@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import torch
 
-from ghostnet.engines import tensorlaws
+from ghostnet.engines.torch import tensorlaws
 from ghostnet.model import names
 
 

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from ghostnet.baselines.draws import BaselineStream
-from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
-from ghostnet.network import generator
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.network import generator
 
 
 def norms(delta: list, r: list) -> torch.Tensor:

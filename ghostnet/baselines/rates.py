@@ -22,8 +22,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ghostnet.config import Experiment, require
 from ghostnet.model import names
+from ghostnet.model.experiment import Experiment, require
 
 if TYPE_CHECKING:
     from ghostnet.baselines.settings import Baseline

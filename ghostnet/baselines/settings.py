@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ghostnet.baselines.rates import default_rates
-from ghostnet.config import Experiment, documented, from_mapping, require, require_known, toml_lines
+from ghostnet.files import toml
 from ghostnet.model import names
+from ghostnet.model.experiment import Experiment, documented, from_mapping, require, require_known
 from ghostnet.model.laws import TRANSFERS
-from ghostnet.presets import preset
+from ghostnet.model.presets import preset
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
@@ -93,7 +94,7 @@ class Baseline:
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""
-        return toml_lines(dataclasses.asdict(self))
+        return toml.lines(dataclasses.asdict(self))
 
 
 @dataclass(frozen=True)

@@ -12,22 +12,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ghostnet import checkpoint, store
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
-from ghostnet.checkpoint import Checkpoint
-from ghostnet.config import Experiment, read_toml
+from ghostnet.engines.evaluation import score_columns, scored_parts, warn_at_chance
+from ghostnet.engines.tensors import Images, own_precision
 from ghostnet.errors import ConfigError, DivergenceError, FileError
-from ghostnet.evaluation import score_columns, scored_parts, warn_at_chance
-from ghostnet.interruption import Interruption
-from ghostnet.network import Network, build
-from ghostnet.order import presentation_order
-from ghostnet.progress import Progress
-from ghostnet.settings import settings_of
-from ghostnet.store import RunDirectory
-from ghostnet.tensors import Images, own_precision
-from ghostnet.training import Training, ending, epoch_line, fitting_data, same_data
+from ghostnet.files import toml
+from ghostnet.host.interruption import Interruption
+from ghostnet.host.progress import Progress
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.network import Network, build
+from ghostnet.model.order import presentation_order
+from ghostnet.runs import checkpoint, store
+from ghostnet.runs.checkpoint import Checkpoint
+from ghostnet.runs.settings import settings_of
+from ghostnet.runs.store import RunDirectory
+from ghostnet.runs.training import Training, ending, epoch_line, fitting_data, same_data
 
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
@@ -104,7 +105,7 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
         FileError: there is none. ConfigError: it is no run of a baseline.
     """
     path = Path(run)
-    about = BaselineRun.from_mapping(read_toml(path / store.CONFIG))
+    about = BaselineRun.from_mapping(toml.read(path / store.CONFIG))
     learner = Learner(about.experiment, about.baseline, dtype)
     if _restored(learner, path, about) is None:
         raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet baseline` has taken past epoch 0")

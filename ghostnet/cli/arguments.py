@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet import config, presets, store
 from ghostnet.errors import ConfigError
+from ghostnet.files import toml
+from ghostnet.model import presets
+from ghostnet.runs import store
 
 
 def add_setting(group, spec: dataclasses.Field) -> None:
@@ -60,7 +62,7 @@ def indices(examples: str, count: int) -> np.ndarray:
 def baseline_method(run: str | Path) -> str | None:
     """The method of a baseline's run directory; None for any other, and where there is none."""
     path = Path(run) / store.CONFIG
-    fields = config.read_toml(path) if path.is_file() else {}
+    fields = toml.read(path) if path.is_file() else {}
     return str(fields["baseline"].get("method")) if isinstance(fields.get("baseline"), dict) else None
 
 
@@ -70,12 +72,12 @@ def network(name: str):
     Raises:
         ConfigError: it is neither, or a baseline's run. FileError: the run has no readable checkpoint.
     """
-    from ghostnet.network import build
+    from ghostnet.model.network import build
 
     if method := baseline_method(name):
         raise ConfigError(f"{name}: a run of the baseline {method} has no ghost units; give one of `ghostnet train`")
     if Path(name).is_dir():
-        from ghostnet import checkpoint
+        from ghostnet.runs import checkpoint
 
         return checkpoint.newest(name)
     if name not in presets.PRESETS and ("/" in name or Path(name).exists()):

@@ -7,11 +7,12 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet import report, store
 from ghostnet.baselines.settings import METHODS, Baseline
 from ghostnet.cli.arguments import add_setting, given
-from ghostnet.config import Experiment
-from ghostnet.presets import preset
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.presets import preset
+from ghostnet.results import report
+from ghostnet.runs import store
 
 _OWN = ("init", "batch", "epochs", "seeds", "data", "train_examples")  # what a baseline reads of an Experiment
 
@@ -61,7 +62,7 @@ def _baseline(arguments: argparse.Namespace) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from ghostnet import comparison  # Matplotlib takes a second to import
+    from ghostnet.results import comparison  # Matplotlib takes a second to import
 
     runs = comparison.read(arguments.runs)
     print(comparison.table(runs))

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from ghostnet.cli.arguments import baseline_method, given, indices, network
-from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
-from ghostnet.store import picture_path, publish, publish_picture
+from ghostnet.files.figures import picture_path, publish_picture
+from ghostnet.files.publishing import publish
+from ghostnet.model.experiment import Experiment
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
 _OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd")
@@ -88,6 +89,6 @@ def _write(report, arguments: argparse.Namespace) -> None:
     if arguments.csv:
         publish(arguments.csv, report.csv().encode())
     if arguments.picture:
-        from ghostnet.gradients.plots import report_figure
+        from ghostnet.results.gradients import report_figure
 
         publish_picture(report_figure(report), arguments.picture)

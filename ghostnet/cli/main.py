@@ -10,11 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from ghostnet import doctor, report
-from ghostnet.cli import baseline, gradcheck, sweep, traces, training
+from ghostnet.cli import baseline, doctor, gradcheck, sweep, traces, training
 from ghostnet.cli.parser import Parser, Version
 from ghostnet.errors import FileError, GhostnetError
-from ghostnet.streams import Steady, steady_output
+from ghostnet.host.streams import Steady, steady_output
+from ghostnet.results import report
 
 _DESCRIPTION = """Continuous-time simulation of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585): pyramidal
 and ghost units are integrated with Euler steps, and local plasticity rules approximate backprop."""

@@ -10,7 +10,8 @@ import numpy as np
 from ghostnet.cli.arguments import indices, network, span
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError
-from ghostnet.recorder import ACTIVITIES, MATRICES, Recorder
+from ghostnet.files.figures import appended, publish_picture
+from ghostnet.model.recorder import ACTIVITIES, MATRICES, Recorder
 
 _CHUNK = 256  # presentations run at once
 
@@ -89,18 +90,18 @@ def _record(arguments: argparse.Namespace) -> None:
 def _plot(arguments: argparse.Namespace) -> None:
     import matplotlib.pyplot as plt
 
-    from ghostnet import plots, store
+    from ghostnet.results import plots
 
-    out = arguments.out or store.appended(arguments.path, ".png")
+    out = arguments.out or appended(arguments.path, ".png")
     plt.switch_backend("agg")
     with plt.style.context(plots.STYLE):
         figure = _run_figure(arguments) if arguments.path.is_dir() else _trace_figure(arguments)
-        print(store.publish_picture(figure, out))
+        print(publish_picture(figure, out))
         plt.close(figure)
 
 
 def _run_figure(arguments: argparse.Namespace):
-    from ghostnet import comparison, plots
+    from ghostnet.results import comparison, plots
 
     if arguments.variable:
         raise ConfigError(f"variable = {arguments.variable}: {arguments.path} is a run directory; give a trace file")
@@ -111,7 +112,7 @@ def _run_figure(arguments: argparse.Namespace):
 def _trace_figure(arguments: argparse.Namespace):
     import matplotlib.pyplot as plt
 
-    from ghostnet import plots
+    from ghostnet.results import plots
     from ghostnet.traces.files import open_trace
 
     trace = open_trace(arguments.path, arguments.variable and [arguments.variable])

@@ -7,11 +7,16 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet import baselines, config, presets, report, store
+from ghostnet import baselines
 from ghostnet.cli.arguments import add_setting, baseline_method, given
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
-from ghostnet.training import resume, train
+from ghostnet.files import toml
+from ghostnet.model import presets
+from ghostnet.model.experiment import Experiment, from_mapping
+from ghostnet.results import report
+from ghostnet.runs import store
+from ghostnet.runs.training import resume, train
 
 _ENGINE_OPTIONS = ("device", "fast_matmul", "settle_tol", "max_sweeps")
 
@@ -36,7 +41,7 @@ def add_parsers(commands) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
-    for spec in dataclasses.fields(config.Experiment):
+    for spec in dataclasses.fields(Experiment):
         add_setting(settings, spec)
     parser.set_defaults(command=_train)
 
@@ -105,11 +110,11 @@ def _resume(arguments: argparse.Namespace) -> None:
     print(report.final_line(result.metrics), f"({arguments.run})", sep="   ")
 
 
-def _experiment(arguments: argparse.Namespace) -> config.Experiment:
+def _experiment(arguments: argparse.Namespace) -> Experiment:
     """The preset's settings, changed by the file's, changed by the options."""
     if arguments.preset is None and arguments.config is None:
         raise ConfigError("preset: expected a name such as mb-500-tf (see `ghostnet presets`), or --config FILE")
-    names = [spec.name for spec in dataclasses.fields(config.Experiment)]
-    changes = config.read_toml(arguments.config) if arguments.config else {}
+    names = [spec.name for spec in dataclasses.fields(Experiment)]
+    changes = toml.read(arguments.config) if arguments.config else {}
     changes |= given(arguments, names)
-    return presets.preset(arguments.preset, **changes) if arguments.preset else config.from_mapping(changes)
+    return presets.preset(arguments.preset, **changes) if arguments.preset else from_mapping(changes)

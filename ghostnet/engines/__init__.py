@@ -12,15 +12,15 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from ghostnet.config import Experiment, integer, require, require_known
 from ghostnet.data import Dataset
-from ghostnet.equations import State, Weights
+from ghostnet.engines.evaluation import Score
 from ghostnet.errors import ConfigError
-from ghostnet.evaluation import Score
-from ghostnet.inputs import numbers
 from ghostnet.model import names
-from ghostnet.network import Network, checked, room
-from ghostnet.recorder import Selection
+from ghostnet.model.equations import State, Weights
+from ghostnet.model.experiment import Experiment, integer, require, require_known
+from ghostnet.model.inputs import numbers
+from ghostnet.model.network import Network, checked, room
+from ghostnet.model.recorder import Selection
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 

@@ -7,11 +7,13 @@ import numbers
 
 import numpy as np
 
-from ghostnet.config import integer
-from ghostnet.engines import Divergence, cpu, relaxation
+from ghostnet.engines import Divergence, cpu
+from ghostnet.engines.cpu import relaxation
+from ghostnet.engines.cpu.engine import earliest
 from ghostnet.errors import ConfigError
-from ghostnet.models import FREE, PHASES
-from ghostnet.network import Network
+from ghostnet.model.experiment import integer
+from ghostnet.model.models import FREE, PHASES
+from ghostnet.model.network import Network
 
 SETTLE_TOL = {"float64": 1e-6, "float32": 1e-5}  # largest change of any s_k in the last sweep
 MAX_SWEEPS = {"float64": 11, "float32": 8}  # beyond, the 40 steps of the paper's phase end before the fixed point
@@ -55,7 +57,7 @@ class Engine(cpu.Engine):
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
         settling = self.experiment.clamped_steps, self.settle_tol, self.max_sweeps
-        return cpu.earliest(self._each(relaxation.present, *settling, *inputs, histogram))
+        return earliest(self._each(relaxation.present, *settling, *inputs, histogram))
 
     def advance(self, phase: str, steps: int) -> None:
         histogram = self.sweeps.__getitem__

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ghostnet.engines import EXPLODED, Divergence
-from ghostnet.equations import errors, rates
-from ghostnet.models import CLAMPED
-from ghostnet.recorder import Selection
+from ghostnet.model.equations import errors, rates
+from ghostnet.model.models import CLAMPED
+from ghostnet.model.recorder import Selection
 
 
 class Recordable:

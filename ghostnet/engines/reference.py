@@ -8,10 +8,10 @@ import numpy as np
 
 from ghostnet.engines import Divergence
 from ghostnet.engines.recordable import Recordable
-from ghostnet.equations import Plastic, State, Weights, step, update_once
 from ghostnet.errors import ConfigError
-from ghostnet.models import CLAMPED, PHASES
-from ghostnet.network import Network
+from ghostnet.model.equations import Plastic, State, Weights, step, update_once
+from ghostnet.model.models import CLAMPED, PHASES
+from ghostnet.model.network import Network
 
 
 class Engine(Recordable):

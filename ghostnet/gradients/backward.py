@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ghostnet.equations import feedforward, output_error, transfer, transfer_slope
 from ghostnet.model import names
+from ghostnet.model.equations import feedforward, output_error, transfer, transfer_slope
 
 
 class Backward(NamedTuple):
@@ -51,7 +51,7 @@ def autograd(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadr
     """What torch's autograd says `backward(...).gradient(k)` is for B_k = W_{k+1}^T: a list over k, float64."""
     import torch  # takes seconds to load, and only this needs it
 
-    from ghostnet.tensors import own_precision
+    from ghostnet.engines.tensors import own_precision
 
     with own_precision():
         leaves = [torch.tensor(np.asarray(W_k, np.float64), requires_grad=True) for W_k in W[1:]]

@@ -11,7 +11,6 @@ from collections import defaultdict
 
 import numpy as np
 
-from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.gradients.backward import autograd_difference, backward, transposed
 from ghostnet.gradients.likeness import (
@@ -27,10 +26,11 @@ from ghostnet.gradients.likeness import (
 from ghostnet.gradients.presented import CAUSES, Learned, alone, course, drift, present, removals
 from ghostnet.gradients.report import GradientReport
 from ghostnet.gradients.settling import settling
-from ghostnet.inputs import rates
-from ghostnet.models import CLAMPED, FREE
-from ghostnet.network import Network, checked
-from ghostnet.threads import one_blas_thread
+from ghostnet.host.threads import one_blas_thread
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.inputs import rates
+from ghostnet.model.models import CLAMPED, FREE
+from ghostnet.model.network import Network, checked
 
 _BLOCK_ELEMENTS = 1 << 21  # of one matrix per example, over the examples looked at together
 _COURSE = 10  # examples whose approach to the target is followed step by step

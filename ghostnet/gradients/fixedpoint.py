@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ghostnet.equations import (
+from ghostnet.errors import DivergenceError
+from ghostnet.model.equations import (
     Constants,
     State,
     Weights,
@@ -20,7 +21,6 @@ from ghostnet.equations import (
     output_error_slope,
     transfer,
 )  # fmt: skip
-from ghostnet.errors import DivergenceError
 
 TOLERANCE = 1e-13  # largest change of any s_k in the last sweep, relative to the largest |s_k|
 SWEEPS = 200

@@ -8,9 +8,9 @@ from ghostnet import data
 from ghostnet.errors import DivergenceError
 from ghostnet.gradients.presented import alone, drift, present
 from ghostnet.gradients.settling import settling
-from ghostnet.models import CLAMPED, FREE
-from ghostnet.network import Network, select
-from ghostnet.progress import log
+from ghostnet.host.progress import log
+from ghostnet.model.models import CLAMPED, FREE
+from ghostnet.model.network import Network, select
 from ghostnet.simulator import Simulator
 
 _KINDS = (  # of columns: over what, and which figure of a report

@@ -18,12 +18,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ghostnet.engines import EXPLODED, create
-from ghostnet.equations import State, Weights, errors, learning_signal, rates
 from ghostnet.errors import DivergenceError
 from ghostnet.gradients.backward import transposed
 from ghostnet.gradients.fixedpoint import fixed_point
-from ghostnet.models import CLAMPED, FREE
-from ghostnet.network import Network
+from ghostnet.model.equations import State, Weights, errors, learning_signal, rates
+from ghostnet.model.models import CLAMPED, FREE
+from ghostnet.model.network import Network
 
 CAUSES = {  # in the order in which they are removed: each adds to the removals above it
     "free phase": "(a) run on until it rests; what the rule learns without a nudge taken off",

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ghostnet.config import Experiment
 from ghostnet.errors import ConfigError
 from ghostnet.gradients.settling import RESIDUAL
+from ghostnet.model.experiment import Experiment
 
 _LETTERS = {"free phase": "a", "clamped phase": "c", "finite beta": "b", "ghost circuit": "d", "feedback": "e"}
 _BLAME = {

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ghostnet.equations import transfer, transfer_slope
-from ghostnet.models import CLAMPED
-from ghostnet.network import Network
+from ghostnet.model.equations import transfer, transfer_slope
+from ghostnet.model.models import CLAMPED
+from ghostnet.model.network import Network
 
 _DENSE = 120  # up to so many unknowns every eigenvalue is computed
 RESIDUAL = 1e-3  # the share of a perturbation that may be left at the end of a phase

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ghostnet.errors import ConfigError
 from ghostnet.model.laws import COSTS, TRANSFERS, Cost, Transfer
-from ghostnet.typed import require_known
+from ghostnet.model.typed import require_known
 
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _BUILT_IN = {"transfer": TRANSFERS, "cost": COSTS}  # by the field of an experiment

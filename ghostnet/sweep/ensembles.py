@@ -13,15 +13,15 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ghostnet import checkpoint
-from ghostnet.checkpoint import Checkpoint
-from ghostnet.config import Experiment
 from ghostnet.errors import DivergenceError, GhostnetError
-from ghostnet.network import build, select
-from ghostnet.store import RunDirectory
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.network import build, select
+from ghostnet.runs import checkpoint
+from ghostnet.runs.checkpoint import Checkpoint
+from ghostnet.runs.store import RunDirectory
+from ghostnet.runs.training import resume, train
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome, ended_by, status
-from ghostnet.training import resume, train
 
 _OWN = ("beta", "dt", "eta", "eta_ghost")  # what the torch engine takes per run
 

@@ -10,11 +10,11 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ghostnet import store
-from ghostnet.config import integer
 from ghostnet.engines import MOST_THREADS
 from ghostnet.errors import ConfigError, FileError, Stopped
-from ghostnet.interruption import Interruption
+from ghostnet.files.publishing import publish
+from ghostnet.host.interruption import Interruption
+from ghostnet.model.experiment import integer
 from ghostnet.simulator import available_cpus
 from ghostnet.sweep import ensembles, pools
 from ghostnet.sweep.plan import Sweep, Task
@@ -99,7 +99,7 @@ def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"{out}: can't be made ({error.strerror}); give a directory you may write to") from error
-    store.publish(folder / FILE, sweep.to_toml().encode())
+    publish(folder / FILE, sweep.to_toml().encode())
     return folder
 
 

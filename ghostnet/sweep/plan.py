@@ -25,11 +25,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from ghostnet import config
-from ghostnet.config import Experiment, require, require_known
-from ghostnet.presets import preset
+from ghostnet.files import toml
+from ghostnet.model.experiment import Experiment, from_mapping, require, require_known
+from ghostnet.model.presets import preset
+from ghostnet.model.typed import shown
 from ghostnet.sweep.settings import TRAINING, check_options, directory_name, plain
-from ghostnet.typed import shown
 
 _FIELDS = tuple(spec.name for spec in dataclasses.fields(Experiment))
 _SETTINGS = ("preset", *_FIELDS, *TRAINING)
@@ -126,9 +126,9 @@ class Sweep:
 
     def to_toml(self) -> str:
         """The sweep as the text of a file that `read` takes."""
-        tables = [config.toml_lines(self.settings)]
-        tables += ["[grid]\n" + config.toml_lines(self.grid)] if self.grid else []
-        tables += ["[[experiments]]\n" + config.toml_lines(entry) for entry in self.experiments]
+        tables = [toml.lines(self.settings)]
+        tables += ["[grid]\n" + toml.lines(self.grid)] if self.grid else []
+        tables += ["[[experiments]]\n" + toml.lines(entry) for entry in self.experiments]
         return "\n".join(tables)
 
     def _seeds(self, entry: dict, values: dict) -> list[Task]:
@@ -137,7 +137,7 @@ class Sweep:
         options = {name: given[name] for name in TRAINING if name in given}
         check_options(options)
         base, fields = given.get("preset"), {name: given[name] for name in _FIELDS if name in given}
-        whole = config.from_mapping(fields) if base is None else preset(base, **fields)
+        whole = from_mapping(fields) if base is None else preset(base, **fields)
         labels = {name: _label(value) for name, value in values.items()}
         start = _name(entry) if entry else base if base and "preset" not in values else ""
         parts = [start, *(str(v) if n == "preset" else f"{n}={v}" for n, v in labels.items())]
@@ -169,6 +169,6 @@ def read(path: str | os.PathLike) -> Sweep:
     Raises:
         FileError: it can't be read. ConfigError: it is not TOML, and whatever Sweep refuses.
     """
-    values = config.read_toml(path)
+    values = toml.read(path)
     tables = {name: values.pop(name) for name in ("grid", "experiments") if name in values}
     return Sweep(values, **tables)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from ghostnet.config import Experiment
 from ghostnet.errors import FileError
-from ghostnet.progress import Progress
+from ghostnet.host.progress import Progress
+from ghostnet.model.experiment import Experiment
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome, state, status
 

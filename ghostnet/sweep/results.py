@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ghostnet import metrics, report, store
+from ghostnet.results import report
+from ghostnet.runs import metrics, store
 from ghostnet.sweep.execution import FILE
 from ghostnet.sweep.plan import Task, read
 from ghostnet.sweep.task import state

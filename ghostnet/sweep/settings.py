@@ -8,9 +8,9 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Set
 
-from ghostnet.config import MOST, data_place, integer, require, require_known, require_printable
 from ghostnet.engines import ENGINES
-from ghostnet.typed import shown
+from ghostnet.model.experiment import MOST, data_place, integer, require, require_known, require_printable
+from ghostnet.model.typed import shown
 
 TRAINING = (
     "engine", "dtype", "gradcheck_every", "gradcheck_examples", "device", "fast_matmul", "settle_tol", "max_sweeps"

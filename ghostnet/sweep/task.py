@@ -9,12 +9,15 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ghostnet import checkpoint, config, data, store
+from ghostnet import data
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, InUse, Stopped
-from ghostnet.settings import require_same_data
+from ghostnet.files import jsonfile, toml
+from ghostnet.model.experiment import from_mapping
+from ghostnet.runs import checkpoint, store
+from ghostnet.runs.settings import require_same_data
+from ghostnet.runs.training import resume, train
 from ghostnet.sweep.plan import Task
-from ghostnet.training import resume, train
 
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
 
@@ -80,7 +83,7 @@ def complete(task: Task, folder: Path, hashes: Callable[[str], str | None]) -> O
     try:
         _require_same(path, task)
         if found := hashes(place):
-            require_same_data(path, store.read_json(path / store.PROVENANCE), place, found)
+            require_same_data(path, jsonfile.read(path / store.PROVENANCE), place, found)
     except GhostnetError as error:
         return ended_by(error, task.name)
     return Outcome(task.name, "complete")
@@ -108,11 +111,11 @@ def _require_same(path: Path, task: Task) -> None:
 
     A task that names no engine asks for the model as it is stepped: any engine that steps will do.
     """
-    found = config.from_mapping(config.read_toml(path / store.CONFIG))
+    found = from_mapping(toml.read(path / store.CONFIG))
     named = {name: (task.options[name],) for name in ("engine", "dtype") if name in task.options}
     fields = {name: (value,) for name, value in vars(task.experiment).items()}
     asked = {"engine": STEPPING} | named
-    for had, wanted in ((vars(found), fields), (store.read_json(path / store.PROVENANCE), asked)):
+    for had, wanted in ((vars(found), fields), (jsonfile.read(path / store.PROVENANCE), asked)):
         for name, values in wanted.items():
             if had.get(name) not in values:
                 text = f"holds a run with {name} = {had.get(name)}, not {' or '.join(map(str, values))}"

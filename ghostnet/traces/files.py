@@ -16,11 +16,12 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from ghostnet import hdf5, store
-from ghostnet.config import Experiment
 from ghostnet.errors import FileError
-from ghostnet.publishing import Place
-from ghostnet.recorder import Variable
+from ghostnet.files import hdf5
+from ghostnet.files.provenance import provenance
+from ghostnet.files.publishing import Place
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.recorder import Variable
 from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, read_segment
 from ghostnet.traces.recording import Segment
 
@@ -113,8 +114,8 @@ class TraceFiles:
             self.place = Place(self.path.parent)
         except FileError as error:
             raise FileError(f"{path}: can't be written: {error}") from error
-        provenance = json.dumps(store.provenance() | (settings or {}), ensure_ascii=False, default=np.ndarray.tolist)
-        self.texts = dict(zip(TEXTS, (experiment.to_toml(), provenance), strict=True))
+        made = json.dumps(provenance() | (settings or {}), ensure_ascii=False, default=np.ndarray.tolist)
+        self.texts = dict(zip(TEXTS, (experiment.to_toml(), made), strict=True))
         self.record = uuid.uuid4().hex
         self.output = f"_{experiment.depth}"
 

@@ -14,8 +14,8 @@ import numpy as np
 from ghostnet import engines
 from ghostnet.engines import Engine
 from ghostnet.errors import DivergenceError, FileError
-from ghostnet.models import PHASES
-from ghostnet.recorder import Recorder, Shown
+from ghostnet.model.models import PHASES
+from ghostnet.model.recorder import Recorder, Shown
 from ghostnet.simulator import Simulator
 from ghostnet.traces.files import TraceFiles
 from ghostnet.traces.recording import Recording, Segment

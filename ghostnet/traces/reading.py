@@ -11,10 +11,10 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from ghostnet import config, hdf5
-from ghostnet.config import Experiment
-from ghostnet.configuration import MAX_TEXT
 from ghostnet.errors import ConfigError, FileError
+from ghostnet.files import hdf5
+from ghostnet.model.experiment import Experiment, from_toml
+from ghostnet.runs.configuration import MAX_TEXT
 
 Array = tuple[tuple[str, ...], np.ndarray, dict]  # axes, values, attributes
 TEXTS = ("config_toml", "provenance_json")
@@ -55,7 +55,7 @@ def part_of(path: Path, file: h5py.File, variables: Iterable[str] | None = None)
     if not isinstance(json.loads(texts["provenance_json"]), dict):
         raise ValueError("provenance_json is no object")
     try:
-        _require_sound(arrays, config.from_toml(texts["config_toml"]))
+        _require_sound(arrays, from_toml(texts["config_toml"]))
     except ConfigError as error:
         raise FileError(f"{path}: its config_toml: {error}") from error
     return Part(texts | _plain(file), arrays)

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ghostnet import memory
 from ghostnet.engines import Divergence, Engine
-from ghostnet.models import PHASES
-from ghostnet.recorder import Recorder, Selection, Shown
+from ghostnet.host import memory
+from ghostnet.model.models import PHASES
+from ghostnet.model.recorder import Recorder, Selection, Shown
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
 

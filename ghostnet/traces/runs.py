@@ -6,12 +6,13 @@ import functools
 import logging
 from contextlib import AbstractContextManager
 
-from ghostnet import data, store
-from ghostnet.config import Experiment
+from ghostnet import data
 from ghostnet.errors import DivergenceError, FileError
-from ghostnet.order import presentation_order
-from ghostnet.publishing import Place
-from ghostnet.recorder import Recorder, Shown
+from ghostnet.files.publishing import Place
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.order import presentation_order
+from ghostnet.model.recorder import Recorder, Shown
+from ghostnet.runs import store
 from ghostnet.simulator import Simulator
 
 log = logging.getLogger("ghostnet")

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from ghostnet import hdf5
+from ghostnet.files import hdf5
 from ghostnet.traces.reading import Array, axes_of, part_of
 
 _PHASES = ("free", "weakly clamped")

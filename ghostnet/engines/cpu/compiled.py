@@ -1,0 +1,27 @@
+"""How kernels are compiled."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from ghostnet.engines.cpu import cache
+
+_OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by kernels only
+
+jit = numba.njit(**_INNER)
+
+# For what one kernel calls once: it becomes part of that kernel before anything is compiled.
+inline = numba.njit(**_INNER, inline="always")
+
+# Numba takes a 0 or False in the text for a type of its own, and compiles what it is given to once more for it.
+NONE, ONE, NO = np.int64(0), np.int64(1), np.bool_(False)
+
+
+def entry(function):
+    """`jit` for what Python calls, kept on disk where there is a place for it."""
+    kernel = numba.njit(**_OPTIONS, no_cfunc_wrapper=True)(function)
+    if kept := cache.of(function):
+        kernel._cache = kept  # what `cache=True` would set, with a place of our choice
+    return kernel

@@ -1,0 +1,150 @@
+"""Rates, errors and drives, and the step of the activities: (2) and (3)."""
+
+from __future__ import annotations
+
+from ghostnet.engines.cpu import simd, tiles
+from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
+from ghostnet.engines.cpu.products import clear, dots, expand, expand_and_dots, multiply
+from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.cpu.slots import (
+    DRIVE,
+    GHOST_DRIVE,
+    GHOST_WIDTH,
+    GHOSTS,
+    RHO_G,
+    TARGET,
+    TURN,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    B,
+    E,
+    G,
+    R,
+    S,
+    W,
+)
+from ghostnet.engines.cpu.vectorlaws import evaluate
+
+
+@jit
+def rates(mem, s, r, rows, units, width, rho):
+    """r = ρ(s); the padding of r stays zero."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    whole = units // lanes * lanes
+    for row in range(0, rows * width, width):
+        for i in range(row, row + whole, lanes):
+            store(mem, r + i, evaluate(rho, load(mem, s + i)))
+        if whole < units:
+            i = row + whole
+            store(mem, r + i, simd.first(evaluate(rho, load(mem, s + i)), units - whole))
+
+
+@jit
+def clear_padding(mem, start, rows, units, width):
+    """Zero what lies beyond `units` in every row."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    for last in range(units // lanes * lanes, width, lanes):
+        for i in range(start + last, start + rows * width, width):
+            store(mem, i, simd.first(load(mem, i), units - last))
+
+
+@jit
+def all_rates(mem, at, c):
+    """r_k and ρ(g_k) at the current state."""
+    for k in range(1, at.shape[0] - 1):
+        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
+    for k in range(1, at.shape[0]):
+        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.rho)
+
+
+@jit
+def output_error(mem, at, c, beta):
+    """e_N = -β ∂C/∂r_N (2)."""
+    N, strength = at.shape[0] - 1, splat(mem, beta)
+    for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
+        y, s, r = load(mem, at[N, TARGET] + i), load(mem, at[N, S] + i), load(mem, at[N, R] + i)
+        store(mem, at[N, E] + i, strength * evaluate(c.error, y, s, r))
+    clear_padding(mem, at[N, E], c.batch, at[N, UNITS], at[N, WIDTH])
+
+
+@inline
+def fits_one_sweep(at, c, k):
+    """Whether hidden layer k has the shape that `one_sweep` is made for."""
+    return c.batch == 1 and at[k + 1, UNITS] == tiles.EXCHANGE[0] and at[k, GHOSTS] == tiles.EXCHANGE[1]
+
+
+@jit
+def currents(mem, at, c, W_gp_plastic):
+    """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
+    for k > 1, and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
+    for k in range(1, at.shape[0] - 1):
+        if fits_one_sweep(at, c, k):
+            one_sweep(mem, at, c, k, W_gp_plastic)
+        elif c.batch == 1:
+            currents_of_one(mem, at, c, k)
+        else:
+            currents_of_batch(mem, at, c, k)
+
+
+@inline
+def one_sweep(mem, at, c, k, W_gp_plastic):
+    """`currents` of layer k for a batch of one, with (5) or (15); back and forth as TURN says."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_ghost[k]
+    e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]
+    w, b, u, h = at[k + 1, W], at[k, B], at[k + 1, DRIVE], at[k, GHOST_DRIVE]
+    start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
+    if b == w and W_gp_plastic:
+        tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+    elif b == w:
+        tiles.exchange_shared(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+    elif W_gp_plastic:
+        tiles.exchange_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+    else:
+        tiles.exchange(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
+
+
+@inline
+def currents_of_one(mem, at, c, k):
+    """`currents` of layer k for a batch of one."""
+    width, n, m, e, r = at[k, WIDTH], at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    clear(mem, e, width)
+    if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
+        expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
+    elif mem[at[0, TURN]] != 0.0:  # FA: a step begins with the matrix that the last one has left in the cache
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
+        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
+    else:
+        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
+    expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
+    dots(mem, at[k, GHOST_DRIVE], NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
+
+
+@inline
+def currents_of_batch(mem, at, c, k):
+    """`currents` of layer k for a whole batch."""
+    width, above, ghost_width = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOST_WIDTH]
+    batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
+    multiply(mem, e, width, batch, at[k + 1, R], above, ONE, n, at[k, B], width, width, 1.0, 0.0)
+    if c.fast_gp:
+        for b in range(batch):
+            expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
+    else:
+        multiply(mem, e, width, batch, rho_g, ghost_width, ONE, m, W_gp, width, width, -1.0, 1.0)
+    dots(mem, at[k + 1, DRIVE], above, batch, r, width, at[k + 1, W], width, n, width)
+    dots(mem, at[k, GHOST_DRIVE], ghost_width, batch, r, width, at[k, W_PG], width, m, width)
+
+
+@jit
+def relax(mem, s, drive, e, count, dt_tau):
+    """s += dt/τ (-s + drive + e); ghosts, which have no error term, give e < 0."""
+    rate, lanes = splat(mem, dt_tau), VECTOR_BYTES // mem.itemsize
+    for i in range(0, count, lanes):
+        pull = load(mem, drive + i) - load(mem, s + i)
+        if e >= 0:
+            pull = pull + load(mem, e + i)
+        store(mem, s + i, simd.fma(rate, pull, load(mem, s + i)))

@@ -1,0 +1,164 @@
+"""The CPU engine: compiled kernels, one run per thread."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+
+import numpy as np
+
+from ghostnet.engines import Divergence
+from ghostnet.engines.cpu import kernels, layout, recording, slots
+from ghostnet.engines.cpu.recording import NOTHING
+from ghostnet.engines.cpu.vectorlaws import Law
+from ghostnet.model import names
+from ghostnet.model.equations import State, Weights
+from ghostnet.model.models import PHASES
+from ghostnet.model.network import Network
+from ghostnet.model.recorder import Selection
+
+
+class Engine:
+    """See `ghostnet.engines.Engine`. Runs are independent, so results do not depend on the number of threads."""
+
+    def __init__(self, network: Network, dtype: str = "float32", threads: int = 1):
+        e = self.experiment = network.experiment
+        self.layout = layout.Layout(e, dtype)
+        self.memory = self.layout.allocate(network.runs)
+        self.views = self.layout.views(self.memory)
+        layout.put(network, self.views)
+        self.settings = settings(network)
+        self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
+        self.lit_count = np.zeros((network.runs, e.batch), np.int32)
+        self._selected: tuple = (None, ())
+        self._called: set = set()
+        self._threads = min(threads, network.runs)
+        self._pool: tuple[int, ThreadPoolExecutor | None] = (0, None)
+
+    def __reduce__(self):
+        raise TypeError("an engine can't be copied: its arrays are parts of one block of memory; copy its Simulator")
+
+    @property
+    def pool(self) -> ThreadPoolExecutor:
+        """The threads of this process: a forked child has none of its parent's."""
+        if self._pool[0] != os.getpid():
+            self._pool = os.getpid(), ThreadPoolExecutor(self._threads, thread_name_prefix="ghostnet")
+        return self._pool[1]
+
+    def _each(self, kernel, *arguments, memory: np.ndarray | None = None) -> list:
+        """kernel(memory, table, settings, *arguments, lit pixels) per run; callable arguments are given the run."""
+        memory = self.memory if memory is None else memory
+
+        def one(i: int):
+            own = (argument(i) if callable(argument) else argument for argument in arguments)
+            return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
+
+        if kernel not in self._called:  # the first call compiles: in the caller's thread, where a signal can end it
+            self._called.add(kernel)
+            return list(map(one, range(len(memory))))
+        runs = [self.pool.submit(one, i) for i in range(len(memory))]
+        try:
+            return [run.result() for run in runs]
+        except BaseException:
+            wait(runs)  # else the next call would meet a run still on its way in the same memory
+            raise
+
+    def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        before = self.save()
+        found = self._present(xs, ys)
+        if found:  # each run went on until its own end
+            self.restore(before)
+            self._present(xs[: found.presentation], ys[: found.presentation])
+        return found
+
+    def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
+        whole = [np.array([steps], np.int64) for steps in (self.experiment.free_steps, self.experiment.clamped_steps)]
+        inputs = self._inputs(xs), self._inputs(ys)
+        return earliest(self._each(kernels.present, *whole, *inputs, NOTHING, NOTHING, self._no_rows(2 * len(xs))))
+
+    def begin(self, x: np.ndarray, y: np.ndarray) -> None:
+        self._each(kernels.begin, self._inputs(x), self._inputs(y))
+
+    def advance(self, phase: str, steps: int) -> None:
+        whole = np.array([steps], np.int64)
+        self._each(kernels.advance, PHASES.index(phase), whole, NOTHING, NOTHING, self._no_rows(1))
+
+    def finish(self) -> None:
+        self._each(kernels.finish)
+
+    def save(self) -> np.ndarray:
+        return self.memory.copy()
+
+    def restore(self, saved: np.ndarray) -> None:
+        self.memory[...] = saved
+
+    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+        parts, blocks = self._parts(selection), self._blocks(selection, block)
+        self._each(kernels.advance, PHASES.index(phase), np.array(steps, np.int64), *parts, blocks)
+
+    def record_presentations(
+        self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
+    ) -> Divergence | None:
+        """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
+        parts, blocks = self._parts(selection), self._blocks(selection, block)
+        counts, inputs = (np.array(n, np.int64) for n in steps), (self._inputs(xs), self._inputs(ys))
+        return earliest(self._each(kernels.present, *counts, *inputs, *parts, blocks))
+
+    def divergence(self, presentation: int = 0) -> Divergence | None:
+        return earliest([(presentation, layer) for layer in self._each(kernels.diverged)])
+
+    def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
+        """`recording.pieces`, kept: finding them takes as long as a presentation."""
+        if self._selected[0] is not selection:
+            self._selected = selection, recording.pieces(selection, self.layout.table)
+        return self._selected[1]
+
+    def _blocks(self, selection: Selection, block: np.ndarray):
+        """The rows of block (recorded runs, rows, columns) by run; other runs fill a block that is given up."""
+        by_run = dict(zip(selection.runs.tolist(), block, strict=True))
+        return lambda run: by_run[run] if run in by_run else np.empty(block.shape[1:], block.dtype)
+
+    def _no_rows(self, count: int) -> np.ndarray:
+        """Rows without columns."""
+        return np.empty((count, 0), self.memory.dtype)
+
+    def export(self) -> tuple[Weights, State]:
+        if self.settings.once:
+            return layout.get(self.views)
+        memory = self.layout.allocate(len(self.memory))  # W_1 lacks the update put off until the presentation ends
+        memory[...] = self.memory
+        self._each(kernels.finish, memory=memory)
+        return layout.get(self.layout.views(memory))
+
+    def _inputs(self, values: np.ndarray):
+        """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type: made in its thread."""
+        return lambda run: np.ascontiguousarray(values[..., run, :, :], self.memory.dtype)
+
+
+def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
+    """The earliest divergence, from (presentations done, diverged layer or 0) of every run."""
+    bad = [Divergence(run, done, layer) for run, (done, layer) in enumerate(ends) if layer]
+    return min(bad, key=lambda d: (d.presentation, d.run), default=None)
+
+
+def settings(network: Network) -> slots.Settings:
+    """The experiment as the kernels want it."""
+    transfer, cost = names.transfer(network.experiment.transfer), names.cost(network.experiment.cost)
+    e, row, c = network.experiment, network.experiment.plasticity, network.constants
+    return slots.Settings(
+        batch=e.batch,
+        dt=e.dt,
+        dt_tau=e.dt / e.tau,
+        beta=e.beta,
+        eta=np.array([0.0, *e.eta]),
+        eta_ghost=np.array([0.0, *e.eta_ghost]),
+        clip=np.inf if e.clip is None else e.clip,
+        rho=Law(transfer.rho),
+        slope=Law(transfer.slope),
+        error=Law(cost.error),
+        error_slope=Law(cost.slope),
+        derivative=c.rule == "derivative",
+        fast_gp=row.fast_gp,
+        once=not row.W,
+        plastic=np.array([[phase in phases for phases in (row.W, row.W_pg, row.W_gp)] for phase in PHASES]),
+    )

@@ -1,0 +1,171 @@
+"""The compiled twin of the page of equations: one network, stepped through whole presentations."""
+
+from __future__ import annotations
+
+from ghostnet.engines import EXPLODED
+from ghostnet.engines.cpu.compiled import NO, ONE, entry, inline
+from ghostnet.engines.cpu.currents import all_rates, currents, output_error, relax
+from ghostnet.engines.cpu.plasticity import (
+    drive_input,
+    exceeds_clip,
+    gram_row,
+    learn_above,
+    learn_first,
+    learn_ghosts,
+    learn_input,
+    learn_input_clipped,
+    settle,
+    signals,
+)
+from ghostnet.engines.cpu.products import dots
+from ghostnet.engines.cpu.recording import copy
+from ghostnet.engines.cpu.slots import DRIVE, GHOST_DRIVE, GHOST_WIDTH, GRAM, TARGET, TURN, UNITS, WIDTH, D, E, G, R, S
+
+
+@inline
+def step(mem, at, c, beta, plastic, lit, lit_count):
+    """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
+    N = at.shape[0] - 1
+    all_rates(mem, at, c)
+    output_error(mem, at, c, beta)
+    currents(mem, at, c, plastic[2])
+    mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
+    learn_ghosts(mem, at, c, plastic[1], plastic[2])
+    if plastic[0]:
+        signals(mem, at, c)
+        learn_above(mem, at, c, c.dt)
+    for k in range(1, N):
+        relax(mem, at[k, G], at[k, GHOST_DRIVE], -ONE, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
+    for k in range(1, N + 1):
+        relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
+    if plastic[0]:
+        learn_first(mem, at, c, lit, lit_count)
+
+
+@inline
+def begin_presentation(mem, at, c, x, y, lit, lit_count):
+    """Show x and y: copy them, list the lit pixels, compute W_1 x and, where W_1 moves within phases, x x^T."""
+    N = at.shape[0] - 1
+    for b in range(c.batch):
+        count = 0
+        for i in range(at[0, UNITS]):
+            mem[at[0, R] + b * at[0, WIDTH] + i] = x[b, i]
+            lit[b, count] = i
+            count += x[b, i] != 0
+        lit_count[b] = count
+        for i in range(at[N, UNITS]):
+            mem[at[N, TARGET] + b * at[N, WIDTH] + i] = y[b, i]
+    mem[at[0, TURN]] = 0.0
+    drive_input(mem, at, c, lit, lit_count)
+    if not c.once:
+        r_0, width = at[0, R], at[0, WIDTH]
+        dots(mem, at[0, GRAM], gram_row(mem, c), c.batch, r_0, width, r_0, width, c.batch, width)
+
+
+@inline
+def advance_phase(mem, at, c, phase, steps, lit, lit_count):
+    """`steps` Euler steps of one phase (0: free, 1: weakly clamped)."""
+    beta = c.beta if phase else 0.0
+    plastic = (c.plastic[phase, 0], c.plastic[phase, 1], c.plastic[phase, 2])
+    for _ in range(steps):
+        step(mem, at, c, beta, plastic, lit, lit_count)
+
+
+@inline
+def finish_presentation(mem, at, c, lit, lit_count):
+    """What happens once, at the end of the presentation."""
+    if not c.once:
+        settle(mem, at, c, lit, lit_count)
+        return
+    all_rates(mem, at, c)
+    output_error(mem, at, c, c.beta)
+    currents(mem, at, c, NO)
+    signals(mem, at, c)
+    learn_above(mem, at, c, 1.0)  # (16)
+    if exceeds_clip(mem, at, c):
+        learn_input_clipped(mem, at, c, 1.0)
+    else:
+        learn_input(mem, at, c, lit, lit_count, at[1, D], 1.0)  # (16)
+
+
+@inline
+def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
+    """As `advance_phase`; block (rows, columns) takes a row after every steps[row] steps.
+
+    A step computes r_k, e_k and the drives from the state it starts at, and leaves the next s_k and g_k. So a row takes
+    s and g right after its step and the rest while the next step starts; after the last row these are computed for it
+    alone.
+    """
+    beta = c.beta if phase else 0.0
+    plastic = (c.plastic[phase, 0], c.plastic[phase, 1], c.plastic[phase, 2])
+    rows = block.shape[0]
+    for row in range(rows):
+        for n in range(steps[row]):
+            step(mem, at, c, beta, plastic, lit, lit_count)
+            if n == 0 and row > 0:
+                copy(mem, block[row - 1], rest)
+        copy(mem, block[row], state)
+    if rows and rest.shape[0]:
+        all_rates(mem, at, c)  # these write only what every step computes anew
+        output_error(mem, at, c, beta)
+        currents(mem, at, c, NO)
+        copy(mem, block[rows - 1], rest)
+
+
+@inline
+def diverged_layer(mem, at, c):
+    """The lowest layer with a non-finite or exploding activity; 0 where there is none."""
+    for k in range(1, at.shape[0]):
+        for i in range(c.batch * at[k, WIDTH]):
+            if not abs(mem[at[k, S] + i]) <= EXPLODED:
+                return k
+    return 0
+
+
+@entry
+def present(mem, at, c, free, clamped, xs, ys, state, rest, block, lit, lit_count):
+    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0).
+
+    Every presentation fills rows of block (presentations · rows, columns): free and clamped say how many Euler steps
+    each row of a phase stands for. Rows without columns are the presentation unrecorded.
+    """
+    row = 0
+    for p in range(xs.shape[0]):
+        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
+        for phase in range(2):
+            steps = clamped if phase else free
+            rows = block[row : row + steps.shape[0]]
+            recorded_phase(mem, at, c, phase, steps, state, rest, rows, lit, lit_count)
+            row += steps.shape[0]
+        finish_presentation(mem, at, c, lit, lit_count)
+        layer = diverged_layer(mem, at, c)
+        if layer:
+            return p, layer
+    return xs.shape[0], 0
+
+
+# A presentation in pieces.
+
+
+@entry
+def begin(mem, at, c, x, y, lit, lit_count):
+    """See `begin_presentation`."""
+    begin_presentation(mem, at, c, x, y, lit, lit_count)
+
+
+@entry
+def advance(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
+    """See `recorded_phase`."""
+    recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
+
+
+@entry
+def finish(mem, at, c, lit, lit_count):
+    """See `finish_presentation`."""
+    finish_presentation(mem, at, c, lit, lit_count)
+
+
+@entry
+def diverged(mem, at, c, lit, lit_count):
+    """See `diverged_layer`."""
+    return diverged_layer(mem, at, c)

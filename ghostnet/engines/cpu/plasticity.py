@@ -1,0 +1,211 @@
+"""The plastic weights: (4), (5), (6), (15) and (16), and the exact short cuts for W_1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ghostnet.engines.cpu import simd
+from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
+from ghostnet.engines.cpu.currents import clear_padding, fits_one_sweep
+from ghostnet.engines.cpu.products import clear, multiply, outer
+from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.cpu.slots import (
+    CLIPPED,
+    D_SUM,
+    DRIVE,
+    GHOST_WIDTH,
+    GHOSTS,
+    GRAM,
+    MISMATCH,
+    RHO_G,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    D,
+    E,
+    G,
+    R,
+    S,
+    W,
+)
+from ghostnet.engines.cpu.vectorlaws import evaluate
+
+
+@jit
+def drive_input(mem, at, c, lit, lit_count):
+    """W_1 x, over the lit pixels of each example: constant while W_1 is."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    width, units = at[1, WIDTH], at[1, UNITS]
+    for b in range(c.batch):
+        x, drive = at[0, R] + b * at[0, WIDTH], at[1, DRIVE] + b * width
+        j = 0
+        while j + 3 * lanes < units:
+            u_0 = u_1 = u_2 = u_3 = splat(mem, 0.0)
+            for t in range(lit_count[b]):
+                i = lit[b, t]
+                x_i, w = splat(mem, mem[x + i]), at[1, W] + i * width + j
+                u_0 = simd.fma(x_i, load(mem, w), u_0)
+                u_1 = simd.fma(x_i, load(mem, w + lanes), u_1)
+                u_2 = simd.fma(x_i, load(mem, w + 2 * lanes), u_2)
+                u_3 = simd.fma(x_i, load(mem, w + 3 * lanes), u_3)
+            store(mem, drive + j, u_0)
+            store(mem, drive + j + lanes, u_1)
+            store(mem, drive + j + 2 * lanes, u_2)
+            store(mem, drive + j + 3 * lanes, u_3)
+            j += 4 * lanes
+        while j < units:
+            u_0 = splat(mem, 0.0)
+            for t in range(lit_count[b]):
+                i = lit[b, t]
+                u_0 = simd.fma(splat(mem, mem[x + i]), load(mem, at[1, W] + i * width + j), u_0)
+            store(mem, drive + j, u_0)
+            j += lanes
+
+
+@jit
+def signals(mem, at, c):
+    """ρ(s_k) - ρ(s_k - e_k), or ρ'(s_k) e_k, for every k: the postsynaptic factor of (6) and (16)."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    for k in range(1, at.shape[0]):
+        s, r, e, d, width = at[k, S], at[k, R], at[k, E], at[k, D], at[k, WIDTH]
+        for i in range(0, c.batch * width, lanes):
+            S_i, R_i, E_i = load(mem, s + i), load(mem, r + i), load(mem, e + i)
+            if c.derivative:
+                store(mem, d + i, evaluate(c.slope, S_i, R_i) * E_i)
+            else:
+                store(mem, d + i, R_i - evaluate(c.rho, S_i - E_i))
+        clear_padding(mem, d, c.batch, at[k, UNITS], width)
+
+
+@inline
+def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
+    """(4), (5) and (15) for every hidden layer, less what `currents` has done in its one sweep."""
+    for k in range(1, at.shape[0] - 1):
+        if W_gp_plastic and not fits_one_sweep(at, c, k):
+            learn_W_gp(mem, at, c, k)
+        if W_pg_plastic:
+            learn_W_pg(mem, at, c, k)
+
+
+@inline
+def learn_W_gp(mem, at, c, k):
+    """(5), or (15) where every example owns its W^gp."""
+    W_gp, rho_g, e, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, E], at[k, WIDTH], at[k, GHOST_WIDTH]
+    m, step = at[k, GHOSTS], c.dt * c.eta_ghost[k]
+    if c.fast_gp:
+        for b in range(c.batch):
+            outer(mem, W_gp + b * m * width, width, m, rho_g + b * ghost_width, e + b * width, width, step)  # (15)
+    else:
+        multiply(mem, W_gp, width, m, rho_g, ONE, ghost_width, c.batch, e, width, width, step, 1.0)  # (5)
+
+
+@inline
+def learn_W_pg(mem, at, c, k):
+    """(4)."""
+    mismatch, width, ghost_width, m = at[k, MISMATCH], at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
+        store(mem, mismatch + i, load(mem, at[k + 1, S] + i) - load(mem, at[k, G] + i))
+    step = c.dt * c.eta_ghost[k]
+    multiply(mem, at[k, W_PG], width, m, mismatch, ONE, ghost_width, c.batch, at[k, R], width, width, step, 1.0)  # (4)
+
+
+@jit
+def learn_above(mem, at, c, step):
+    """(6) and (16) for W_2 … W_N; W_1 has its own form."""
+    for k in range(2, at.shape[0]):
+        rows, width, eta = at[k, UNITS], at[k - 1, WIDTH], c.eta[k]
+        W_k, d, d_row, r = at[k, W], at[k, D], at[k, WIDTH], at[k - 1, R]
+        if c.clip == np.inf:
+            multiply(mem, W_k, width, rows, d, ONE, d_row, c.batch, r, width, width, step * eta, 1.0)
+        else:
+            multiply(mem, at[k, CLIPPED], width, rows, d, ONE, d_row, c.batch, r, width, width, eta, 0.0)
+            add_clipped(mem, W_k, at[k, CLIPPED], rows * width, step, c.clip)
+
+
+@jit
+def add_clipped(mem, out, rate, count, step, clip):
+    """out += step · rate, rate clipped to ±clip elementwise."""
+    step_v, high, low = splat(mem, step), splat(mem, clip), splat(mem, -clip)
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        clipped = simd.minimum(simd.maximum(load(mem, rate + i), low), high)
+        store(mem, out + i, simd.fma(step_v, clipped, load(mem, out + i)))
+
+
+@jit
+def exceeds_clip(mem, at, c):
+    """Whether some |dW_1/dt| might: |dW_ij/dt| <= η_1 Σ_b |d_bi|, since 0 <= x <= 1."""
+    if c.clip == np.inf:
+        return False
+    for i in range(at[1, UNITS]):
+        bound = 0.0
+        for b in range(c.batch):
+            bound += abs(mem[at[1, D] + b * at[1, WIDTH] + i])
+        if c.eta[1] * bound > c.clip:
+            return True
+    return False
+
+
+@jit
+def learn_input(mem, at, c, lit, lit_count, d, step):
+    """W_1 += step η_1 Σ_b d_b x_b^T, over the lit pixels of each example."""
+    width, W_1 = at[1, WIDTH], at[1, W]
+    for b in range(c.batch):
+        for t in range(lit_count[b]):
+            i = lit[b, t]
+            x = splat(mem, step * c.eta[1] * mem[at[0, R] + b * at[0, WIDTH] + i])
+            for j in range(0, at[1, UNITS], VECTOR_BYTES // mem.itemsize):
+                w = W_1 + i * width + j
+                store(mem, w, simd.fma(x, load(mem, d + b * width + j), load(mem, w)))
+
+
+@jit
+def learn_input_clipped(mem, at, c, step):
+    """(6) and (16) for W_1, elementwise clipped: dW_1/dt is formed pixel by pixel."""
+    width, row = at[1, WIDTH], at[1, CLIPPED]
+    for i in range(at[0, UNITS]):
+        x = at[0, R] + i
+        multiply(mem, row, width, ONE, x, NONE, at[0, WIDTH], c.batch, at[1, D], width, width, c.eta[1], 0.0)
+        add_clipped(mem, at[1, W] + i * width, row, width, step, c.clip)
+
+
+@inline
+def gram_row(mem, c):
+    """Row length of x x^T."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    return (c.batch + lanes - 1) // lanes * lanes
+
+
+@inline
+def learn_first(mem, at, c, lit, lit_count):
+    """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`."""
+    if exceeds_clip(mem, at, c):
+        settle(mem, at, c, lit, lit_count)
+        learn_input_clipped(mem, at, c, c.dt)
+        drive_input(mem, at, c, lit, lit_count)
+        return
+    width, batch = at[1, WIDTH], c.batch
+    for i in range(0, batch * width, VECTOR_BYTES // mem.itemsize):
+        store(mem, at[1, D_SUM] + i, load(mem, at[1, D_SUM] + i) + load(mem, at[1, D] + i))
+    multiply(
+        mem,
+        at[1, DRIVE],
+        width,
+        batch,
+        at[0, GRAM],
+        gram_row(mem, c),
+        ONE,
+        batch,
+        at[1, D],
+        width,
+        width,
+        c.dt * c.eta[1],
+        1.0,
+    )
+
+
+@jit
+def settle(mem, at, c, lit, lit_count):
+    """Add the update of W_1 that `learn_first` has put off."""
+    learn_input(mem, at, c, lit, lit_count, at[1, D_SUM], c.dt)
+    clear(mem, at[1, D_SUM], c.batch * at[1, WIDTH])

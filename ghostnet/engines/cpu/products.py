@@ -1,0 +1,108 @@
+"""Products of matrices in the flat array, made of register tiles."""
+
+from __future__ import annotations
+
+from ghostnet.engines.cpu import tiles
+from ghostnet.engines.cpu.compiled import jit
+from ghostnet.engines.cpu.simd import VECTOR_BYTES, splat, store
+from ghostnet.engines.cpu.tiles import COLUMNS, DOT_ROWS, ROWS
+
+
+@jit
+def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, alpha, keep):
+    """C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] for p < rows, q < count; rows of C and M `width` long."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    step = COLUMNS * lanes
+    for i in range(0, width - step + 1, step):
+        p = 0
+        while rows - p >= ROWS:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_wide_rows(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += ROWS
+        while p < rows:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_wide(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += 1
+    for i in range(width // step * step, width, lanes):
+        p = 0
+        while rows - p >= ROWS:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_rows(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += ROWS
+        while p < rows:
+            C, A = c + p * c_row + i, a + p * a_row
+            tiles.multiply_one(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
+            p += 1
+
+
+@jit
+def dots(mem, c, c_row, rows, r, r_row, m, m_row, columns, width):
+    """C[p, j] = Σ_i R[p, i] M[j, i] for p < rows, j < columns, i < width. Fills up the last vector of a row of C."""
+    vectors = width // (VECTOR_BYTES // mem.itemsize)
+    p = 0
+    while rows - p >= DOT_ROWS:
+        C, R = c + p * c_row, r + p * r_row
+        for j in range(0, columns - 4, 5):
+            tiles.dot_rows_5(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
+        for j in range(columns - columns % 5, columns):
+            tiles.dot_rows_1(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
+        p += DOT_ROWS
+    while p < rows:
+        C, R, j = c + p * c_row, r + p * r_row, 0
+        while columns - j >= 10:
+            tiles.dot_10(mem, 0, 0, 0.0, C + j, j == 0, R, m + j * m_row, m_row, vectors)
+            j += 10
+        while columns - j >= 5:
+            tiles.dot_5(mem, 0, 0, 0.0, C + j, j == 0, R, m + j * m_row, m_row, vectors)
+            j += 5
+        while j < columns:
+            tiles.dot_1(mem, 0, 0, 0.0, C + j, 0, R, m + j * m_row, m_row, vectors)
+            j += 1
+        p += 1
+
+
+@jit
+def expand(mem, e, a, count, m, m_row, width, alpha):
+    """E += alpha Σ_q a_q M[q, :]: `multiply` for one row."""
+    vectors, q = width // (VECTOR_BYTES // mem.itemsize), 0
+    while count - q >= 10:
+        tiles.expand_10(mem, e, a + q, alpha, 0, 0, 0, m + q * m_row, m_row, vectors)
+        q += 10
+    while count - q >= 5:
+        tiles.expand_5(mem, e, a + q, alpha, 0, 0, 0, m + q * m_row, m_row, vectors)
+        q += 5
+    while q < count:
+        tiles.expand_1(mem, e, a + q, alpha, 0, 0, 0, m + q * m_row, m_row, vectors)
+        q += 1
+
+
+@jit
+def expand_and_dots(mem, e, a, c, r, count, m, m_row, width):
+    """E += Σ_q a_q M[q, :] and c_q = Σ_i M[q, i] R_i in one reading of M."""
+    vectors, q = width // (VECTOR_BYTES // mem.itemsize), 0
+    while count - q >= 10:
+        tiles.both_10(mem, e, a + q, 1.0, c + q, q == 0, r, m + q * m_row, m_row, vectors)
+        q += 10
+    while count - q >= 5:
+        tiles.both_5(mem, e, a + q, 1.0, c + q, q == 0, r, m + q * m_row, m_row, vectors)
+        q += 5
+    while q < count:
+        tiles.both_1(mem, e, a + q, 1.0, c + q, 0, r, m + q * m_row, m_row, vectors)
+        q += 1
+
+
+@jit
+def outer(mem, c, c_row, rows, a, e, width, alpha):
+    """C[p, :] += alpha a_p E."""
+    vectors = width // (VECTOR_BYTES // mem.itemsize)
+    for p in range(0, rows - 4, 5):
+        tiles.outer_5(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
+    for p in range(rows - rows % 5, rows):
+        tiles.outer_1(mem, c + p * c_row, c_row, a + p, alpha, e, vectors)
+
+
+@jit
+def clear(mem, start, count):
+    """Zero a block of whole vectors."""
+    for i in range(start, start + count, VECTOR_BYTES // mem.itemsize):
+        store(mem, i, splat(mem, 0.0))

@@ -1,0 +1,189 @@
+"""MB's two fixed points, found directly: the compiled half of the equilibrium engine.
+
+Nothing slow moves during a presentation of MB, so what it learns depends on the ends of the phases only, and nearly
+always these are fixed points (derivation, and where they are not: docs/equilibrium.md).
+
+    free      e_k = 0, s_k = u_k = W_k ρ(u_{k-1}), g_k = W^pg_k r_k, and W^gp_k changes by the least that cancels
+              the feedback: W^gp_k += (B_k r_{k+1} - W^gp_k ρ(g_k)) ρ(g_k)^T / ‖ρ(g_k)‖²
+    clamped   s_k = W_k r_{k-1} + e_k with β on: sweeps from the output down until no s_k moves by more than `tol`;
+              where `max_sweeps` are not enough, the phase's Euler steps
+"""
+
+from __future__ import annotations
+
+from ghostnet.engines.cpu.compiled import NONE, ONE, entry, jit
+from ghostnet.engines.cpu.currents import rates
+from ghostnet.engines.cpu.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
+from ghostnet.engines.cpu.products import clear, dots, expand, outer
+from ghostnet.engines.cpu.simd import VECTOR_BYTES, largest, load, maximum, splat, store
+from ghostnet.engines.cpu.slots import (
+    DRIVE,
+    GHOST_WIDTH,
+    GHOSTS,
+    RHO_G,
+    TARGET,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    B,
+    E,
+    G,
+    R,
+    S,
+    W,
+)  # fmt: skip
+from ghostnet.engines.cpu.vectorlaws import evaluate
+
+NEWTON_STEPS = 4  # of the scalar output equations; they start within β of the solution
+
+
+@jit
+def rest(mem, at, c):
+    """Every s_k = u_k and g_k = W^pg_k r_k: the activities at the end of the free phase; and the e_k these give."""
+    N = at.shape[0] - 1
+    for b in range(c.batch):
+        for k in range(1, N + 1):
+            feedforward(mem, at, c, k, b)
+            copy(mem, at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, WIDTH])
+            rate(mem, at, c, k, b)
+        for k in range(1, N):
+            hidden_error(mem, at, c, k, b)
+
+
+@jit
+def settle_free(mem, at, c):
+    """End of the free phase."""
+    rest(mem, at, c)
+    for b in range(c.batch):
+        for k in range(1, at.shape[0] - 1):
+            m, width, rho_g = at[k, GHOSTS], at[k, WIDTH], at[k, RHO_G] + b * at[k, GHOST_WIDTH]
+            square = 0.0
+            for j in range(m):
+                square += mem[rho_g + j] ** 2
+            own, e = at[k, W_GP] + b * m * width, at[k, E] + b * width
+            if square > 0.0:
+                outer(mem, own, width, m, rho_g, e, width, 1.0 / square)
+
+
+@jit
+def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count):
+    """End of the clamped phase, from the end of the free phase. `histogram` counts the sweeps, at 0 what was stepped.
+
+    What takes many sweeps has directions in which the loop through the layer above nearly sustains itself. The Euler
+    steps of the phase are not at rest there either, and the fixed point would be far beyond their end, or unstable.
+    """
+    for n in range(1, max_sweeps + 1):
+        change = 0.0
+        for b in range(c.batch):
+            change = max(change, sweep(mem, at, c, b))
+        if change <= tol:
+            histogram[n] += 1
+            return
+    histogram[0] += 1
+    rest(mem, at, c)
+    advance_phase(mem, at, c, 1, steps, lit, lit_count)
+
+
+@jit
+def sweep(mem, at, c, b):
+    """Each layer once, from the output down. Returns the largest change."""
+    N = at.shape[0] - 1
+    feedforward(mem, at, c, N, b)
+    change = nudge(mem, at, c, b)
+    rate(mem, at, c, N, b)
+    for k in range(N - 1, 0, -1):
+        feedforward(mem, at, c, k, b)
+        hidden_error(mem, at, c, k, b)
+        s, u, e = at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, E] + b * at[k, WIDTH]
+        change = max(change, move(mem, s, u, e, at[k, WIDTH]))
+        rate(mem, at, c, k, b)
+    return change
+
+
+@jit
+def feedforward(mem, at, c, k, b):
+    """W_k r_{k-1}; that of layer 1 is known since the presentation began."""
+    if k > 1:
+        width = at[k - 1, WIDTH]
+        r = at[k - 1, R] + b * width
+        dots(mem, at[k, DRIVE] + b * at[k, WIDTH], NONE, ONE, r, NONE, at[k, W], width, at[k, UNITS], width)
+
+
+@jit
+def rate(mem, at, c, k, b):
+    """r_k = ρ(s_k)."""
+    width = at[k, WIDTH]
+    rates(mem, at[k, S] + b * width, at[k, R] + b * width, 1, at[k, UNITS], width, c.rho)
+
+
+@jit
+def hidden_error(mem, at, c, k, b):
+    """g_k = W^pg_k r_k at rest, then e_k = B_k r_{k+1} - W^gp_k ρ(g_k) (2)."""
+    width, m, ghost_width = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH]
+    e, g, rho_g = at[k, E] + b * width, at[k, G] + b * ghost_width, at[k, RHO_G] + b * ghost_width
+    dots(mem, g, NONE, ONE, at[k, R] + b * width, NONE, at[k, W_PG], width, m, width)
+    rates(mem, g, rho_g, 1, m, ghost_width, c.rho)
+    clear(mem, e, width)
+    expand(mem, e, at[k + 1, R] + b * at[k + 1, WIDTH], at[k + 1, UNITS], at[k, B], width, width, 1.0)
+    expand(mem, e, rho_g, m, at[k, W_GP] + b * m * width, width, width, -1.0)
+
+
+@jit
+def nudge(mem, at, c, b):
+    """s_N to the solution of s = v - β ∂C/∂ρ(s), v = W_N r_{N-1}, by Newton. Returns the largest change."""
+    N = at.shape[0] - 1
+    row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, c.beta)
+    s, v, e, y = at[N, S] + row, at[N, DRIVE] + row, at[N, E] + row, at[N, TARGET] + row
+    for i in range(0, at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
+        s_i = load(mem, s + i)
+        for _ in range(NEWTON_STEPS):
+            r_i = evaluate(c.rho, s_i)
+            y_i, d_i = load(mem, y + i), evaluate(c.slope, s_i, r_i)
+            slope = one - beta * evaluate(c.error_slope, y_i, s_i, r_i, d_i)
+            s_i = s_i - (s_i - load(mem, v + i) - beta * evaluate(c.error, y_i, s_i, r_i)) / slope
+        store(mem, e + i, s_i - load(mem, v + i))
+    return move(mem, s, v, e, at[N, WIDTH])
+
+
+@jit
+def move(mem, s, u, e, width):
+    """s = u + e. Returns the largest change."""
+    zero = splat(mem, 0.0)
+    greatest = zero
+    for i in range(0, width, VECTOR_BYTES // mem.itemsize):
+        s_i = load(mem, s + i)
+        change = load(mem, u + i) + load(mem, e + i) - s_i
+        store(mem, s + i, s_i + change)
+        greatest = maximum(greatest, maximum(change, zero - change))
+    return largest(mem, greatest)
+
+
+@jit
+def copy(mem, target, source, count):
+    """Copy whole vectors."""
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        store(mem, target + i, load(mem, source + i))
+
+
+@entry
+def advance(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
+    """Go to the end of one phase (0: free, 1: weakly clamped) that has so many Euler steps."""
+    if phase == 0:
+        settle_free(mem, at, c)
+    else:
+        settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count)
+
+
+@entry
+def present(mem, at, c, clamped_steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
+    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0)."""
+    for p in range(xs.shape[0]):
+        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
+        settle_free(mem, at, c)
+        settle_clamped(mem, at, c, tol, max_sweeps, clamped_steps, histogram, lit, lit_count)
+        layer = diverged_layer(mem, at, c)
+        if layer:
+            return p, layer
+        finish_presentation(mem, at, c, lit, lit_count)
+    return xs.shape[0], 0

@@ -1,0 +1,74 @@
+"""A data set as tensors, shown and scored: for the torch engine and the baselines."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from ghostnet.data import Dataset
+from ghostnet.engines.evaluation import Score
+
+_BLOCK = 1000  # examples scored at a time, so that memory does not grow with the data set
+
+
+@contextlib.contextmanager
+def own_precision() -> Iterator[None]:
+    """torch in the types that we give it and able to differentiate, also where autocast or no_grad is around."""
+    with torch.autocast("cpu", enabled=False), torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+class Images:
+    """A data set on a device.
+
+    Attributes:
+        train, test: uint8 images (n, n_0) and int64 labels (n,). classes: their number.
+    """
+
+    def __init__(self, dataset: Dataset, device: str | torch.device = "cpu"):
+        self.train, self.test = (
+            (torch.tensor(images, device=device), torch.tensor(labels, dtype=torch.int64, device=device))
+            for images, labels in map(dataset.part, ("train", "test"))
+        )
+        self.classes = dataset.classes
+
+    def batch(self, shown: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """x (*shown, n_0) in [0, 1] and one-hot y (*shown, n_N) of training examples."""
+        images, labels = self.train
+        return scale(images[shown], dtype), one_hot(labels[shown], self.classes, dtype)
+
+
+def scale(images: Tensor, dtype: torch.dtype) -> Tensor:
+    """`ghostnet.data.scale` on the images' device, to the same bits."""
+    return images.to(dtype).div_(images.new_full((), 255, dtype=dtype))  # by a number, CUDA would take its reciprocal
+
+
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """`ghostnet.data.one_hot` on the labels' device; unlike torch's, it does not look at a label and so never waits."""
+    return (labels[..., None] == torch.arange(classes, device=labels.device)).to(dtype)
+
+
+def score(
+    outputs: Callable[[Tensor], Tensor],
+    rates: Callable[[Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    dtype: torch.dtype,
+) -> Score:
+    """Score what classifies uint8 images (n, n_0) with labels (n,), on their device; waits for it once, at the end.
+
+    Args:
+        outputs: u_N (runs, n, n_N) of inputs (n, n_0) of `dtype`; its argmax is the answer.
+        rates: ŷ of u_N, for the squared error.
+    """
+    right = squares = torch.zeros((), dtype=torch.float64, device=images.device)
+    for some, wanted in zip(images.split(_BLOCK), labels.split(_BLOCK), strict=True):
+        u = outputs(scale(some, dtype))
+        right = right + (u.argmax(-1) == wanted).sum(-1)
+        errors = one_hot(wanted, u.shape[-1], dtype) - rates(u)
+        squares = squares + errors.square().sum((-2, -1), dtype=torch.float64)
+    right, squares = (total.cpu().numpy() / len(images) for total in (right, squares))
+    return Score(right, squares / u.shape[-1])

@@ -1,0 +1,1 @@
+"""Files: published whole, opened strictly, whatever they hold."""

@@ -1,0 +1,46 @@
+"""Reading files from anywhere: regular ones only, as a pipe or a device may never end, and no more than is sensible."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import BinaryIO
+
+from ghostnet.errors import FileError
+
+MAX_TEXT = 1 << 24  # bytes of a file of settings; more takes minutes to parse
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """A regular file, opened for reading bytes.
+
+    Raises:
+        OSError: it can't be opened, or is a directory, a pipe, a device or a socket.
+        ValueError: its name has a null byte.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # else a pipe waits for somebody to write into it
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+        raise OSError(number, os.strerror(number) if stat.S_ISDIR(mode) else "not a regular file", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def read_bytes(path: str | os.PathLike, remedy: str, most: int = MAX_TEXT) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    Raises:
+        FileError: it can't be read, is no regular file, or larger; `remedy` ends the text.
+    """
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            content = file.read(size) if size <= most else b""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FileError(f"{path}: can't be read ({reason}); {remedy}") from error
+    if size > most:
+        raise FileError(f"{path}: refused: larger than {most} bytes; {remedy}")
+    return content

@@ -1,0 +1,67 @@
+"""Progress of long work: a bar on a terminal, otherwise one log line a minute."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+from ghostnet.host.streams import Steady
+
+log = logging.getLogger("ghostnet")
+_EVERY = 60.0  # seconds between log lines
+
+
+class Progress:
+    """A bar over `total` of something, with lasting lines.
+
+    Args:
+        done: how many there were before.
+        shown: False keeps silent.
+        unit: of what is counted; None shows shares only.
+    """
+
+    def __init__(self, total: int, done: int = 0, shown: bool = True, unit: str | None = "presentations"):
+        self._terminal = Steady(sys.stderr)
+        hidden = not (shown and self._terminal.isatty())
+        style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
+        style |= {"disable": hidden, "leave": False, "file": self._terminal, "dynamic_ncols": True}
+        self._bar = tqdm(total=total, initial=done, **style)
+        self._logs, self._what, self._unit = shown and hidden, "", unit
+        self._start = self._last = time.monotonic()
+        self._done, self._total, self._before = 0, total, done
+
+    def describe(self, what: str) -> None:
+        """Say what is going on now."""
+        self._what = what
+        self._bar.set_description(what)
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        self._bar.update(count)
+        self._done += count
+        now = time.monotonic()
+        if self._logs and self._done and now - self._last >= _EVERY:
+            self._last = now
+            done, rate = self._before + self._done, self._done / (now - self._start)
+            speed = f"{rate:.1f} {self._unit}/s" if self._unit else f"{done / self._total:.0%}"
+            log.info("%s, %s, %s left", self._what, speed, _span((self._total - done) / rate))
+
+    def line(self, text: str) -> None:
+        """A line that stays, above the bar or in the log."""
+        if self._logs:
+            log.info("%s", text)
+        elif not self._bar.disable:
+            self._bar.write(text, file=self._terminal)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("h", 3600)):
+        if seconds >= 3 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds / 60:.0f} min"

@@ -1,0 +1,247 @@
+"""One experiment: a flat, frozen, checked description, read from and written to TOML."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import operator
+import os
+import unicodedata
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ghostnet.data import NAMES
+from ghostnet.errors import ConfigError
+from ghostnet.files import toml
+from ghostnet.model import names
+from ghostnet.model.laws import COSTS as _COSTS
+from ghostnet.model.laws import TRANSFERS as _TRANSFERS
+from ghostnet.model.models import MODELS, Model
+from ghostnet.model.typed import require_known, shown, typed
+
+FEEDBACKS = ("TF", "FA")
+RULES = ("difference", "derivative")
+TRANSFERS = tuple(_TRANSFERS)
+COSTS = tuple(_COSTS)
+MOST = 10**9  # of anything that is counted: units, steps, examples, epochs
+MOST_STORED = 2**63 - 1  # the largest integer of TOML, HDF5 and NumPy
+LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product of any two
+LEAST_STEP = 1e-6  # dt / tau below which float32 would round most of a step away
+
+
+def documented(text: str, **kwargs):
+    """A field with the one-line help that the command line shows."""
+    return field(metadata={"help": text}, **kwargs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Everything that decides a result. Symbols and units are those of the paper (arXiv:1911.08585).
+
+    Raises:
+        ConfigError: on construction, naming the field, what it got and what it takes.
+    """
+
+    model: str = documented("MA, MA-prime or MB: which weights are plastic, and when")
+    feedback: str = documented("TF: B_k = W_{k+1}^T; FA: B_k random and fixed")
+    sizes: tuple[int, ...] = documented("units per layer n_0 … n_N, input first")
+    ghosts: tuple[int, ...] = documented("ghost units m_k of each hidden layer; MA: m_k = n_{k+1}")
+    tau: float = documented("time constant τ in seconds")
+    dt: float = documented("Euler step in seconds")
+    beta: float = documented("nudging strength β of the clamped phase")
+    free_steps: int = documented("Euler steps of the free phase")
+    clamped_steps: int = documented("Euler steps of the weakly clamped phase")
+    eta: tuple[float, ...] = documented("learning rates η_k of W_1 … W_N (1/s; MB: applied once, no unit)")
+    eta_ghost: tuple[float, ...] = documented("learning rates η^g_k of the lateral weights of each hidden layer (1/s)")
+    init: float = documented("initial weights are uniform in [-init, init]")
+    batch: int = documented("examples presented together")
+    rule: str = documented("form of rule (6): difference of rates, or derivative", default="difference")
+    clip: float | None = documented("MA-prime: bound on every |dW_ij/dt|", default=None)
+    transfer: str = documented(
+        f"transfer function ρ: {', '.join(TRANSFERS)}, or module:attribute of your own", default="sigmoid"
+    )
+    cost: str = documented(
+        f"cost C of the outputs: {', '.join(COSTS)}, or module:attribute of your own", default="quadratic"
+    )
+    epochs: int = documented("passes through the training set", default=1)
+    seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
+    data: str = documented("mnist, fashion-mnist, or a directory of IDX files (kept absolute)", default="mnist")
+    train_examples: int = documented("how many training images to use, from the first", default=55_000)
+
+    def __post_init__(self):
+        for spec in dataclasses.fields(self):
+            value = names.named(spec.name, getattr(self, spec.name))
+            object.__setattr__(self, spec.name, typed(spec.name, str(spec.type), value))
+        object.__setattr__(self, "data", data_place(self.data))
+        _check_choices(self)
+        _check_numbers(self)
+        _check_shapes(self)
+
+    @property
+    def plasticity(self) -> Model:
+        """The row of the model table: which matrix is plastic, when."""
+        return MODELS[self.model]
+
+    @property
+    def depth(self) -> int:
+        """N, the index of the output layer."""
+        return len(self.sizes) - 1
+
+    @property
+    def presentations_per_epoch(self) -> int:
+        """Batches in the training set; what does not fill one is left out of the epoch."""
+        return self.train_examples // self.batch
+
+    def replace(self, /, **changes) -> Experiment:
+        """A copy with some fields changed, checked anew."""
+        require_known(changes, (spec.name for spec in dataclasses.fields(self)), "field")
+        return dataclasses.replace(self, **changes)
+
+    def to_toml(self) -> str:
+        """The experiment as TOML text. Fields that are None are left out: TOML has no null."""
+        return toml.lines(dataclasses.asdict(self))
+
+
+def from_mapping(values: dict) -> Experiment:
+    """An Experiment from field names and values.
+
+    Raises:
+        ConfigError: unknown or missing fields, and whatever Experiment refuses.
+    """
+    specs = dataclasses.fields(Experiment)
+    require_known(values, (spec.name for spec in specs), "field")
+    missing = [s.name for s in specs if s.default is dataclasses.MISSING and s.name not in values]
+    if missing:
+        raise ConfigError(
+            f"missing field{'s' * (len(missing) > 1)} {', '.join(missing)}: give them or start from a preset"
+        )
+    return Experiment(**values)
+
+
+def from_toml(text: str) -> Experiment:
+    """The Experiment that `to_toml` wrote.
+
+    Raises:
+        ConfigError: it is not TOML, and whatever Experiment refuses.
+    """
+    return from_mapping(toml.parsed(text))
+
+
+def integer(name: str, value, least: int, most: int) -> int:
+    """The value of an option that is counted; nothing but an integer will do.
+
+    Raises:
+        ConfigError: it is none, or out of range.
+    """
+    with contextlib.suppress(TypeError):
+        if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
+            return number
+    raise ConfigError(f"{name} = {shown(value)}: expected an integer from {least} to {most}")
+
+
+def require(condition: bool, text: str) -> None:
+    """Raise ConfigError with this text unless the condition holds."""
+    if not condition:
+        raise ConfigError(text)
+
+
+def require_printable(name: str, text: str) -> None:
+    """Raise ConfigError unless a text fits on a line as it is: spaces of any kind, but no control character."""
+    printable = text and all(c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+    require(printable, f"{name} = {shown(text)}: expected printable characters, and at least one")
+
+
+def data_place(data: str) -> str:
+    """What `data` means wherever it is read: the name of a data set, or a directory's absolute path.
+
+    A relative path is taken from the working directory, ~ for the home directory.
+
+    Raises:
+        ConfigError: it is empty or not printable, or there is no working directory.
+    """
+    require_printable("data", data)
+    if data in NAMES:
+        return data
+    try:
+        place = str(Path(os.path.expanduser(data)).absolute())
+    except OSError as error:
+        text = f"data = {shown(data)}: no working directory to start from ({error.strerror}); give an absolute path"
+        raise ConfigError(text) from error
+    require_printable("data", place)
+    return place
+
+
+def _check_choices(e: Experiment) -> None:
+    require_known([e.model], MODELS, "model")
+    require_known([e.feedback], FEEDBACKS, "feedback")
+    require_known([e.rule], RULES, "rule")
+    names.require_name("transfer", e.transfer)
+    names.require_name("cost", e.cost)
+    if e.cost in COSTS:
+        names.require_together(e.cost, e.transfer)
+
+
+def _check_numbers(e: Experiment) -> None:
+    for name in ("tau", "dt", "beta", "init"):
+        value = getattr(e, name)
+        require(math.isfinite(value) and value > 0, f"{name} = {value}: expected a positive number")
+        _require_magnitude(name, value)
+    require(
+        e.dt < 2 * e.tau,
+        f"dt = {e.dt}: explicit Euler is unstable from dt = 2 tau = {2 * e.tau}; take dt below tau = {e.tau}",
+    )
+    require(e.dt >= LEAST_STEP * e.tau, f"dt = {e.dt}: too small to move anything; expected {LEAST_STEP:g} tau or more")
+    for name in ("free_steps", "clamped_steps", "batch", "train_examples"):
+        require(getattr(e, name) >= 1, f"{name} = {getattr(e, name)}: expected at least 1")
+        _require_top(name, getattr(e, name))
+    require(e.epochs >= 0, f"epochs = {e.epochs}: expected 0 or more")
+    _require_top("epochs", e.epochs)
+    for name in ("eta", "eta_ghost"):
+        for rate in getattr(e, name):
+            require(math.isfinite(rate) and rate >= 0, f"{name} = {rate}: expected rates of 0 or more")
+            require(rate <= LARGEST_REAL, f"{name} = {rate}: expected at most {LARGEST_REAL:g}")
+    require(
+        e.batch <= e.train_examples,
+        f"batch = {e.batch}: only {e.train_examples} training examples; take a smaller batch",
+    )
+
+
+def _check_shapes(e: Experiment) -> None:
+    hidden = e.depth - 1
+    require(len(e.sizes) >= 2, f"sizes = {e.sizes}: expected input, hidden and output sizes, such as 784 500 10")
+    for name in ("sizes", "ghosts"):
+        require(
+            min(getattr(e, name), default=1) >= 1,
+            f"{name} = {getattr(e, name)}: expected at least 1 unit each",
+        )
+        _require_top(name, *getattr(e, name))
+    for name, wanted, why in (("ghosts", hidden, "hidden layer"), ("eta", e.depth, "matrix W_k"),
+                              ("eta_ghost", hidden, "hidden layer")):  # fmt: skip
+        got = len(getattr(e, name))
+        require(got == wanted, f"{name} has {got} values: expected {wanted}, one per {why} of sizes {e.sizes}")
+    if e.plasticity.paired:
+        require(
+            e.ghosts == e.sizes[2:],
+            f"ghosts = {e.ghosts}: {e.model} pairs every ghost with a unit above; expected {e.sizes[2:]}",
+        )
+    if e.plasticity.clips:
+        require(
+            e.clip is not None and 0 < e.clip < math.inf,
+            f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|",
+        )
+        _require_magnitude("clip", e.clip)
+    else:
+        require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
+    require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
+    require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
+    _require_top("seeds", *e.seeds, most=MOST_STORED)
+
+
+def _require_top(name: str, *values: int, most: int = MOST) -> None:
+    require(max(values, default=0) <= most, f"{name} = {max(values, default=0)}: expected at most {most}")
+
+
+def _require_magnitude(name: str, value: float) -> None:
+    text = f"{name} = {value}: expected a number from {LEAST_REAL:g} to {LARGEST_REAL:g}"
+    require(LEAST_REAL <= value <= LARGEST_REAL, text)

@@ -1,0 +1,169 @@
+"""A network: its experiment, weights and activities, drawn from stateless random streams."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+from ghostnet.host import memory
+from ghostnet.model.equations import Constants, State, Weights, feedback
+from ghostnet.model.experiment import MOST_STORED, Experiment, integer, require, require_known
+from ghostnet.model.inputs import numbers, require_within
+
+
+class Stream(IntEnum):
+    """What a random stream is for: the first part of its spawn key. Values are part of every result; never renumber."""
+
+    W = 0  # index: layer k
+    B = 1
+    W_PG = 2
+    W_GP = 3
+    ORDER = 4  # index: epoch
+
+
+def generator(seed: int, stream: Stream, index: int) -> np.random.Generator:
+    """The stream `stream`, `index` of `seed`: the same numbers whenever and wherever it is asked for."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(int(stream), index))))
+
+
+@dataclass
+class Network:
+    """Independent networks of one experiment, stacked along the leading `runs` axis (one per seed).
+
+    Attributes:
+        experiment: the settings.
+        weights: W, B, W_pg, W_gp, lists over the paper's k; shapes in `ghostnet.model.equations`. float64. Under TF,
+            engines take W_{k+1}^T for B_k, whatever stands there.
+        state: s, g, likewise.
+        presentations: how many presentations every run has seen.
+        method: the baseline that trained W, such as DFA; None for ghost units.
+    """
+
+    experiment: Experiment
+    weights: Weights
+    state: State
+    presentations: int = field(default=0)
+    method: str | None = None
+
+    @property
+    def runs(self) -> int:
+        return len(self.experiment.seeds)
+
+    @property
+    def constants(self) -> Constants:
+        """The constants of the equations, with learning rates as lists over k."""
+        e = self.experiment
+        return Constants(
+            e.tau, e.dt, [None, *e.eta], [None, *e.eta_ghost], e.clip, e.feedback == "TF", e.rule, e.transfer, e.cost
+        )  # fmt: skip
+
+
+def select(network: Network, runs: list[int], experiment: Experiment) -> Network:
+    """Some runs of a network, as a network of `experiment`, which has a seed for each."""
+    parts = (
+        type(group)(*([None, *(array[runs] for array in arrays[1:])] for arrays in group))
+        for group in (network.weights, network.state)
+    )
+    chosen = Network(experiment, *parts, network.presentations)
+    tie_feedback(chosen)
+    return chosen
+
+
+def tie_feedback(network: Network) -> None:
+    """Under TF, make every B_k the view W_{k+1}^T: NumPy's sums depend on the layout, and results must not."""
+    w = network.weights
+    network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
+
+
+def shapes(e: Experiment) -> tuple[Weights, State]:
+    """The shape of every array of a network, lists over k."""
+    require(isinstance(e, Experiment), f"experiment is a {type(e).__name__}: expected an Experiment, such as a preset")
+    R, n, m, hidden = len(e.seeds), e.sizes, (0, *e.ghosts), range(1, e.depth)
+    lanes = (e.batch,) if e.plasticity.fast_gp else ()
+    weights = Weights(
+        W=[None, *((R, n[k], n[k - 1]) for k in range(1, e.depth + 1))],
+        B=[None, *((R, n[k], n[k + 1]) for k in hidden)],
+        W_pg=[None, *((R, m[k], n[k]) for k in hidden)],
+        W_gp=[None, *((R, *lanes, n[k], m[k]) for k in hidden)],
+    )
+    return weights, State(*([None, *((R, e.batch, units) for units in layers)] for layers in (n[1:], e.ghosts)))
+
+
+def room(e: Experiment, bytes_per_number: int) -> contextlib.AbstractContextManager:
+    """Context in which a network of an experiment is allocated, with so many bytes for every weight and activity.
+
+    Raises:
+        ConfigError: the memory can't be had; known before the body begins, where that is far too little.
+    """
+    groups = [[math.prod(shape) for arrays in group for shape in arrays[1:]] for group in shapes(e)]
+    shown = len(e.seeds) * e.batch * (e.sizes[0] + e.batch)  # x, and x x^T
+    what = f"sizes = {e.sizes}, ghosts = {e.ghosts}, batch = {e.batch}, {len(e.seeds)} seeds"
+    count = (sum(map(sum, groups)) + shown) * bytes_per_number
+    return memory.room(count, what, "take fewer units, a smaller batch or fewer seeds")
+
+
+def build(experiment: Experiment) -> Network:
+    """The initial network: weights uniform in [-init, init] (each matrix from its own stream), activities zero.
+
+    Raises:
+        ConfigError: it needs more memory than there is.
+    """
+    e = experiment
+    weights, state = shapes(e)
+
+    def uniform(stream: Stream, k: int, shape: tuple) -> np.ndarray:
+        return np.stack([generator(seed, stream, k).uniform(-e.init, e.init, shape[1:]) for seed in e.seeds])
+
+    with room(e, 8):
+        drawn = (
+            [None, *(uniform(stream, k, shape) for k, shape in enumerate(arrays[1:], start=1))]
+            for stream, arrays in zip((Stream.W, Stream.B, Stream.W_PG, Stream.W_GP), weights, strict=True)
+        )
+        at_rest = ([None, *map(np.zeros, arrays[1:])] for arrays in state)
+        network = Network(e, Weights(*drawn), State(*at_rest))
+    tie_feedback(network)
+    return network
+
+
+def checked(network: Network, dtype: str) -> Network:
+    """A network as an engine may take it: arrays of the experiment's shapes, finite in `dtype`; under TF, B = W^T.
+
+    Raises:
+        ConfigError: it is none; names the array, its shape or the place of a value.
+    """
+    require(
+        isinstance(network, Network), f"network is a {type(network).__name__}: expected what `ghostnet.build` gives"
+    )
+    require_known([dtype], ("float32", "float64"), "dtype")
+    e, largest, groups = network.experiment, float(np.finfo(dtype).max), []
+    seen = integer("presentations", network.presentations, 0, MOST_STORED)
+    for group, wanted in zip((network.weights, network.state), shapes(e), strict=True):
+        kind = type(wanted)
+        text = f"network: expected a ghostnet.model.equations.{kind.__name__}, got {type(group)}"
+        require(isinstance(group, kind), text)
+        named = zip(wanted._fields, group, wanted, strict=True)
+        groups.append(kind(*(_layers(symbol, arrays, shapes_k, largest) for symbol, arrays, shapes_k in named)))
+    taken = Network(e, *groups, seen)
+    tie_feedback(taken)
+    return taken
+
+
+def _layers(symbol: str, arrays: list, wanted: list, largest: float) -> list:
+    """One list over k of a network, checked."""
+    count = len(arrays) if isinstance(arrays, (list, tuple)) else 0
+    text = (
+        f"{symbol} has {count} slots: expected {len(wanted)}, None and then {symbol}[1] … {symbol}[{len(wanted) - 1}]"
+    )
+    require(count == len(wanted), text)
+    found = [None]
+    for k, shape in enumerate(wanted[1:], start=1):
+        name = f"{symbol}[{k}]"
+        array = numbers(name, arrays[k]).astype(np.float64, copy=False)
+        require(array.shape == shape, f"{name} has shape {array.shape}: expected {shape}")
+        require_within(name, array, -largest, largest, "mend it before it meets an engine")
+        found.append(array.copy() if min(array.strides) < 0 else array)  # torch takes no such strides
+    return found

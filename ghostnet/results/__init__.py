@@ -1,0 +1,1 @@
+"""What runs and traces say: tables and pictures."""

@@ -1,0 +1,1 @@
+"""Training runs: from the first epoch to the last, into a directory, and on after a stop."""

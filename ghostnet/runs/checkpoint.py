@@ -1,0 +1,224 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped, in one sealed HDF5 file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ghostnet.errors import ConfigError, FileError
+from ghostnet.files.publishing import Place
+from ghostnet.model.equations import State, Weights
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.network import Network, shapes, tie_feedback
+from ghostnet.model.typed import LARGEST_COUNT
+from ghostnet.runs import configuration, metrics, store
+from ghostnet.runs.configuration import Configuration
+
+if TYPE_CHECKING:
+    import h5py
+
+_KEPT = 3
+_NAME = re.compile(r"epoch-(-?[0-9]{1,18})(?:_([0-9]{1,18}))?\.h5")
+_EXTRA = "extra_"
+
+log = logging.getLogger("ghostnet")
+
+
+@dataclass
+class Checkpoint:
+    """Where a run is.
+
+    Attributes:
+        network: weights and activities; `presentations` counts all that it has seen.
+        epoch: finished and evaluated epochs; -1 before the initial evaluation.
+        shown: presentations of the next epoch already done.
+        seconds: training time so far.
+        metrics: the rows of metrics.csv so far.
+        extra: other arrays by name, such as an optimizer's, kept in their own types.
+        configuration: what the run was asked for; by default the network's experiment.
+        dtype: the type that its values were stored in, where it was loaded.
+    """
+
+    network: Network
+    epoch: int = -1
+    shown: int = 0
+    seconds: float = 0.0
+    metrics: list[dict] = field(default_factory=list)
+    extra: dict[str, np.ndarray] = field(default_factory=dict)
+    configuration: Configuration | None = None
+    dtype: str | None = None
+
+    @property
+    def name(self) -> str:
+        part = f"_{self.shown:06d}" if self.shown else ""
+        return f"epoch-{self.epoch:04d}{part}.h5"
+
+
+def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
+    """Publish a checkpoint in a run directory; the newest few are kept. Values are stored in the engine's `dtype`.
+
+    Args:
+        run: the directory; as a Place, nothing is written elsewhere should it be moved.
+
+    Raises:
+        FileError: it can't be written; those before are untouched.
+    """
+    from ghostnet.files import hdf5  # here, so that the command line answers without loading HDF5
+
+    c, weights, state = checkpoint, checkpoint.network.weights, checkpoint.network.state
+
+    def write(file: h5py.File) -> None:
+        file.attrs["config_toml"] = (c.configuration or c.network.experiment).to_toml()
+        file.attrs["metrics_csv"] = metrics.csv_text(c.metrics)
+        file.attrs["epoch"], file.attrs["shown"], file.attrs["seconds"] = c.epoch, c.shown, c.seconds
+        file.attrs["presentations"] = c.network.presentations
+        for name, arrays in (weights._asdict() | state._asdict()).items():
+            for k, values in enumerate(arrays):
+                if values is not None:
+                    file.create_dataset(f"{name}_{k}", data=values.astype(dtype))
+        for name, values in c.extra.items():
+            file.create_dataset(f"{_EXTRA}{name}", data=values)
+
+    folder = (run if isinstance(run, Place) else Place(run)).folder(store.CHECKPOINTS)
+    path = folder.publish(c.name, hdf5.image(write))
+    for old in in_order(folder.where)[:-_KEPT]:
+        if old.name != c.name:  # the newest, whatever damaged ones were left after it
+            folder.remove(old.name)
+    return path
+
+
+def in_order(folder: Path) -> list[Path]:
+    """The checkpoints in a directory, oldest first: by the numbers in their names."""
+    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("epoch-*.h5")}
+    return sorted(filter(found.get, found), key=lambda path: tuple(int(n or 0) for n in found[path].groups()))
+
+
+def load(path: str | os.PathLike) -> Checkpoint:
+    """Read a checkpoint; its seal is verified, so what it gives is what was saved, and its values are checked.
+
+    Raises:
+        FileError: it can't be read, is damaged, is no checkpoint, or holds what no run of its experiment does.
+    """
+    from ghostnet.files import hdf5
+
+    path = Path(path)
+    with hdf5.open_strictly(path) as file:
+        made = _configuration(path, file)
+        e = configuration.experiment(made)
+        weights, state = (_arrays(file, wanted) for wanted in shapes(e))
+        network = Network(e, weights, state, hdf5.number(file, "presentations"))
+        tie_feedback(network)
+        position = [hdf5.number(file, name) for name in ("epoch", "shown", "seconds")]
+        _require_possible(e, network.presentations, *position)
+        rows = metrics.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
+        metrics.require_sound(rows, e.seeds, position[0])
+        names = [name for name in file if name.startswith(_EXTRA)]
+        extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
+        if not all(np.isfinite(values).all() for values in extra.values()):
+            raise ValueError("an array has values that are not finite")
+        dtype = file["W_1"].dtype.name
+    return Checkpoint(network, *position, rows, extra, made, dtype)
+
+
+def _arrays(file: h5py.File, wanted: Weights | State) -> Weights | State:
+    """The arrays of these shapes, lists over k."""
+    from ghostnet.files import hdf5
+
+    named = zip(wanted._fields, wanted, strict=True)
+    return type(wanted)(
+        *([None, *(hdf5.floats(file, f"{symbol}_{k}", of_k) for k, of_k in enumerate(layers[1:], start=1))]
+          for symbol, layers in named)
+    )  # fmt: skip
+
+
+def _configuration(path: Path, file: h5py.File) -> Configuration:
+    from ghostnet.files import hdf5
+
+    try:
+        return configuration.from_toml(hdf5.text(file, "config_toml", configuration.MAX_TEXT))
+    except ConfigError as error:
+        raise FileError(f"{path}: its config_toml: {error}") from error
+
+
+def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int, seconds: float) -> None:
+    """Raise ValueError where no run of the experiment can be."""
+    each = e.presentations_per_epoch
+    tops = {
+        "epoch": (epoch, -1, e.epochs),
+        "shown": (shown, 0, each if 0 <= epoch < e.epochs else 0),
+        "presentations": (presentations, 0, e.epochs * each),
+    }
+    for name, (value, least, most) in tops.items():
+        if not (isinstance(value, int) and least <= value <= most):
+            raise ValueError(f"{name} = {value}: expected a whole number from {least} to {most}")
+    if not 0 <= seconds < LARGEST_COUNT:
+        raise ValueError(f"seconds = {seconds}: expected 0 or more")
+
+
+def latest(
+    run: Path,
+    written: Configuration | None = None,
+    dtype: str | None = None,
+    accept: Callable[[Checkpoint], None] = lambda found: None,
+) -> Checkpoint | None:
+    """The newest checkpoint of a run directory that can be read; None where there is none. Damaged ones are named in
+    the log and passed over.
+
+    Args:
+        written, dtype: what the run's config.toml and provenance.json say, to be compared.
+        accept: raises ValueError where a checkpoint can't be gone on from.
+
+    Raises:
+        ConfigError: the checkpoint was made with something else than is written.
+    """
+    for path in reversed(in_order(run / store.CHECKPOINTS)):
+        try:
+            found = load(path)
+            accept(found)
+        except (FileError, ValueError) as error:
+            about = error if isinstance(error, FileError) else f"{path}: {error}"
+            log.warning("%s; going back to the one before", about)
+            continue
+        if written:
+            configuration.require_same(run, written, found.configuration)
+        if dtype not in (None, found.dtype):
+            text = f"dtype = {dtype}, but its checkpoint was made with {found.dtype}; undo the change, or train anew"
+            raise ConfigError(f"{run / store.PROVENANCE}: {text}")
+        return found
+    return None
+
+
+def require_same(run: Path, written: Configuration) -> None:
+    """Raise ConfigError where the newest readable checkpoint of a run, if there is one, was made with something else
+    than its config.toml says.
+    """
+    from ghostnet.files import hdf5
+
+    for path in reversed(in_order(run / store.CHECKPOINTS)):
+        try:
+            with hdf5.open_strictly(path) as file:
+                made = _configuration(path, file)
+        except FileError:
+            continue
+        configuration.require_same(run, written, made)
+        return
+
+
+def newest(run: str | os.PathLike) -> Network:
+    """The network of a run directory as its newest readable checkpoint has it.
+
+    Raises:
+        FileError: there is none. ConfigError: it was made with something else than config.toml says.
+    """
+    run = Path(run)
+    found = latest(run, configuration.read(run) if (run / store.CONFIG).exists() else None)
+    if found is None:
+        raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet train` has taken past epoch 0")
+    return found.network

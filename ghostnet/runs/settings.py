@@ -1,0 +1,76 @@
+"""How a run is run and what it began with, as its provenance.json says: checked before the run goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ghostnet.engines import ENGINES
+from ghostnet.errors import ConfigError, DataError
+from ghostnet.model import names
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.typed import is_count
+from ghostnet.runs.store import PROVENANCE, RunDirectory
+
+_OPTIONS = {
+    "device": (str,),
+    "fast_matmul": (bool,),
+    "settle_tol": (int, float),
+    "max_sweeps": (int,),
+    "per_run": (dict,),
+}
+_DTYPES = ("float32", "float64")
+_KNOWN = {
+    "engine": (lambda value: value in ENGINES, f"one of {', '.join(ENGINES)}"),
+    "dtype": (lambda value: value in _DTYPES, " or ".join(_DTYPES)),
+    "threads": (lambda value: is_count(value) and value >= 1, "at least 1"),
+    "options": (lambda value: _are_options(value), f"a table of {', '.join(_OPTIONS)}"),
+    "gradcheck_every": (lambda value: is_count(value), "a number of epochs, or 0"),
+    "gradcheck_examples": (lambda value: is_count(value) and value >= 1, "at least 1"),
+}
+
+
+def settings_of(directory: RunDirectory, *names: str) -> list:
+    """What provenance.json says of these settings.
+
+    Raises:
+        ConfigError: it lacks one, or gives it a value that it can't have.
+    """
+    for name in names:
+        if name not in directory.settings:
+            raise ConfigError(f"{directory.path}: {PROVENANCE} lacks {name!r}; train anew")
+        value, (possible, expected) = directory.settings[name], _KNOWN[name]
+        if not possible(value):
+            text = f"{name} = {value!r}: expected {expected}; take a backup or train anew"
+            raise ConfigError(f"{directory.path / PROVENANCE}: {text}")
+    return [directory.settings[name] for name in names]
+
+
+def _are_options(value) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(given, _OPTIONS.get(name, ())) and isinstance(given, bool) == (name == "fast_matmul")
+        for name, given in value.items()
+    )
+
+
+def own_laws(e: Experiment) -> dict[str, dict]:
+    """The laws of an experiment that are not built in, by field."""
+    laws = {field: names.described(field, getattr(e, field)) for field in ("transfer", "cost")}
+    return {field: law for field, law in laws.items() if law}
+
+
+def require_same_laws(e: Experiment, began_with: dict) -> None:
+    """Raise ConfigError where a law of an experiment is not the one of that name that its run began with."""
+    for field, law in own_laws(e).items():
+        if law["sha256"] != began_with.get(field, {}).get("sha256"):
+            raise ConfigError(
+                f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "
+                "put that back, or train anew"
+            )
+
+
+def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
+    """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
+    began = settings.get("data_sha256", "none")
+    if began != sha256:
+        text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
+        raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")
