@@ -14,9 +14,10 @@ import ghostnet as gn
 from ghostnet import ConfigError, FileError, baselines, build
 from ghostnet.baselines import METHODS, Baseline, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.settings import LOSSES
+from ghostnet.baselines.rates import learning_rates
 from ghostnet.baselines.training import load
 from ghostnet.gradients.likeness import FIGURES
+from ghostnet.model.baseline import LOSSES
 from ghostnet.model.network import tie_feedback
 from ghostnet.results.gradients import report_figure
 
@@ -175,5 +176,5 @@ def test_a_run_keeps_the_rates_it_was_trained_with(task, tmp_path):
     e = tiny(task, batch=4, epochs=0)
     baselines.train("FA", e, tmp_path / "run", momentum=0.5, progress=False)
     settings = Baseline(method="FA", momentum=0.5)
-    assert load(tmp_path / "run").baseline.learning_rate == settings.rates(e)
+    assert load(tmp_path / "run").baseline.learning_rate == learning_rates(e, settings)
     assert isinstance(load(tmp_path / "run"), Learner)

@@ -14,10 +14,11 @@ from builders import distance, experiment, found, inputs, learner, refusal, task
 from ghostnet import ConfigError, DivergenceError, Simulator, baselines, build, data, preset
 from ghostnet.baselines import METHODS, Baseline, measures, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.settings import LOSSES
+from ghostnet.baselines.rates import learning_rates
 from ghostnet.engines.evaluation import evaluate
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.model import names
+from ghostnet.model.baseline import LOSSES
 from ghostnet.model.equations import Weights
 from ghostnet.model.laws import TRANSFERS
 
@@ -154,7 +155,7 @@ def test_by_default_backprop_steps_as_far_as_the_ghost_units_do():
     for k in (1, 2):
         change = net.W[k] - before[k - 1]
         assert distance(ghosts.network.weights.W[k] - before[k - 1].numpy(), change.numpy()) < 0.05
-    assert baselines.Baseline(method="BP").rates(preset("ma-500-tf", batch=1)) == pytest.approx((0.2, 0.2))
+    assert learning_rates(preset("ma-500-tf", batch=1), baselines.Baseline(method="BP")) == pytest.approx((0.2, 0.2))
 
 
 def test_initial_weights_are_the_ghost_units():

@@ -12,8 +12,8 @@ import pytest
 from builders import COLUMNS, command, refusal, tiny
 
 from ghostnet import ConfigError, FileError, baselines, train
-from ghostnet.baselines.settings import baseline_from_mapping
 from ghostnet.files import toml
+from ghostnet.model.baseline import baseline_from_mapping
 from ghostnet.results import comparison
 
 

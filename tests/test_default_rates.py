@@ -16,9 +16,10 @@ import ghostnet as gn
 from ghostnet import data
 from ghostnet.baselines import Baseline, cnn, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.settings import LOSSES, TRANSFERS
+from ghostnet.baselines.rates import learning_rates
 from ghostnet.engines.evaluation import warn_at_chance
 from ghostnet.engines.tensors import Images
+from ghostnet.model.baseline import LOSSES, TRANSFERS
 
 PRESETS = ("mb-100-tf", "ma-100-tf")
 
@@ -59,7 +60,7 @@ def test_the_largest_default_rate_is_about_what_descent_is_stable_at_or_less(dig
     e = gn.preset(preset, batch=10_000)
     net = Learner(e, Baseline(method="BP", loss=function, transfer=transfer))
     batch = digits.batch(torch.arange(200)[None], net.dtype)
-    for k, rate in enumerate(net.baseline.rates(e), start=1):
+    for k, rate in enumerate(learning_rates(e, net.baseline), start=1):
         assert rate * curvature(net, k, *batch) < 2.5
 
 
@@ -67,17 +68,19 @@ def test_the_largest_default_rate_is_about_what_descent_is_stable_at_or_less(dig
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_a_rate_grows_with_the_batch_no_further_than_a_network_bears(preset, momentum):
     b = Baseline(method="DFA", momentum=momentum)
-    small, *others = (np.array(b.rates(gn.preset(preset, batch=batch))) for batch in (1, 10, 100, 10_000, 55_000))
+    small, *others = (
+        np.array(learning_rates(gn.preset(preset, batch=batch), b)) for batch in (1, 10, 100, 10_000, 55_000)
+    )
     for batch, rates in zip((10, 100, 10_000, 55_000), others, strict=True):
         assert (small * (1 - 1e-12) <= rates).all() and (rates <= small * batch * (1 + 1e-12)).all()
     assert np.array_equal(others[-1], others[-2])
-    mild = np.array(Baseline(method="DFA").rates(gn.preset(preset, batch=55_000)))
+    mild = np.array(learning_rates(gn.preset(preset, batch=55_000), Baseline(method="DFA")))
     assert others[-1] == pytest.approx(mild * (1 - momentum) / (1 + momentum))
 
 
 def test_the_rates_that_worked_in_batches_of_ten_are_left_as_they_are():
-    assert Baseline(method="BP").rates(gn.preset("mb-500-tf", batch=10)) == pytest.approx((4, 0.04))
-    assert Baseline(method="FA").rates(gn.preset("mb-500-fa", batch=10)) == pytest.approx((8, 0.2))
+    assert learning_rates(gn.preset("mb-500-tf", batch=10), Baseline(method="BP")) == pytest.approx((4, 0.04))
+    assert learning_rates(gn.preset("mb-500-fa", batch=10), Baseline(method="FA")) == pytest.approx((8, 0.2))
 
 
 def trained(digits: Images, preset: str, examples: int, **settings) -> float:

@@ -6,7 +6,7 @@
 torch is imported when one of these is first asked for, not with the package.
 """
 
-from ghostnet.baselines.settings import METHODS, Baseline, mlp
+from ghostnet.model.baseline import METHODS, Baseline, mlp
 
 __all__ = ["METHODS", "Baseline", "convert", "gradcheck", "mlp", "resume", "train"]
 

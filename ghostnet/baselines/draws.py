@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from ghostnet.baselines.settings import Baseline
+from ghostnet.model.baseline import Baseline
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Stream, generator
 

@@ -7,7 +7,8 @@ import torch
 
 from ghostnet.baselines import methods, privacy
 from ghostnet.baselines.draws import BaselineStream, Noise, weights
-from ghostnet.baselines.settings import Baseline
+from ghostnet.baselines.rates import learning_rates
+from ghostnet.model.baseline import Baseline
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import room
 
@@ -34,7 +35,7 @@ class Learner:
     def _make_optimizer(self) -> torch.optim.Optimizer:
         b = self.baseline
         kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[b.optimizer]
-        rates = b.rates(self.experiment)
+        rates = learning_rates(self.experiment, b)
         groups = [{"params": [W], "lr": rate} for W, rate in zip(self.W[1:], rates, strict=True)]
         if b.method == "DTP" and len(self.W) > 3:
             groups.append({"params": self.B[1:-1], "lr": b.inverse_rate})

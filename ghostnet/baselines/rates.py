@@ -20,23 +20,28 @@ more than ¼ a step.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from ghostnet.model import names
+from ghostnet.model.baseline import Baseline
 from ghostnet.model.experiment import Experiment, require
-
-if TYPE_CHECKING:
-    from ghostnet.baselines.settings import Baseline
 
 _CURVATURE = {"mse": 1 / 16, "cross-entropy": 1 / 4, "binary-cross-entropy": 1 / 4}  # of C in an output's u_N, largest
 
 
-def default_rates(e: Experiment, b: Baseline) -> tuple[float, ...]:
-    """η of W_1 … W_N.
+def learning_rates(e: Experiment, b: Baseline) -> tuple[float, ...]:
+    """η of W_1 … W_N: those that the baseline was given, or the default ones.
 
     Raises:
-        ConfigError: the experiment has no η_k to start from.
+        ConfigError: neither one nor N are given, or none is and the experiment has no η_k to start from.
     """
+    given = b.learning_rate
+    if given is None:
+        return _default(e, b)
+    require(len(given) in (1, e.depth), f"learning_rate has {len(given)} values: expected 1, or {e.depth}, one per W_k")
+    return given * e.depth if len(given) == 1 else given
+
+
+def _default(e: Experiment, b: Baseline) -> tuple[float, ...]:
     if b.optimizer == "rmsprop":
         own = [1 / (4 * units) for units in e.sizes[:-1]]
     else:

@@ -14,13 +14,14 @@ import torch
 
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.settings import Baseline, BaselineRun, baseline_from_mapping
+from ghostnet.baselines.rates import learning_rates
 from ghostnet.engines.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.engines.tensors import Images, own_precision
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
 from ghostnet.host.interruption import Interruption
 from ghostnet.host.progress import Progress
+from ghostnet.model.baseline import Baseline, BaselineRun, baseline_from_mapping
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
@@ -65,7 +66,7 @@ def train(
     """
     baseline = _baseline(method, dtype, threads, settings)
     if baseline.learning_rate is None:  # config.toml says what was used
-        baseline = dataclasses.replace(baseline, learning_rate=baseline.rates(experiment))
+        baseline = dataclasses.replace(baseline, learning_rate=learning_rates(experiment, baseline))
     dataset = fitting_data(experiment)
     privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
     learner = Learner(experiment, baseline, dtype)
@@ -179,7 +180,7 @@ class _Run:
         self.position.seconds += time.perf_counter() - start
         for run, seed in enumerate(e.seeds):
             if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
-                smaller = " ".join(f"{rate / 4:g}" for rate in learner.baseline.rates(e))
+                smaller = " ".join(f"{rate / 4:g}" for rate in learning_rates(e, learner.baseline))
                 text = f"epoch {epoch}: seed {seed} diverged: a weight is not finite; try learning_rate = {smaller}"
                 raise DivergenceError(text)
 

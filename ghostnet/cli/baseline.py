@@ -7,8 +7,8 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet.baselines.settings import METHODS, Baseline
 from ghostnet.cli.arguments import add_setting, given
+from ghostnet.model.baseline import METHODS, Baseline
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.presets import preset
 from ghostnet.results import report

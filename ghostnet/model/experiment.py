@@ -24,6 +24,7 @@ FEEDBACKS = ("TF", "FA")
 RULES = ("difference", "derivative")
 TRANSFERS = tuple(_TRANSFERS)
 COSTS = tuple(_COSTS)
+MAX_TEXT = 1 << 20  # of an experiment as TOML: more takes seconds to parse
 MOST = 10**9  # of anything that is counted: units, steps, examples, epochs
 MOST_STORED = 2**63 - 1  # the largest integer of TOML, HDF5 and NumPy
 LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product of any two

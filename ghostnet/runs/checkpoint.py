@@ -15,7 +15,7 @@ import numpy as np
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.files.publishing import Place
 from ghostnet.model.equations import State, Weights
-from ghostnet.model.experiment import Experiment
+from ghostnet.model.experiment import MAX_TEXT, Experiment
 from ghostnet.model.network import Network, shapes, tie_feedback
 from ghostnet.model.typed import LARGEST_COUNT
 from ghostnet.runs import configuration, metrics, store
@@ -142,7 +142,7 @@ def _configuration(path: Path, file: h5py.File) -> Configuration:
     from ghostnet.files import hdf5
 
     try:
-        return configuration.from_toml(hdf5.text(file, "config_toml", configuration.MAX_TEXT))
+        return configuration.from_toml(hdf5.text(file, "config_toml", MAX_TEXT))
     except ConfigError as error:
         raise FileError(f"{path}: its config_toml: {error}") from error
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ghostnet.baselines.settings import BaselineRun
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
+from ghostnet.model.baseline import BaselineRun
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.experiment import from_mapping as from_fields
 from ghostnet.runs import store
 
 Configuration = Experiment | BaselineRun
-MAX_TEXT = 1 << 20  # of one as TOML: more takes seconds to parse
 
 
 def from_mapping(fields: dict) -> Configuration:

@@ -20,12 +20,11 @@ from ghostnet.model.experiment import MOST, Experiment, integer
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
 from ghostnet.model.recorder import Recorder
-from ghostnet.runs import checkpoint
+from ghostnet.runs import checkpoint, traces
 from ghostnet.runs.checkpoint import Checkpoint
 from ghostnet.runs.settings import own_laws, require_same_data, require_same_laws, settings_of
 from ghostnet.runs.store import RunDirectory
 from ghostnet.simulator import Simulator, require_fit
-from ghostnet.traces import runs
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
 _CHECKPOINT_SECONDS = 300.0  # between checkpoints within an epoch; there is one after every epoch
@@ -168,12 +167,12 @@ class _Run:
     def _recording(self) -> contextlib.AbstractContextManager:
         if self.record is None:
             return contextlib.nullcontext()
-        return runs.recording(self.simulator, self.record, self.directory.place)
+        return traces.recording(self.simulator, self.record, self.directory.place)
 
     def _flight_record(self, error: DivergenceError) -> str:
         if self.directory is None:
             return ""
-        return runs.flight_record(self.simulator, self.dataset, error, self.directory.place)
+        return traces.flight_record(self.simulator, self.dataset, error, self.directory.place)
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch's presentations."""

@@ -13,8 +13,7 @@ import numpy as np
 
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.files import hdf5
-from ghostnet.model.experiment import Experiment, from_toml
-from ghostnet.runs.configuration import MAX_TEXT
+from ghostnet.model.experiment import MAX_TEXT, Experiment, from_toml
 
 Array = tuple[tuple[str, ...], np.ndarray, dict]  # axes, values, attributes
 TEXTS = ("config_toml", "provenance_json")

@@ -10,7 +10,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ghostnet.baselines.rates import default_rates
 from ghostnet.files import toml
 from ghostnet.model import names
 from ghostnet.model.experiment import Experiment, documented, from_mapping, require, require_known
@@ -78,19 +77,6 @@ class Baseline:
             self.clip is None or (self.method != "DTP" and self.adversarial == 0),
             "clip: privacy is offered without adversarial examples and for all methods but DTP",
         )
-
-    def rates(self, e: Experiment) -> tuple[float, ...]:
-        """η of W_1 … W_N: the given ones, or those of `ghostnet.baselines.rates`.
-
-        Raises:
-            ConfigError: neither one nor N of them, or none given and none in the experiment.
-        """
-        given = self.learning_rate
-        if given is None:
-            return default_rates(e, self)
-        text = f"learning_rate has {len(given)} values: expected 1, or {e.depth}, one per W_k"
-        require(len(given) in (1, e.depth), text)
-        return given * e.depth if len(given) == 1 else given
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""
