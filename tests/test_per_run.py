@@ -13,7 +13,7 @@ from ghostnet import ConfigError, DivergenceError, Recorder, Simulator, open_tra
 from ghostnet.engines import EXPLODED, create
 from ghostnet.model.experiment import from_toml
 from ghostnet.model.network import select
-from ghostnet.traces import flight
+from ghostnet.runs import flight
 
 SIZES = (20, 30, 6)
 

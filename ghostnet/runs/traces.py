@@ -32,7 +32,7 @@ def recording(simulator: Simulator, record: Recorder, run: Place) -> AbstractCon
 
 def flight_record(simulator: Simulator, dataset: data.Dataset, error: DivergenceError, run: Place) -> str:
     """Write traces/diverged.h5; returns where, for the error's text."""
-    from ghostnet.traces import flight  # brings xarray and h5py
+    from ghostnet.runs import flight  # brings xarray and h5py
 
     try:
         folder = run.folder(store.TRACES)
