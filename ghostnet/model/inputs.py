@@ -43,7 +43,7 @@ def rates(name: str, values: ArrayLike, e: Experiment, layer: int, *shapes: tupl
         raise ConfigError(f"{name} has shape {array.shape}: expected {expected}")
     if array.dtype.kind != "b":
         # The clip is looked for only where inputs in [0, 1] can need it.
-        inside = (0.0, 1.0) if layer == 0 and e.plasticity.clips else names.transfer(e.transfer).bounds
+        inside = (0.0, 1.0) if layer == 0 and e.clip is not None else names.transfer(e.transfer).bounds
         require_within(name, array, *inside, f"scale {name} and clean it")
     return array
 
