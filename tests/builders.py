@@ -24,7 +24,7 @@ from ghostnet.data import datasets
 from ghostnet.engines import ENGINES
 from ghostnet.files import hdf5
 from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
-from ghostnet.model.models import MODELS
+from ghostnet.model.models import MODELS, Model
 
 STILL: dict[str, float] = {}  # no rule acts
 TYPED_ENGINES = tuple(
@@ -38,16 +38,16 @@ TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # between engines, after a pres
 OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "reference"))
 
 
-def experiment(model: str = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
+def experiment(model: str | Model = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
     """A few steps of a small network whose every plastic matrix moves visibly in one presentation."""
-    hidden, row = len(sizes) - 2, MODELS[model]
+    hidden, row = len(sizes) - 2, model if isinstance(model, Model) else MODELS[model]
     eta, eta_ghost = 0.2 if row.once else 2.0, 20.0 if row.owned else 3.0
     fields = dict(
         model=model, feedback="TF", sizes=sizes, ghosts=sizes[2:] if row.paired else (5, 3, 4)[:hidden],
         tau=0.01, dt=0.002, beta=0.5, free_steps=12, clamped_steps=8, init=0.4, batch=7, train_examples=100,
         eta=[eta * 0.9**k for k in range(hidden + 1)], eta_ghost=[eta_ghost * 0.9**k for k in range(hidden)],
         clip=2.0 if row.rule("W").clip else None,
-        eta_imitation=(3.0,) * hidden if model == "mixed" else (),
+        eta_imitation=(3.0,) * hidden if any(rule.rate == "eta_imitation" for rule in row.rules) else (),
     )  # fmt: skip
     return Experiment(**(fields | changes))
 
@@ -162,10 +162,10 @@ TINY = {
 }
 
 
-def tiny(task, model="MB", **changes) -> Experiment:
+def tiny(task, model: str | Model = "MB", **changes) -> Experiment:
     """What learns the `task` of conftest.py in a second."""
     fields = dict(sizes=(16, 12, 4), dt=0.005, tau=0.01, init=0.5, epochs=2, data=task, train_examples=80)
-    return Experiment(**(dict(model=model, feedback="TF") | fields | TINY[model] | changes))
+    return Experiment(**(dict(model=model, feedback="TF") | fields | TINY[model if model in TINY else "MB"] | changes))
 
 
 def table(folder: Path) -> list[dict]:

@@ -91,8 +91,9 @@ def finish_presentation(mem, at, c, lit, lit_count):
         settle(mem, at, c, lit, lit_count)
         return
     last = c.beta.shape[0] - 1
-    leave(mem, at, c, last)
-    if c.centred:
+    if c.beta[last] != 0.0:
+        leave(mem, at, c, last)
+    if c.collects:
         learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)  # (16)
         learn_once(mem, at, c, at[1, D_MEAN], 1.0, lit, lit_count)
     else:

@@ -8,6 +8,7 @@ from ghostnet.engines.cpu import slots as at
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, lanes
 from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment
+from ghostnet.model.models import collects
 from ghostnet.model.network import Network, mixtures
 
 
@@ -49,7 +50,7 @@ class Layout:
         self._take(0, (at.FADE,), 1)
         self._take(0, (at.GRAM,), e.batch * self._padded(e.batch))
         self._take_for_mixtures(mixtures(e))
-        if sum(phase.nudge != 0 for phase in e.phases) > 1:
+        if collects(e.phases):
             self._take_for_returning()
 
     def _take_for_mixtures(self, P: list) -> None:

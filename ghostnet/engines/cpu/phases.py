@@ -12,7 +12,7 @@ from ghostnet.engines.cpu.slots import D_MEAN, G_FREE, GHOST_WIDTH, R_MEAN, S_FR
 @inline
 def enter(mem, at, c, phase):
     """The begin of a phase: the end of the last one, and the free activities where another nudged phase was between."""
-    if c.centred and phase > 0:
+    if c.collects and phase > 0:
         if c.once and c.beta[phase - 1] != 0.0:
             leave(mem, at, c, phase - 1)
         if c.beta[phase - 1] == 0.0:
@@ -23,12 +23,12 @@ def enter(mem, at, c, phase):
 
 @inline
 def leave(mem, at, c, phase):
-    """The end of a nudged phase: its learning signal, and where there are several their sum, and the mean rates."""
+    """The end of a nudged phase: its learning signal; where it is not the only one, or not the last phase, kept."""
     all_rates(mem, at, c)
     output_error(mem, at, c, c.beta[phase])
     currents(mem, at, c, NO)
     signals(mem, at, c)
-    if c.centred:
+    if c.collects:
         add_to_means(mem, at, c, phase)
 
 

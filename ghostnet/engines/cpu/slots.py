@@ -47,4 +47,4 @@ class Settings(NamedTuple):
     rates_above: bool  # W_pg's post asks for r_above
     owned: bool  # every example owns its W_gp
     once: bool  # W learns at the end (16), not in phases (6)
-    centred: bool  # there are several nudged phases
+    collects: bool  # W learns from the ends of other phases than the last

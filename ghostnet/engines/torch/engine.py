@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ghostnet.data import Dataset
-from ghostnet.engines import EXPLODED, Divergence, run_experiments
+from ghostnet.engines import EXPLODED, Divergence, require_usual_rules, run_experiments
 from ghostnet.engines.evaluation import Score, scored_parts
 from ghostnet.engines.recordable import Recordable
 from ghostnet.engines.tensors import score
@@ -63,6 +63,7 @@ class Engine(Recordable):
         _require_device(device)
         require(isinstance(fast_matmul, bool), f"fast_matmul = {fast_matmul!r}: expected True or False")
         e, self.constants = network.experiment, network.constants
+        require_usual_rules(e)
         self.experiment = e
         self.device, self.precision = device, "tf32" if fast_matmul else "ieee"
         experiments = run_experiments(e, per_run)
