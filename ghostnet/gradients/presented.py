@@ -72,7 +72,7 @@ def alone(network: Network, run: int, examples: np.ndarray) -> Network:
     e, lanes = network.experiment, examples % network.experiment.batch
     fast = e.plasticity.fast_gp
     still = e.replace(
-        seeds=e.seeds[run], batch=len(lanes), train_examples=max(e.train_examples, len(lanes)),
+        seeds=e.seeds[run], batch=len(lanes), train_examples=None,
         eta=(0.0,) * e.depth, eta_ghost=e.eta_ghost if fast else (0.0,) * (e.depth - 1),
     )  # fmt: skip
 
