@@ -1,7 +1,7 @@
 """A network on arrays of your own, in one file: python examples/own_data.py
 
-From the command line, with the four arrays in a file: numpy.savez("digits.npz", x_train=…, y_train=…, x_test=…, y_test=…)
-and then: ghostnet train mb-100-tf --data digits.npz --sizes 64 30 2 --epochs 1
+From the command line, after numpy.savez("digits.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test):
+ghostnet train mb-100-tf --data digits.npz --sizes 64 30 2 --epochs 1
 """
 
 import numpy as np

@@ -8,6 +8,7 @@ from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, 
 from ghostnet.gradients import gradcheck
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.laws import Cost, Transfer
+from ghostnet.model.models import MODELS, Model, Phase, Rule
 from ghostnet.model.network import Network, build
 from ghostnet.model.presets import PRESETS, preset
 from ghostnet.model.recorder import Recorder
@@ -15,6 +16,7 @@ from ghostnet.runs.training import Training, resume, train
 from ghostnet.simulator import Simulator
 
 __all__ = [
+    "MODELS",
     "PRESETS",
     "ConfigError",
     "Cost",
@@ -23,8 +25,11 @@ __all__ = [
     "Experiment",
     "FileError",
     "GhostnetError",
+    "Model",
     "Network",
+    "Phase",
     "Recorder",
+    "Rule",
     "Simulator",
     "Stopped",
     "Training",

@@ -124,7 +124,7 @@ def width(quick: bool) -> None:
         for name in ("mb-500-tf", "ma-500-tf"):
             e = gn.preset(name, sizes=(784, units, 10))
             count = 2 if e.batch > 1 else max(20, 100_000 // units)
-            row.append(1e6 * seconds_per_presentation(e, count, 3) / (e.free_steps + e.clamped_steps) / e.batch)
+            row.append(1e6 * seconds_per_presentation(e, count, 3) / sum(e.steps) / e.batch)
         slope = (
             [np.log(b / a) / np.log(units / last[0]) for a, b in zip(last[1], row, strict=True)]
             if last
@@ -140,7 +140,7 @@ def width(quick: bool) -> None:
                 feedback=feedback, sizes=(784, *[300] * hidden, 10), ghosts=(*[20] * (hidden - 1), 5),
                 eta=(0.1,) * (hidden + 1), eta_ghost=(20.0,) * hidden,
             )  # fmt: skip
-            row.append(1e6 * seconds_per_presentation(e, 100, 3) / (e.free_steps + e.clamped_steps))
+            row.append(1e6 * seconds_per_presentation(e, 100, 3) / sum(e.steps))
         print(f"{hidden:55d} {row[0]:10.2f} {row[1]:10.2f}")
     print()
 
@@ -155,7 +155,7 @@ def limits(quick: bool) -> None:
     for preset, count in (("mb-500-tf", 1000), ("ma-500-tf", 4), ("mb-500-500-tf", 20)):
         e = gn.preset(preset)
         products, transfers, size = operations(e)
-        seconds = seconds_per_presentation(e, count, 3) / (e.free_steps + e.clamped_steps) / e.batch
+        seconds = seconds_per_presentation(e, count, 3) / sum(e.steps) / e.batch
         ideal = (products + transfers) / flops
         counts = f"{products + transfers:12.0f} {transfers:14.0f} {ideal * 1e6:17.3f} µs {size:18.0f}"
         print(f"{preset:<21} {counts} {seconds * 1e6:7.3f} µs {seconds / ideal:7.1f}", flush=True)
@@ -169,15 +169,15 @@ def operations(e: gn.Experiment) -> tuple[float, float, float]:
     and written, shared by the batch.
     """
     n, m, row = e.sizes, (0, *e.ghosts), e.plasticity
-    free = e.free_steps / (e.free_steps + e.clamped_steps)
+    free = e.free_steps / sum(e.steps)
     per_once = sum(n[k] * n[k + 1] * 2 + n[k] * m[k] * 2 for k in range(1, e.depth))  # W r, B r; W_pg r, W_gp ρ(g)
-    ghost = sum(n[k] * m[k] for k in range(1, e.depth)) * (bool(row.W_pg) + bool(row.W_gp)) * free
-    upper = sum(n[k] * n[k - 1] for k in range(2, e.depth + 1)) if row.W else 0
-    gram = n[1] * e.batch if row.W else 0
+    ghost = sum(n[k] * m[k] for k in range(1, e.depth)) * (len(row.rules) - 1) * free
+    upper = sum(n[k] * n[k - 1] for k in range(2, e.depth + 1)) if not row.once else 0
+    gram = n[1] * e.batch if not row.once else 0
     learn = (upper + gram) * (1 - free)
-    sigmoids = (sum(n[1:]) + sum(m)) + (sum(n[1:]) * (1 - free) if row.W else 0)
+    sigmoids = (sum(n[1:]) + sum(m)) + (sum(n[1:]) * (1 - free) if not row.once else 0)
     weights = sum(n[k] * n[k + 1] * (1 if e.feedback == "TF" else 2) + 2 * n[k] * m[k] for k in range(1, e.depth))
-    return 2 * (per_once + ghost + learn), 16 * sigmoids, 4 * weights / (1 if row.fast_gp else e.batch)
+    return 2 * (per_once + ghost + learn), 16 * sigmoids, 4 * weights / (1 if row.owned else e.batch)
 
 
 def matrix_rate() -> float:

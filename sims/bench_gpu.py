@@ -31,7 +31,7 @@ from ghostnet.files.provenance import cpu_name, provenance
 from ghostnet.files.publishing import publish
 from ghostnet.host.streams import show_symbols
 from ghostnet.model import equations
-from ghostnet.model.models import MODELS, PHASES
+from ghostnet.model.models import MODELS
 from ghostnet.model.order import presentation_order
 
 RUNS = {"mb-500-tf": (1, 8, 32, 128), "ma-500-tf": (1, 8)}
@@ -68,8 +68,8 @@ def small(model: str, feedback: str, hidden: int) -> gn.Experiment:
     return gn.Experiment(
         model=model, feedback=feedback, sizes=sizes, ghosts=sizes[2:] if row.paired else (5, 3)[:hidden], tau=0.01,
         dt=0.002, beta=0.5, free_steps=12, clamped_steps=8, init=0.4, batch=7, train_examples=100, seeds=(0, 1, 2),
-        eta=(2.0 if row.W else 0.2,) * (hidden + 1), eta_ghost=(20.0 if row.fast_gp else 3.0,) * hidden,
-        clip=0.3 if row.clips else None,
+        eta=(0.2 if row.once else 2.0,) * (hidden + 1), eta_ghost=(20.0 if row.owned else 3.0,) * hidden,
+        clip=0.3 if row.rule("W").clip else None, eta_imitation=(3.0,) * hidden if model == "mixed" else (),
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def agreement(device: str) -> dict:
 
 def eager_loop(network: gn.Network, device: str):
     """A function that presents tensors by `equations.step`, operation by operation, its results in new memory."""
-    e, row, c = network.experiment, network.experiment.plasticity, network.constants
+    e, c = network.experiment, network.constants
 
     def tensors(of_k: list) -> list:
         return [None, *(torch.tensor(array, dtype=torch.float32, device=device) for array in of_k[1:])]
@@ -112,11 +112,12 @@ def eager_loop(network: gn.Network, device: str):
     def present(xs: torch.Tensor, ys: torch.Tensor) -> None:
         nonlocal w, z
         for x, y in zip(xs, ys, strict=True):
-            for phase, steps, beta in zip(PHASES, (e.free_steps, e.clamped_steps), (0.0, e.beta), strict=True):
-                plastic = equations.Plastic(W=phase in row.W, W_pg=phase in row.W_pg, W_gp=phase in row.W_gp)
+            for i, steps in enumerate(e.steps):
+                beta, acting = e.beta * e.phases[i].nudge, e.acting(i)
                 for _ in range(steps):
-                    w, z = equations.step(w, z, x, y, beta, c, plastic)
-            w = w if row.W else equations.update_once(w, z, x, y, e.beta, c)
+                    w, z = equations.step(w, z, x, y, beta, c, acting)
+            if e.plasticity.once:
+                w = equations.update_once(w, [(1.0, equations.see(w, z, x, y, beta, c))], c)
 
     return present
 
@@ -166,7 +167,7 @@ class Count(TorchDispatchMode):
 def operations_per_step(engine, steps: int = 10) -> tuple[float, float]:
     """Of the free and of the clamped phase, on tensors; the kernel is none."""
     found = []
-    for phase in PHASES:
+    for phase in range(2):
         with Count() as count:
             engine.advance(phase, steps)
         found.append(count.operations / steps)
@@ -214,7 +215,7 @@ def measure(name: str, runs: int, way: str, images: data.Dataset, device: str, b
     engine.present_examples(images, order)
     held = held_bytes() - before
     presentation = seconds(lambda: engine.present_examples(images, order), device, 3) / len(order)
-    step = presentation / (e.free_steps + e.clamped_steps)
+    step = presentation / sum(e.steps)
     row = {
         "preset": name, "way": way, "runs": runs, "step_seconds": step,
         "examples_per_second": runs * e.batch / presentation, "bytes": held,
@@ -242,7 +243,7 @@ def cpu_engine() -> float | None:
         say(f"CPU engine: left out ({error})")
         return None
     simulator.run(xs[:1], ys[:1])
-    return seconds(lambda: simulator.run(xs, ys), "cpu", 5) / len(xs) / (e.free_steps + e.clamped_steps)
+    return seconds(lambda: simulator.run(xs, ys), "cpu", 5) / len(xs) / sum(e.steps)
 
 
 def table(device: str) -> dict:

@@ -85,7 +85,7 @@ def overhead(quick: bool) -> None:
     """Recording into memory that was allocated before, beside the simulation itself; files are the next part."""
     experiment = gn.preset(PRESET)
     xs, ys = inputs(experiment, PRESENTATIONS)
-    steps = PRESENTATIONS * (experiment.free_steps + experiment.clamped_steps)
+    steps = PRESENTATIONS * sum(experiment.steps)
     print(f"{PRESET}: {PRESENTATIONS} presentations, {steps} steps, one thread")
     for name, recorder in KINDS.items():
         plain, recorded = (gn.Simulator(gn.build(experiment), threads=1) for _ in range(2))
@@ -101,7 +101,7 @@ def sizes(quick: bool) -> None:
     """Bytes of file for a second of model time, and the time that simulating, recording and writing take."""
     experiment, count = gn.preset(PRESET), 30
     xs, ys = inputs(experiment, count)
-    span = count * (experiment.free_steps + experiment.clamped_steps) * experiment.dt
+    span = count * sum(experiment.steps) * experiment.dt
     for name, recorder in KINDS.items():
         simulator = gn.Simulator(gn.build(experiment), threads=1)
         with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench_engines import operations
 
 import ghostnet as gn
-from ghostnet.model.models import PHASES
 
 
 def memory(e: gn.Experiment, images: int, itemsize: int = 4) -> float:
@@ -18,8 +17,8 @@ def memory(e: gn.Experiment, images: int, itemsize: int = 4) -> float:
     lateral = sum(m[k] * n[k] for k in range(1, e.depth))
     fixed = sum(n[k] * n[k + 1] for k in range(1, e.depth)) if e.feedback == "FA" else 0
     units = B * (sum(n[1:]) + sum(m))
-    lasting = slow + lateral + (B if row.fast_gp else 1) * lateral + fixed + units
-    first = slow if row.clips else B * (B + n[1]) if row.W else 0
+    lasting = slow + lateral + (B if row.owned else 1) * lateral + fixed + units
+    first = slow if e.clip is not None else 0 if row.once else B * (B + n[1])
     own = itemsize * (2 * lasting + 5 * units + first + B * (n[0] + 2 * n[-1] + sum(m)))
     return images * (n[0] + 8) + R * (own + 8 * e.train_examples)
 
@@ -31,8 +30,8 @@ def floor(e: gn.Experiment, bandwidth: float, rate: float, resident: bool) -> fl
     W_1 (read for its drive, read and written for its update) once per presentation, spread over its steps. Operations
     are the products' and, spread likewise, those of W_1.
     """
-    steps, first = e.free_steps + e.clamped_steps, e.sizes[0] * e.sizes[1]
+    steps, first = sum(e.steps), e.sizes[0] * e.sizes[1]
     products, _, size = operations(e)
-    readings = len(PHASES) if resident else steps
+    readings = len(e.phases) if resident else steps
     moved = len(e.seeds) * (e.batch * size * readings + 3 * 4 * first) / steps
     return max(moved / bandwidth, len(e.seeds) * e.batch * (products + 4 * first / steps) / rate)

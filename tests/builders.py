@@ -23,10 +23,10 @@ from ghostnet.cli.main import main
 from ghostnet.data import idx
 from ghostnet.engines import ENGINES
 from ghostnet.files import hdf5
-from ghostnet.model.equations import Plastic, State, Weights, step
+from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
 from ghostnet.model.models import MODELS
 
-STILL = Plastic(W=False, W_pg=False, W_gp=False)
+STILL: dict[str, float] = {}  # no rule acts
 TYPED_ENGINES = tuple(
     (engine, dtype)
     for engine in ENGINES
@@ -41,12 +41,13 @@ OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "refe
 def experiment(model: str = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
     """A few steps of a small network whose every plastic matrix moves visibly in one presentation."""
     hidden, row = len(sizes) - 2, MODELS[model]
-    eta, eta_ghost = 2.0 if row.W else 0.2, 20.0 if row.fast_gp else 3.0
+    eta, eta_ghost = 0.2 if row.once else 2.0, 20.0 if row.owned else 3.0
     fields = dict(
         model=model, feedback="TF", sizes=sizes, ghosts=sizes[2:] if row.paired else (5, 3, 4)[:hidden],
         tau=0.01, dt=0.002, beta=0.5, free_steps=12, clamped_steps=8, init=0.4, batch=7, train_examples=100,
         eta=[eta * 0.9**k for k in range(hidden + 1)], eta_ghost=[eta_ghost * 0.9**k for k in range(hidden)],
-        clip=2.0 if row.clips else None,
+        clip=2.0 if row.rule("W").clip else None,
+        eta_imitation=(3.0,) * hidden if model == "mixed" else (),
     )  # fmt: skip
     return Experiment(**(fields | changes))
 
@@ -93,11 +94,26 @@ def two_runs(engine: str, sizes: tuple = (20, 30, 6), **changes) -> Simulator:
     return simulator(running(e), engine, threads=2, **OPTIONS.get(engine, {}))
 
 
-def euler(w: Weights, z: State, x, y, beta, c, plastic: Plastic, steps: int) -> tuple[Weights, State]:
+def acting(*matrices: str) -> dict[str, float]:
+    """The rules of these matrices, as `step` takes them."""
+    return dict.fromkeys(matrices, 1.0)
+
+
+def euler(w: Weights, z: State, x, y, beta, c, acting: dict[str, float], steps: int) -> tuple[Weights, State]:
     """So many steps of the page of equations."""
     for _ in range(steps):
-        w, z = step(w, z, x, y, beta, c, plastic)
+        w, z = step(w, z, x, y, beta, c, acting)
     return w, z
+
+
+def updated_once(w: Weights, z: State, x, y, beta, c: Constants) -> Weights:
+    """Rule (16) from one end of a nudged phase."""
+    return update_once(w, [(1.0, see(w, z, x, y, beta, c))], c)
+
+
+def with_rule(c: Constants, matrix: str, **changes) -> Constants:
+    """The constants, with a rule changed."""
+    return c._replace(rules=c.rules | {matrix: c.rules[matrix]._replace(**changes)})
 
 
 def named(groups: tuple[Weights, State]) -> dict[str, np.ndarray]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import STILL, distance, euler, experiment, inputs, order, running
+from builders import STILL, acting, distance, euler, experiment, inputs, order, running, updated_once, with_rule
 from scipy.special import expit
 
 from ghostnet import build
-from ghostnet.model.equations import Plastic, State, errors, feedforward, learning_signal, rates, step, update_once
+from ghostnet.model import names
+from ghostnet.model.equations import State, errors, feedforward, rates, step
 from ghostnet.model.experiment import RULES
+from ghostnet.model.laws import derivative, difference
 
 DEPTHS = [(8, 7, 4), (8, 7, 6, 4), (8, 7, 6, 5, 4), (8, 7, 6, 5, 5, 4)]
 BETAS = (1e-2, 1e-3, 1e-4)
@@ -40,7 +42,11 @@ def cancelling(e, x):
     hidden = range(1, e.depth)
     w = w._replace(W_gp=[None, *(w.B[k] for k in hidden)], W_pg=[None, *(w.W[k + 1] for k in hidden)])
     u = feedforward(w.W, x, e.transfer)
-    return w, State(u, [None, *u[2:]]), network.constants._replace(dt=e.tau / 2, eta=[None] + [1.0] * e.depth)
+    return (
+        w,
+        State(u, [None, *u[2:]]),
+        with_rule(network.constants, "W", rate=[None] + [1.0] * e.depth)._replace(dt=e.tau / 2),
+    )
 
 
 def clamped(w, z, x, y, beta, c):
@@ -77,7 +83,7 @@ def test_the_weight_update_becomes_the_gradient_with_weak_nudging(sizes, feedbac
     _, descent = backward(w, x, y, e.transfer)
     off = []
     for beta in BETAS:
-        updated = update_once(w, clamped(w, z, x, y, beta, c), x, y, beta, c)
+        updated = updated_once(w, clamped(w, z, x, y, beta, c), x, y, beta, c)
         off.append([distance((updated.W[k] - w.W[k]) / beta, descent[k]) for k in range(1, e.depth + 1)])
     for by_beta in zip(*off, strict=True):
         assert order(BETAS, by_beta) == pytest.approx(1, abs=0.1)
@@ -106,7 +112,7 @@ def test_random_feedback_changes_the_hidden_update_and_leaves_the_output_update(
     updates = []
     for feedback in ("TF", "FA"):
         w, z, c = cancelling(e.replace(feedback=feedback), x)
-        updated = update_once(w, clamped(w, z, x, y, 1e-6, c), x, y, 1e-6, c)
+        updated = updated_once(w, clamped(w, z, x, y, 1e-6, c), x, y, 1e-6, c)
         updates.append([None, *((updated.W[k] - w.W[k]) / 1e-6 for k in (1, 2, 3))])
     by_transpose, by_alignment = updates
     assert distance(by_alignment[3], by_transpose[3]) < 1e-4
@@ -119,20 +125,20 @@ def test_rule_6_is_rule_16_integrated_over_a_step(model, rule):
     e = experiment(model, (8, 7, 6, 4), rule=rule)
     network, (x, y) = running(e), inputs(e, 1)
     args = (network.weights, network.state, x, y, e.beta, network.constants)
-    integrated = step(*args, Plastic(W=True, W_pg=False, W_gp=False))[0]
-    once = update_once(*args)
+    integrated = step(*args, acting("W"))[0]
+    once = updated_once(*args)
     for before, a, b in zip(network.weights.W[1:], integrated.W[1:], once.W[1:], strict=True):
         assert distance(a - before, e.dt * (b - before)) < 1e-11
 
 
 @pytest.mark.parametrize("transfer", FUNCTIONS)
 def test_difference_and_derivative_form_agree_to_first_order_in_the_error(transfer):
-    c = build(experiment("MA", (8, 7, 4), transfer=transfer)).constants
-    draw = np.random.default_rng(0)
+    law, draw = names.transfer(transfer), np.random.default_rng(0)
     s, direction = draw.normal(size=50), draw.normal(size=50)
     scales, off = (1e-1, 1e-2, 1e-3), []
     for scale in scales:
-        forms = [learning_signal(s, scale * direction, c._replace(rule=rule)) for rule in RULES]
+        e, r = scale * direction, law.rho(s)
+        forms = difference(r, law.rho(s - e)), derivative(e, law.slope(s, r))
         off.append(np.abs(forms[0] - forms[1]).max())
     assert order(scales, off) == pytest.approx(2, abs=0.1)
     assert off[-1] < 1e-5
@@ -145,7 +151,7 @@ def test_the_first_hidden_error_of_MB_passes_through_the_resolvent_and_is_not_ba
     e = experiment("MB", sizes, feedback=feedback, dt=0.005, batch=2, init=0.8, eta_ghost=(60.0,) * (len(sizes) - 2))
     network, (x, y) = running(e), inputs(e, 1)
     c = network.constants
-    w, z = euler(network.weights, network.state, x, y, 0.0, c, Plastic(False, False, True), 800)
+    w, z = euler(network.weights, network.state, x, y, 0.0, c, acting("W_gp"), 800)
     slope = FUNCTIONS["sigmoid"][1]
     delta, off = backward(w, x, y, "sigmoid")[0], []
     for beta in BETAS:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import STILL, distance, euler, experiment, inputs, of, order, running, simulator
+from builders import STILL, acting, distance, euler, experiment, inputs, of, order, running, simulator
 from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 from scipy.special import expit
 
 from ghostnet import build
-from ghostnet.model.equations import Plastic, State, Weights, errors, feedforward, rates, transfer, transfer_slope
+from ghostnet.model.equations import State, Weights, errors, feedforward, rates, transfer, transfer_slope
 from ghostnet.model.experiment import TRANSFERS
 
 DEEP = (6, 5, 4, 3)
@@ -73,7 +73,7 @@ def test_euler_converges_with_order_one_to_the_matrix_exponential(model, feedbac
 
 def right_hand_side(x, y, e, shapes):
     """(2)-(6) and (15) for one run with the sigmoid, written a second time: d/dt of all arrays, flattened."""
-    N, lane = e.depth, "b" if e.plasticity.fast_gp else ""
+    N, lane = e.depth, "b" if e.plasticity.owned else ""
     cuts = np.cumsum([np.prod(shape) for shape in shapes])[:-1]
 
     def function(_, flat):
@@ -89,7 +89,7 @@ def right_hand_side(x, y, e, shapes):
         signal = [expit(s[i]) - expit(s[i] - error[i]) for i in range(N)]
         dW = [e.eta[i] * np.einsum("bi,bj->ij", signal[i], r[i]) for i in range(N)]
         dG = [e.eta_ghost[i] * np.einsum(f"bi,bj->{lane}ij", error[i], q[i]) for i in range(N - 1)]
-        if e.plasticity.paired:
+        if e.plasticity.rule("W_pg"):
             dP = [e.eta_ghost[i] * np.einsum("bi,bj->ij", s[i + 1] - g[i], r[i + 1]) for i in range(N - 1)]
         else:
             dP = [np.zeros_like(a) for a in P]
@@ -108,7 +108,7 @@ def learning(model):
     network, (x, y) = running(e), inputs(e, 1)
     start = flat_network(network.weights, network.state)
     slope = right_hand_side(x[0], y[0], e, [a.shape for a in start])
-    plastic = Plastic(W=True, W_pg=e.plasticity.paired, W_gp=True)
+    plastic = acting(*network.constants.rules)
     return network, x, y, plastic, np.concatenate([a.ravel() for a in start]), slope
 
 
@@ -141,7 +141,7 @@ def test_the_free_phase_is_the_mlp_at_equilibrium_and_ghosts_cancel_the_feedback
     e = experiment("MB", sizes, feedback=feedback, dt=0.005, batch=2, eta_ghost=(60.0,) * (len(sizes) - 2))
     network = running(e)
     x, y = inputs(e, 1)
-    fast = Plastic(W=False, W_pg=False, W_gp=True)
+    fast = acting("W_gp")
     w, z = euler(network.weights, network.state, x, y, 0.0, network.constants, fast, 800)
     u, r = feedforward(w.W, x, e.transfer), x
     error = errors(w, z, *rates(z, x, network.constants), y, 0.0, network.constants)
@@ -205,7 +205,7 @@ def test_the_page_reads_the_same_in_torch(model):
     def tensors(group):
         return type(group)(*([None, *map(torch.as_tensor, arrays[1:])] for arrays in group))
 
-    c, plastic = network.constants, Plastic(W=True, W_pg=e.plasticity.paired, W_gp=True)
+    c, plastic = network.constants, acting(*network.constants.rules)
     ours = euler(network.weights, network.state, x, y, e.beta, c, plastic, 20)
     theirs = tensors(network.weights), tensors(network.state)
     theirs = euler(*theirs, torch.as_tensor(x), torch.as_tensor(y), e.beta, c, plastic, 20)

@@ -34,7 +34,7 @@ def test_the_free_phase_is_the_mlp_with_its_feedback_cancelled(depth, feedback):
     x, y = inputs(e, 2)
     engine = create("equilibrium", network, "float64", 1)
     engine.begin(x, y)
-    engine.advance("free", 1)
+    engine.advance(0, 1)
     weights, state = engine.export()
     r, rho_g = rates(state, x, network.constants)
     e_k = errors(weights, state, r, rho_g, y, 0.0, network.constants)
@@ -51,7 +51,7 @@ def test_free_states_agree_with_long_stepping(depth, feedback):
     stepped, direct = engine_pair(running(e))
     for engine in (stepped, direct):
         engine.begin(x, y)
-        engine.advance("free", LONG)
+        engine.advance(0, LONG)
     for s, s_direct in zip(stepped.export()[1].s[1:], direct.export()[1].s[1:], strict=True):
         assert distance(s_direct, s) < 1e-6
 
@@ -64,13 +64,13 @@ def test_from_the_same_fast_weights_clamped_states_errors_and_update_agree(depth
     x, y = inputs(e, 2)
     free, _ = engine_pair(running(e))
     free.begin(x, y)
-    free.advance("free", LONG)
+    free.advance(0, LONG)
     start = Network(e, *free.export())
     stepped, direct = engine_pair(start)
     found = []
     for engine in (stepped, direct):
         engine.begin(x, y)
-        engine.advance("clamped", LONG)
+        engine.advance(1, LONG)
         weights, state = engine.export()
         e_k = errors(weights, state, *rates(state, x, start.constants), y, e.beta, start.constants)
         engine.finish()
@@ -97,7 +97,7 @@ def test_pieces_are_presentations_and_threads_change_nothing():
     for engine in engines[:2]:
         assert engine.present(x, y) is None
     engines[2].begin(x[0], y[0])
-    for phase in ("free", "clamped"):
+    for phase in (0, 1):
         engines[2].advance(phase, 1)
     engines[2].finish()
     states = [named(engine.export()) for engine in engines]
@@ -109,12 +109,12 @@ def test_states_pass_between_engines():
     x, y = inputs(e, 2)
     direct = create("equilibrium", running(e), "float64", 1, **TIGHT)
     direct.begin(x, y)
-    for phase in ("free", "clamped"):
+    for phase in (0, 1):
         direct.advance(phase, 1)
     before = direct.export()
     stepped = create("cpu", Network(e, *before), "float64", 1)
     stepped.begin(x, y)
-    stepped.advance("clamped", 100)
+    stepped.advance(1, 100)
     assert max(distance(a, b) for a, b in zip(stepped.export()[1].s[1:], before[1].s[1:], strict=True)) < 1e-9
 
 
@@ -129,11 +129,11 @@ def both_clamped(e, **options) -> tuple:
     x, y = inputs(e, e.batch)
     direct = create("equilibrium", running(e), "float64", 1, **options)
     direct.begin(x, y)
-    direct.advance("free", e.free_steps)
+    direct.advance(0, e.free_steps)
     stepped = create("cpu", Network(e, *direct.export()), "float64", 1)
     stepped.begin(x, y)
     for engine in (direct, stepped):
-        engine.advance("clamped", e.clamped_steps)
+        engine.advance(1, e.clamped_steps)
         engine.finish()
     ends = [named(engine.export()) for engine in (direct, stepped)]
     return direct, max(distance(ends[0][name], ends[1][name]) for name in ends[0])

@@ -30,7 +30,7 @@ from ghostnet.engines.cpu.vectorlaws import Law, evaluate
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.gradients.backward import autograd
 from ghostnet.gradients.fixedpoint import fixed_point
-from ghostnet.model.equations import errors, learning_signal, rates
+from ghostnet.model.equations import post, see
 from ghostnet.model.laws import COSTS, TRANSFERS, identity, squared_error_descent, squared_error_slope
 from ghostnet.model.names import transfer
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, sqrt, tanh, where
@@ -242,10 +242,9 @@ def test_exact_ghosts_learn_the_gradient_of_autograd_up_to_the_nudge(cost, trans
     wanted = autograd(W, x, y, e.transfer, e.cost)
     for beta in betas:
         z = fixed_point(network.weights, x[None], y[None], beta, network.constants)
-        r, rho_g = rates(z, x[None], network.constants)
-        error = errors(network.weights, z, r, rho_g, y[None], beta, network.constants)
-        signal = (learning_signal(z.s[k], error[k], network.constants)[0] for k in (1, 2, 3))
-        update = [d.T @ r[k][0] / beta for k, d in enumerate(signal)]
+        now = see(network.weights, z, x[None], y[None], beta, network.constants)
+        signal = (post("W", k, now, network.constants)[0] for k in (1, 2, 3))
+        update = [d.T @ now.r[k][0] / beta for k, d in enumerate(signal)]
         off.append(max(distance(u, w) for u, w in zip(update, wanted[1:], strict=True)))
     assert order(betas, off) == pytest.approx(1, abs=0.1) and off[-1] < 0.01
 

@@ -38,7 +38,7 @@ def test_the_last_steps_before_a_divergence_are_those_of_the_run_that_diverged(t
     trace, own = open_trace(tmp_path / "diverged.h5"), tested.experiment.replace(beta=0.4, dt=0.004, eta=(1e9, 1e9))
     alone = create("reference", select(tested.network, [1], own.replace(seeds=(9,))), "float64", 1)
     alone.begin(x[1:], y[1:])
-    alone.advance("free", 1)
+    alone.advance(0, 1)
     assert trace.run.to_numpy().tolist() == [1] and np.allclose(trace.s_1[0, 0], alone.export()[1].s[1][0], rtol=1e-8)
     assert float(np.abs(trace.s_1).max()) > EXPLODED
     assert from_toml(trace.attrs["config_toml"]) == own and np.allclose(np.diff(trace.time), own.dt)

@@ -7,7 +7,7 @@ import pytest
 from builders import distance, euler, experiment, inputs, of, refusal, running, same_bits, tiny
 
 from ghostnet import ConfigError, DivergenceError, FileError, Recorder, Simulator, build, open_trace, train
-from ghostnet.model.equations import Plastic, errors, rates
+from ghostnet.model.equations import errors, rates
 from ghostnet.model.models import MODELS
 from ghostnet.traces import recording
 
@@ -53,16 +53,16 @@ def test_every_row_of_an_engine_is_that_of_the_reference(engine, model, feedback
 @each_model
 def test_a_row_is_the_state_after_its_step_and_what_follows_from_it(model):
     e = experiment(model, SIZES)
-    network, (x, y), row = running(e), inputs(e), e.plasticity
+    network, (x, y) = running(e), inputs(e)
     trace = Simulator(network, "cpu", "float64").record(x, y, **ALL)
     assert np.array_equal(trace.step, np.arange(1, 21)) and np.allclose(trace.time, trace.step * e.dt, rtol=1e-15)
     assert np.array_equal(trace.phase, [0] * e.free_steps + [1] * e.clamped_steps)
     assert np.array_equal(trace.label[7, 0], y.argmax(-1))
     w, z, c = network.weights, network.state, network.constants
     for step in range(20):
-        phase = ("free", "clamped")[step >= e.free_steps]
-        plastic, beta = Plastic(*(phase in when for when in (row.W, row.W_pg, row.W_gp))), e.beta * (phase == "clamped")
-        w, z = euler(w, z, x[None], y[None], beta, c, plastic, 1)
+        phase = int(step >= e.free_steps)
+        beta = e.beta * phase
+        w, z = euler(w, z, x[None], y[None], beta, c, e.acting(phase), 1)
         r, rho_g = rates(z, x[None], c)
         expected = {"s": z.s, "g": z.g, "r": r, "e": errors(w, z, r, rho_g, y[None], beta, c)}
         for symbol, k in (("s", 1), ("s", 3), ("g", 2), ("r", 2), ("e", 1), ("e", 3)):

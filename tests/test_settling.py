@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import distance, euler, examples, experiment, inputs, mirrored, named, quick, running
+from builders import STILL, acting, distance, euler, examples, experiment, inputs, mirrored, named, quick, running
 
 import ghostnet as gn
 from ghostnet import Network, build
 from ghostnet.gradients.fixedpoint import fixed_point
 from ghostnet.gradients.presented import alone, present
 from ghostnet.gradients.settling import settling
-from ghostnet.model.equations import Plastic, State, feedforward, step
-from ghostnet.model.models import CLAMPED, FREE
+from ghostnet.model.equations import State, feedforward, step
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.1, 5.0])
@@ -21,13 +20,13 @@ def test_fixed_points_are_where_long_stepping_ends(model, beta):
     e = quick(model, (12, 9, 7, 5), beta=max(beta, 0.1))
     network = running(e)
     x, y = inputs(e, 1)
-    still, c = Plastic(False, False, False), network.constants
+    still, c = STILL, network.constants
     stepped = euler(network.weights, network.state, x, y, beta, c._replace(dt=0.003), still, 600)[1]
     found = named((network.weights, fixed_point(network.weights, x, y, beta, c)))
     assert max(distance(found[n], a) for n, a in named((network.weights, stepped)).items()) < 1e-9
 
 
-@pytest.mark.parametrize("phase", [FREE, CLAMPED])
+@pytest.mark.parametrize("phase", [0, 1])
 @pytest.mark.parametrize("model", ["MA", "MB"])
 @pytest.mark.parametrize("sizes", [(12, 9, 5), (12, 6, 7, 5)])
 def test_settling_advice_is_the_spectrum_of_an_euler_step(sizes, model, phase):
@@ -35,17 +34,17 @@ def test_settling_advice_is_the_spectrum_of_an_euler_step(sizes, model, phase):
     e = quick(model, sizes, batch=1, beta=1.0, free_steps=2000)
     (x, y), network = examples(e, 1), alone(build(e), 0, np.arange(1))
     shown = present(network, x, y)
-    at = shown.free if phase == FREE else shown.clamped
-    plastic = Plastic(False, False, model == "MB" and phase == FREE)
-    moving = [*at.state.s[1:], *at.state.g[1:], *(at.weights.W_gp[1:] if plastic.W_gp else [])]
+    at = shown.ends[phase]
+    plastic = acting("W_gp") if model == "MB" and phase == 0 else STILL
+    moving = [*at.state.s[1:], *at.state.g[1:], *(at.weights.W_gp[1:] if plastic else [])]
     ends, N = np.cumsum([a.size for a in moving]), e.depth
 
     def stepped(flat):
         parts = [v.reshape(a.shape) for v, a in zip(np.split(flat, ends[:-1]), moving, strict=True)]
         z, w = State([None, *parts[:N]], [None, *parts[N : 2 * N - 1]]), at.weights
-        w = w._replace(W_gp=[None, *parts[2 * N - 1 :]]) if plastic.W_gp else w
-        w, z = step(w, z, x[None], y[None], e.beta * (phase == CLAMPED), at.constants, plastic)
-        new = [*z.s[1:], *z.g[1:], *(w.W_gp[1:] if plastic.W_gp else [])]
+        w = w._replace(W_gp=[None, *parts[2 * N - 1 :]]) if plastic else w
+        w, z = step(w, z, x[None], y[None], e.beta * phase, at.constants, plastic)
+        new = [*z.s[1:], *z.g[1:], *(w.W_gp[1:] if plastic else [])]
         return np.concatenate([a.ravel() for a in new])
 
     here = np.concatenate([a.ravel() for a in moving])
@@ -63,8 +62,8 @@ def test_stepping_is_stable_below_the_largest_stable_dt_and_not_above():
     e = quick("MA", beta=20.0, batch=1, free_steps=400, clamped_steps=1)
     network, (x, y) = mirrored(e), examples(e, 1)
     rest = fixed_point(network.weights, x[None], y[None], e.beta, network.constants)
-    limit = settling(Network(e, network.weights, rest), CLAMPED).stable_dt
-    still = Plastic(False, False, False)
+    limit = settling(Network(e, network.weights, rest), 1).stable_dt
+    still = STILL
     for factor, settles in ((0.97, True), (1.03, False)):
         c = network.constants._replace(dt=factor * limit)
         z = State([None, *(s + 1e-6 for s in rest.s[1:])], rest.g)
@@ -76,9 +75,9 @@ def test_arpack_and_all_eigenvalues_give_the_same_advice(monkeypatch):
     e = quick("MB", (12, 60, 9))
     network, (x, y) = running(e), examples(e, 1)
     shown = present(alone(network, 0, np.arange(1)), x, y)
-    by_arpack = settling(shown.free, FREE)
+    by_arpack = settling(shown.free, 0)
     monkeypatch.setattr("ghostnet.gradients.settling._DENSE", 10_000)
-    assert by_arpack[1:3] == pytest.approx(settling(shown.free, FREE)[1:3], rel=1e-3)
+    assert by_arpack[1:3] == pytest.approx(settling(shown.free, 0)[1:3], rel=1e-3)
 
 
 def test_where_there_is_no_stable_fixed_point_the_report_says_so_and_keeps_its_figures():

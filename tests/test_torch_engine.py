@@ -17,7 +17,7 @@ from builders import distance, experiment, inputs, named, noise, of, refusal, ru
 from ghostnet import ConfigError, DivergenceError, Network, Simulator, build, train
 from ghostnet.cli.main import main
 from ghostnet.engines import create
-from ghostnet.engines import torch as torch_engine
+from ghostnet.engines.torch import engine as torch_engine
 from ghostnet.engines.torch import stimuli
 from ghostnet.model.experiment import RULES, TRANSFERS
 from ghostnet.model.models import MODELS
@@ -49,7 +49,7 @@ def one_run(network: Network, run: int, **changes) -> Network:
 @pytest.mark.parametrize("feedback", ["TF", "FA"])
 @pytest.mark.parametrize("names", [*((name,) for name in PER_RUN), tuple(PER_RUN)], ids=" ".join)
 def test_a_run_with_constants_of_its_own_is_the_single_run_with_them(model, feedback, names):
-    clip = 0.3 if MODELS[model].clips else None
+    clip = 0.3 if MODELS[model].rule("W").clip else None
     e = experiment(model, SIZES, feedback=feedback, batch=3, seeds=(0, 1, 2), clip=clip)
     network, (x, y) = running(e), inputs(e, 3, 3)
     ensemble = Simulator(network, "torch", "float64", per_run={name: PER_RUN[name] for name in names})
@@ -203,8 +203,8 @@ def test_a_replayed_presentation_is_the_presentation_in_pieces_to_the_last_bit(m
     assert whole.present(x, y) is None and whole.arrays.graph is not None
     for one_x, one_y in zip(x, y, strict=True):
         pieces.begin(one_x, one_y)
-        pieces.advance("free", e.free_steps)
-        pieces.advance("clamped", e.clamped_steps)
+        pieces.advance(0, e.free_steps)
+        pieces.advance(1, e.clamped_steps)
         pieces.finish()
     assert same_bits(named(whole.export()), named(pieces.export()))
 

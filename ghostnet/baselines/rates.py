@@ -46,7 +46,7 @@ def _default(e: Experiment, b: Baseline) -> tuple[float, ...]:
         own = [1 / (4 * units) for units in e.sizes[:-1]]
     else:
         require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")
-        duration = e.clamped_steps * e.dt if e.plasticity.W else 1.0
+        duration = 1.0 if e.plasticity.once else e.clamped_steps * e.dt
         steps = [e.beta * rate * duration * e.batch for rate in e.eta]
         own = [min(step, top / (1 + b.momentum)) for step, top in zip(steps, _stable(e, b), strict=True)]
     return tuple((1 - b.momentum) * rate for rate in own)

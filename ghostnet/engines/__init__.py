@@ -17,15 +17,16 @@ from ghostnet.engines.evaluation import Score
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.equations import State, Weights
-from ghostnet.model.experiment import Experiment, integer, require, require_known
+from ghostnet.model.experiment import Experiment, check_model, integer, require, require_known
 from ghostnet.model.inputs import numbers
+from ghostnet.model.models import RATES
 from ghostnet.model.network import Network, checked, room
 from ghostnet.model.recorder import Selection
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 
 MOST_THREADS = 4096
-PER_RUN = ("beta", "dt", "eta", "eta_ghost")  # constants that may differ between runs
+PER_RUN = ("beta", "dt", *RATES)  # constants that may differ between runs
 ENGINES = ("cpu", "equilibrium", "reference", "torch")  # modules of this package
 STEPPING = ("cpu", "reference", "torch")  # those that take the Euler steps, and agree on them
 
@@ -52,8 +53,8 @@ class Engine(Protocol):
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         """Show x (runs, batch, n_0) and y (runs, batch, n_N): the start of a presentation in pieces."""
 
-    def advance(self, phase: str, steps: int) -> None:
-        """Euler steps of one phase of the presentation begun."""
+    def advance(self, phase: int, steps: int) -> None:
+        """Euler steps of one phase of the presentation begun, phases in order."""
 
     def finish(self) -> None:
         """The updates made once, at the presentation's end."""
@@ -67,7 +68,7 @@ class Engine(Protocol):
     def restore(self, saved: object) -> None:
         """Put back what `save` gave."""
 
-    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+    def record(self, phase: int, steps: list[int], selection: Selection, block: np.ndarray) -> None:
         """`advance`, recorded: block (recorded runs, rows, columns) takes a row after every steps[row] steps."""
 
     def divergence(self, presentation: int = 0) -> Divergence | None:
@@ -112,6 +113,7 @@ def create(engine: str, network: Network, dtype: str, threads: int, **options) -
         if option not in taken:
             raise ConfigError(f"{option}: the {engine} engine takes {', '.join(taken) or 'no options'}")
     network = checked(network, dtype)
+    check_model(network.experiment)
     names.require_together(network.experiment.cost, network.experiment.transfer)
     # In float64 what is put in and what is taken out; in `dtype` what is stepped, and how a presentation found it.
     with room(network.experiment, 16 + 2 * np.dtype(dtype).itemsize):

@@ -1,9 +1,10 @@
-"""The equilibrium engine: MB without stepping (docs/equilibrium.md)."""
+"""The equilibrium engine: MB and the mixed model without stepping (docs/equilibrium.md)."""
 
 from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,8 +12,8 @@ from ghostnet.engines import Divergence, cpu
 from ghostnet.engines.cpu import relaxation
 from ghostnet.engines.cpu.engine import earliest
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import integer
-from ghostnet.model.models import FREE, PHASES
+from ghostnet.model.experiment import integer, require
+from ghostnet.model.laws import cancellation, imitation
 from ghostnet.model.network import Network
 
 SETTLE_TOL = {"float64": 1e-6, "float32": 1e-5}  # largest change of any s_k in the last sweep
@@ -39,12 +40,7 @@ class Engine(cpu.Engine):
         settle_tol: float | None = None,
         max_sweeps: int | None = None,
     ):
-        row = network.experiment.plasticity
-        if row.W or row.W_pg or row.W_gp != (FREE,) or not row.fast_gp:
-            raise ConfigError(
-                f"engine = equilibrium: the slow weights of {network.experiment.model} move during the phases, so its "
-                "learning depends on more than their fixed points; take the cpu engine"
-            )
+        _require_settled(network)
         self.settle_tol = SETTLE_TOL[dtype] if settle_tol is None else settle_tol
         self.max_sweeps = MAX_SWEEPS[dtype] if max_sweeps is None else max_sweeps
         real = isinstance(self.settle_tol, numbers.Real) and not isinstance(self.settle_tol, bool)
@@ -56,9 +52,31 @@ class Engine(cpu.Engine):
 
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
-        settling = self.experiment.clamped_steps, self.settle_tol, self.max_sweeps
+        settling = np.array(self.experiment.steps, np.int64), self.settle_tol, self.max_sweeps
         return earliest(self._each(relaxation.present, *settling, *inputs, histogram))
 
-    def advance(self, phase: str, steps: int) -> None:
-        histogram = self.sweeps.__getitem__
-        self._each(relaxation.advance, PHASES.index(phase), steps, self.settle_tol, self.max_sweeps, histogram)
+    def advance(self, phase: int, steps: int) -> None:
+        settling = steps, self.settle_tol, self.max_sweeps
+        self._each(relaxation.advance, phase, *settling, self.sweeps.__getitem__)
+
+
+def _require_settled(network: Network) -> None:
+    """Raise ConfigError for a model whose learning depends on more than the ends of its phases."""
+    e, model = network.experiment, network.experiment.plasticity
+
+    def settles(matrix: str, post: Callable) -> bool:
+        rule, made = model.rule(matrix), network.constants.rules.get(matrix)
+        return rule is None or (
+            rule.post is post and rule.when == (e.phases[0].name,) and not (rule.clip or made.decay)
+        )
+
+    expected = {
+        "W learns once, at the end": model.once,
+        "every example owns its W_gp": model.owned,
+        "one phase is free": sum(phase.nudge == 0 for phase in e.phases) == 1,
+        "W_pg stands still, or imitates in the free phase": settles("W_pg", imitation),
+        "W_gp cancels in the free phase": settles("W_gp", cancellation),
+    }
+    for what, holds in expected.items():
+        text = f"engine = equilibrium: {e.model} learns from more than fixed points; expected a model where {what}"
+        require(holds, f"{text}; take the cpu engine")

@@ -6,7 +6,6 @@ import numpy as np
 
 from ghostnet.engines import EXPLODED, Divergence
 from ghostnet.model.equations import errors, rates
-from ghostnet.model.models import CLAMPED
 from ghostnet.model.recorder import Selection
 
 
@@ -15,10 +14,10 @@ class Recordable:
 
     @property
     def beta(self):
-        """Nudging strength of the clamped phase, a number or (runs, 1, 1)."""
+        """Nudging strength β, a number or (runs, 1, 1)."""
         return self.experiment.beta
 
-    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+    def record(self, phase: int, steps: list[int], selection: Selection, block: np.ndarray) -> None:
         """Euler steps of one phase; block (recorded runs, rows, columns) takes a row after every steps[row] of them."""
         for row, count in enumerate(steps):
             self.advance(phase, count)
@@ -29,12 +28,12 @@ class Recordable:
             ]
             block[:, row] = np.concatenate([part.reshape(len(part), -1) for part in taken], axis=1) if taken else 0
 
-    def _values(self, phase: str) -> dict[str, list]:
+    def _values(self, phase: int) -> dict[str, list]:
         """Everything that can be recorded, by symbol and layer, (runs, batch, units)."""
         w, z = self.export()
         x, y = (np.asarray(a, np.float64) for a in (self.x, self.y))
         r, rho_g = rates(z, x, self.constants)
-        e = errors(w, z, r, rho_g, y, self.beta if phase == CLAMPED else 0.0, self.constants)
+        e = errors(w, z, r, rho_g, y, self.beta * self.experiment.phases[phase].nudge, self.constants)
         drive = [None, *(below @ W.mT for below, W in zip(r, w.W[1:], strict=False))]
         return {"s": z.s, "r": r, "g": z.g, "e": e, "drive": drive}
 

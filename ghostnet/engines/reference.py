@@ -9,8 +9,8 @@ import numpy as np
 from ghostnet.engines import Divergence
 from ghostnet.engines.recordable import Recordable
 from ghostnet.errors import ConfigError
-from ghostnet.model.equations import Plastic, State, Weights, step, update_once
-from ghostnet.model.models import CLAMPED, PHASES
+from ghostnet.model.equations import State, Weights, see, step, update_once
+from ghostnet.model.models import shares
 from ghostnet.model.network import Network
 
 
@@ -20,34 +20,47 @@ class Engine(Recordable):
     def __init__(self, network: Network, dtype: str = "float64", threads: int = 1):
         if dtype != "float64":
             raise ConfigError(f"dtype = {dtype}: the reference engine is float64 only; take float64 or another engine")
-        self.experiment, self.constants = network.experiment, network.constants
+        e = self.experiment = network.experiment
+        self.constants = network.constants
+        self.phases, self.shares = e.phases, shares(e.phases)
+        self.acting = [e.acting(phase) for phase in range(len(e.phases))]
         self.weights, self.state = copy.deepcopy(network.weights), copy.deepcopy(network.state)
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         self.x, self.y = x, y
+        self.phase, self.ends = 0, []
 
-    def advance(self, phase: str, steps: int) -> None:
-        row = self.experiment.plasticity
-        plastic = Plastic(W=phase in row.W, W_pg=phase in row.W_pg, W_gp=phase in row.W_gp)
-        beta = self.experiment.beta if phase == CLAMPED else 0.0
+    def advance(self, phase: int, steps: int) -> None:
+        while self.phase < phase:
+            self._leave()
+            self.phase += 1
+            if self.phases[self.phase].nudge and self.ends:
+                self.state = self.rest
+        beta = self.experiment.beta * self.phases[phase].nudge
         for _ in range(steps):
-            self.weights, self.state = step(
-                self.weights, self.state, self.x, self.y, beta, self.constants, plastic
-            )  # fmt: skip
+            seen = self.weights, self.state, self.x, self.y
+            self.weights, self.state = step(*seen, beta, self.constants, self.acting[phase])
+
+    def _leave(self) -> None:
+        """The end of a phase: what later ones start from, or what W learns from."""
+        nudge = self.phases[self.phase].nudge
+        if not nudge:
+            self.rest = self.state
+            return
+        seen = see(self.weights, self.state, self.x, self.y, self.experiment.beta * nudge, self.constants)
+        self.ends.append((self.shares[self.phase], seen))
 
     def finish(self) -> None:
-        if not self.experiment.plasticity.W:
-            self.weights = update_once(
-                self.weights, self.state, self.x, self.y, self.experiment.beta, self.constants
-            )  # fmt: skip
+        self._leave()
+        if self.experiment.plasticity.once:
+            self.weights = update_once(self.weights, self.ends, self.constants)
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
-        steps = (self.experiment.free_steps, self.experiment.clamped_steps)
         with np.errstate(all="ignore"):  # divergence is reported below
             for p, (x, y) in enumerate(zip(xs, ys, strict=True)):
                 before = self.save()
                 self.begin(x, y)
-                for phase, count in zip(PHASES, steps, strict=True):
+                for phase, count in enumerate(self.experiment.steps):
                     self.advance(phase, count)
                 self.finish()
                 if found := self.divergence(p):

@@ -29,7 +29,6 @@ from ghostnet.gradients.settling import settling
 from ghostnet.host.threads import one_blas_thread
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import rates
-from ghostnet.model.models import CLAMPED, FREE
 from ghostnet.model.network import Network, checked
 
 _BLOCK_ELEMENTS = 1 << 21  # of one matrix per example, over the examples looked at together
@@ -138,7 +137,7 @@ def _check_run(report, who: dict, network: Network, x, y, causes: bool, dtype: s
         for against, target in targets.items():
             tally.add(against, target, x[some])
             tally.compare(against, shown.learned, target, x[some])
-        _residuals(tally, shown, x[some], y[some], e.beta)
+        _residuals(tally, shown, x[some], y[some], e.beta * e.phases[shown.first_nudged].nudge)
         if some[0] == 0 and causes:
             _dynamics(report, who, net, shown, x[some], y[some], back)
         if causes and who["run"] not in report.no_causes:
@@ -175,7 +174,7 @@ def _residuals(tally: _Tally, shown, x, y, beta: float) -> None:
 
 def _dynamics(report, who: dict, net: Network, shown, x, y, back: Learned) -> None:
     report.settling += [
-        who | settling(at, phase)._asdict() for at, phase in ((shown.free, FREE), (shown.clamped, CLAMPED))
+        who | settling(at, phase)._asdict() for at, phase in ((shown.free, 0), (shown.clamped, shown.first_nudged))
     ]
     first = np.arange(min(_COURSE, len(x)))
     few = alone(shown.free, 0, first)

@@ -9,7 +9,6 @@ from ghostnet.errors import DivergenceError
 from ghostnet.gradients.presented import alone, drift, present
 from ghostnet.gradients.settling import settling
 from ghostnet.host.progress import log
-from ghostnet.model.models import CLAMPED, FREE
 from ghostnet.model.network import Network, select
 from ghostnet.simulator import Simulator
 
@@ -95,7 +94,8 @@ def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
     except DivergenceError:
         return False  # training will say so itself
     response = [b - a for a, b in zip(shown.free.state.s[1:], shown.clamped.state.s[1:], strict=True)]
-    for phase, at, beta in ((FREE, shown.free, 0.0), (CLAMPED, shown.clamped, e.beta)):
+    for phase in (0, shown.first_nudged):
+        at, beta = shown.ends[phase], e.beta * e.phases[phase].nudge
         moving = drift(at, x, y, beta)[0][1:]
         norms = [(np.linalg.norm(m), np.linalg.norm(s)) for m, s in zip(moving, response, strict=True)]
         far = max(a / b if b > 0 else 0.0 for a, b in norms)
@@ -105,11 +105,11 @@ def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
     return False
 
 
-def _warn(phase: str, far: float, at: Network) -> None:
-    name, steps = f"{phase}_steps", settling(at, phase).steps
-    given = getattr(at.experiment, name)
+def _warn(phase: int, far: float, at: Network) -> None:
+    e, steps = at.experiment, settling(at, phase).steps
+    given, name = e.steps[phase], "clamped_steps" if e.phases[phase].nudge else "free_steps"
     advice = f"about {steps:g} would settle it" if steps > given else "take more"  # near rest, fewer would do
     log.warning(
         "the %s phase ends far from equilibrium (τ ds/dt is %.0f %% of what the nudge does): %s = %d; %s",
-        phase, 100 * far, name, given, advice,
+        e.phases[phase].name, 100 * far, name, given, advice,
     )  # fmt: skip

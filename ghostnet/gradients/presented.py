@@ -3,16 +3,20 @@
 Every example is presented by itself to a copy of the network as it is (activities, and where examples own one, the
 fast W^gp, of lane `example mod batch`), so no figure depends on the order or the number of the examples. Matrices that
 the batch shares stand still: how they move within a presentation is a matter of learning rates, not of the gradient.
-A fast W^gp (MB) learns in the phases in which it does in training.
+A fast W^gp (MB, mixed) learns in the phases in which it does in training.
 
 The update of an example, without η, divided by β:
 
-    (16)  MB          (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T / β at the end of the clamped phase
-    (6)   MA, MA′     its sum over the steps in which W is plastic, / (β · clamped steps); MA′'s clip left out
+    (16)  MB, mixed   (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T / β at the end of the clamped phase; of several nudged phases
+                      the signals' sum, by their shares, and the mean of the rates below
+    (6)   MA, MA′     its sum over the steps in which W is plastic, / (β · clamped steps); clip and decay left out
+
+and of a model of one's own likewise, with the postsynaptic factor of its rule for W.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +25,9 @@ from ghostnet.engines import EXPLODED, create
 from ghostnet.errors import DivergenceError
 from ghostnet.gradients.backward import transposed
 from ghostnet.gradients.fixedpoint import fixed_point
-from ghostnet.model.equations import State, Weights, errors, learning_signal, rates
-from ghostnet.model.models import CLAMPED, FREE
+from ghostnet.model.equations import State, Weights, post, pre, see
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.models import shares
 from ghostnet.model.network import Network
 
 CAUSES = {  # in the order in which they are removed: each adds to the removals above it
@@ -60,44 +65,78 @@ def combined(weights: tuple, all_learned: list[Learned]) -> Learned:
 
 
 class Presented(NamedTuple):
-    """A presentation as the experiment has it: what is learned, and the networks at the ends of the phases."""
+    """A presentation as the experiment has it: what is learned, and the network at the end of each phase."""
 
     learned: Learned
-    free: Network
-    clamped: Network
+    ends: list[Network]
+
+    @property
+    def free(self) -> Network:
+        """At the end of the free phase."""
+        return self.ends[0]
+
+    @property
+    def clamped(self) -> Network:
+        """At the end of the first nudged phase."""
+        return self.ends[self.first_nudged]
+
+    @property
+    def first_nudged(self) -> int:
+        """Which phase that is."""
+        return first_nudged(self.ends[0].experiment)
+
+
+def first_nudged(e: Experiment) -> int:
+    """Which phase is the first nudged one."""
+    return next(i for i, phase in enumerate(e.phases) if phase.nudge)
 
 
 def alone(network: Network, run: int, examples: np.ndarray) -> Network:
     """One run with a lane for each of `examples`, whose shared matrices stand still."""
-    e, lanes = network.experiment, examples % network.experiment.batch
-    fast = e.plasticity.fast_gp
+    e, lanes, model = network.experiment, examples % network.experiment.batch, network.experiment.plasticity
+    kept = tuple(rule for rule in model.rules if rule.matrix == "W" or rule.per_example)
+    owned = network.constants.rules["W_gp"].decay if model.owned else 0.0
     still = e.replace(
         seeds=e.seeds[run], batch=len(lanes), train_examples=None,
-        eta=(0.0,) * e.depth, eta_ghost=e.eta_ghost if fast else (0.0,) * (e.depth - 1),
+        model=model if kept == model.rules else replace(model, rules=kept),
+        eta=(0.0,) * e.depth, eta_imitation=(), decay=(0.0, 0.0, owned),
     )  # fmt: skip
 
     def of_run(arrays: list, by_lane: bool) -> list:
         own = [None, *(a[run : run + 1] for a in arrays[1:])]
         return [None, *(a[:, lanes] for a in own[1:])] if by_lane else own
 
-    w = Weights(*(of_run(arrays, fast and name == "W_gp") for name, arrays in network.weights._asdict().items()))
-    return Network(still, w, State(*(of_run(arrays, True) for arrays in network.state)))
+    w = network.weights._asdict().items()
+    weights = Weights(*(of_run(arrays, model.owned and name == "W_gp") for name, arrays in w))
+    return Network(still, weights, State(*(of_run(arrays, True) for arrays in network.state)))
 
 
-def learned(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> Learned:
-    """What the rule would take from the activities as they are, not divided by β: error e_k."""
-    e, d, r = _signals(net, x, y, beta)
-    N = len(d) - 1
-    return Learned(e, [None, d[1], *(d[k][:, :, None] * r[k - 1][:, None, :] for k in range(2, N + 1))])
+class End(NamedTuple):
+    """The end of a nudged phase: the network as it is then, the nudge, and the share that its signal counts for."""
+
+    net: Network
+    beta: float
+    share: float
+
+
+def learned(ends: list[End], x: np.ndarray, y: np.ndarray) -> Learned:
+    """What W's rule would take from the ends of nudged phases, not divided by β: error e_k."""
+    seen = [_signals(end.net, x, y, end.beta) for end in ends]
+    layers = range(1, len(seen[0][0]))
+    e, d = (
+        [None, *(sum(end.share * one[i][k] for end, one in zip(ends, seen, strict=True)) for k in layers)]
+        for i in (0, 1)
+    )
+    r = [sum(one[2][k - 1] for one in seen) / len(ends) for k in layers]
+    return Learned(e, [None, d[1], *(d[k][:, :, None] * r[k - 1][:, None, :] for k in layers[1:])])
 
 
 def _signals(net: Network, x, y, beta) -> tuple[list, list, list]:
-    """e_k, the postsynaptic factor and r_{k-1} of (6), each (batch, units)."""
-    w, z, c = net.weights, net.state, net.constants
-    r, rho_g = rates(z, x[None], c)
-    e = errors(w, z, r, rho_g, y[None], beta, c)
-    d = [None, *(learning_signal(z.s[k], e[k], c)[0] for k in range(1, len(e)))]
-    return [None, *(e_k[0] for e_k in e[1:])], d, [r_k[0] for r_k in r]
+    """e_k, the postsynaptic and the presynaptic factor of W's rule, each (batch, units)."""
+    now = see(net.weights, net.state, x[None], y[None], beta, net.constants)
+    layers = range(1, len(now.e))
+    d = [None, *(post("W", k, now, net.constants)[0] for k in layers)]
+    return [None, *(e_k[0] for e_k in now.e[1:])], d, [pre("W", k, now, net.constants)[0] for k in layers]
 
 
 def drift(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> tuple[list, list]:
@@ -113,25 +152,32 @@ def present(net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", 
     Raises:
         DivergenceError: an activity became non-finite or exploded.
     """
-    e, row, beta = net.experiment, net.experiment.plasticity, net.experiment.beta
+    e, nets, ends, sums = net.experiment, [], [], []
     engine = create("cpu", net, dtype, 1)
     engine.begin(x[None], y[None])
-    free, sums = _phase(engine, net, x, y, 0.0, FREE, e.free_steps if free_steps is None else free_steps)
-    clamped, more = _phase(engine, net, x, y, beta, CLAMPED, e.clamped_steps)
-    at_end = learned(clamped, x, y, beta)
-    scale = 1 / beta
+    for i, (phase, steps, share) in enumerate(zip(e.phases, e.steps, shares(e.phases), strict=True)):
+        beta = e.beta * phase.nudge
+        more = free_steps is not None and not phase.nudge
+        end, summed = _phase(engine, net, x, y, beta, i, free_steps if more else steps)
+        nets.append(end)
+        if summed:
+            sums.append([None, *(share * update for update in summed[1:])])
+        if phase.nudge:
+            ends.append(End(end, beta, share))
+    at_end, scale = learned(ends, x, y), 1 / e.beta
     update = at_end.update
-    if row.W:
+    if not e.plasticity.once:
         scale /= e.clamped_steps
-        update = [None, *(sum(s[k] for s in (sums, more) if s) for k in range(1, e.depth + 1))]
+        update = [None, *(sum(one[k] for one in sums) for k in range(1, e.depth + 1))]
     scaled = [None, *(u * scale for u in update[1:])]
-    return Presented(Learned([None, *(e_k / beta for e_k in at_end.error[1:])], scaled), free, clamped)
+    return Presented(Learned([None, *(e_k / e.beta for e_k in at_end.error[1:])], scaled), nets)
 
 
-def _phase(engine, net: Network, x, y, beta: float, phase: str, steps: int) -> tuple[Network, list]:
+def _phase(engine, net: Network, x, y, beta: float, phase: int, steps: int) -> tuple[Network, list]:
     """The network at the end of a phase, and the sums of (6) over its steps where W is plastic, else an empty list."""
     courses = []
-    if phase in net.experiment.plasticity.W:
+    engine.advance(phase, 0)  # it begins here, whatever was before
+    if "W" in net.experiment.acting(phase):
         for _ in range(steps):
             courses.append(_signals(Network(net.experiment, *_views(engine)), x, y, beta)[1:])
             engine.advance(phase, 1)
@@ -143,7 +189,7 @@ def _phase(engine, net: Network, x, y, beta: float, phase: str, steps: int) -> t
             e = net.experiment
             raise DivergenceError(
                 f"diverged: seed {e.seeds[0]}, layer {k}: an activity is not finite or beyond {EXPLODED:g} in the "
-                f"{phase} phase of an example checked; try dt = {e.dt / 2:g} or a smaller init"
+                f"{e.phases[phase].name} phase of an example checked; try dt = {e.dt / 2:g} or a smaller init"
             )
     return end, _summed(courses) if courses else []
 
@@ -170,10 +216,13 @@ def removals(net: Network, shown: Presented, x: np.ndarray, y: np.ndarray) -> li
     Raises:
         DivergenceError: a fixed point that is needed can't be found.
     """
-    beta, rested = net.experiment.beta, _at_rest(shown.free, x, y)
-    idle = learned(_rest(rested, x, y, 0.0), x, y, 0.0)
-    relaxed = combined((1, -1 / beta), [present(rested, x, y, free_steps=0).learned, idle])
-    settled = combined((1 / beta, -1 / beta), [learned(_rest(rested, x, y, beta), x, y, beta), idle])
+    e, rested = net.experiment, _at_rest(shown.free, x, y)
+    nudged = [(e.beta * phase.nudge, s) for phase, s in zip(e.phases, shares(e.phases), strict=True) if phase.nudge]
+    untouched = [End(_rest(rested, x, y, 0.0), 0.0, sum(share for _, share in nudged))]
+    idle = learned(untouched, x, y)  # what is learned without a nudge; nothing where the shares add up to nothing
+    at_rest = learned([End(_rest(rested, x, y, beta), beta, share) for beta, share in nudged], x, y)
+    relaxed = combined((1, -1 / e.beta), [present(rested, x, y, free_steps=0).learned, idle])
+    settled = combined((1 / e.beta, -1 / e.beta), [at_rest, idle])
     without_nudge, exact = _limit(rested, x, y), _limit(_exact_ghosts(rested), x, y)
     symmetric = rested.weights._replace(B=transposed(rested.weights.W))
     aligned = _limit(_exact_ghosts(Network(net.experiment, symmetric, rested.state)), x, y)
@@ -185,17 +234,20 @@ def course(net: Network, x: np.ndarray, y: np.ndarray, target: list) -> np.ndarr
 
     Σ ‖e_k / β - target_k‖ / Σ ‖target_k‖ over the examples, NaN where that is 0 / 0; target: list over k of (n, n_k).
     """
-    beta, steps = net.experiment.beta, net.experiment.clamped_steps
+    e = net.experiment
+    first = first_nudged(e)
+    beta, steps = e.beta * e.phases[first].nudge, e.steps[first]
     engine = create("cpu", net, "float64", 1)
     engine.begin(x[None], y[None])
+    engine.advance(first, 0)
     far = []
     for step in range(steps + 1):
-        e, _, _ = _signals(Network(net.experiment, *_views(engine)), x, y, beta)
-        pairs = zip(e[1:], target[1:], strict=True)
+        errors, _, _ = _signals(Network(net.experiment, *_views(engine)), x, y, beta)
+        pairs = zip(errors[1:], target[1:], strict=True)
         norms = [[np.linalg.norm(values, axis=1).sum() for values in (a / beta - t, t)] for a, t in pairs]
         far.append([apart / (target_norm or np.nan) for apart, target_norm in norms])
         if step < steps:
-            engine.advance(CLAMPED, 1)
+            engine.advance(first, 1)
     return np.array(far)
 
 
@@ -210,7 +262,7 @@ def _at_rest(net: Network, x, y) -> Network:
     engine.begin(x[None], y[None])
     before = net.state.s
     for _ in range(_MOST):
-        engine.advance(FREE, net.experiment.free_steps)
+        engine.advance(0, net.experiment.free_steps)
         now = [None, *(s.copy() for s in engine.views[1].s[1:])]
         moved = max(float(np.abs(a - b).max()) for a, b in zip(now[1:], before[1:], strict=True))
         if not moved > _REST:
@@ -232,6 +284,6 @@ def _limit(net: Network, x, y) -> Learned:
     The quotient is a series in β: (8 q(h) - 6 q(2h) + q(4h)) / 3 is off by its third power only.
     """
     nudges = (0.0, _BETA, 2 * _BETA, 4 * _BETA)
-    at_zero, *others = (learned(_rest(net, x, y, beta), x, y, beta) for beta in nudges)
+    at_zero, *others = (learned([End(_rest(net, x, y, beta), beta, 1.0)], x, y) for beta in nudges)
     weights = [c / 3 / beta for c, beta in zip((8, -6, 1), nudges[1:], strict=True)]
     return combined((*weights, -sum(weights)), [*others, at_zero])

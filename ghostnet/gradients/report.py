@@ -88,7 +88,7 @@ class GradientReport:
             return f"{text}{f'; {self.no_causes[run]}' if run in self.no_causes else ''}."
         cause = max(parts, key=lambda name: parts[name][0])
         blame = _BLAME[cause]
-        if cause == "free phase" and not self.experiment.plasticity.fast_gp:
+        if cause == "free phase" and not self.experiment.plasticity.owned:
             blame = "feedback that the ghosts leave uncancelled in the free phase"
         return f"{text}, mostly from {blame} ({parts[cause][0]:.1%}): {self._remedy(cause, run)}."
 
@@ -97,7 +97,7 @@ class GradientReport:
         for row in self.settling:
             if row["run"] == run and cause == f"{row['phase']} phase" and not row["stable_dt"] > e.dt:
                 return f"it does not settle at dt = {e.dt:g}, take a smaller dt or init"
-        fast = e.plasticity.fast_gp
+        fast = e.plasticity.owned
         learning_ghosts = "the ghosts have yet to learn their partners: train on, or raise eta_ghost"
         return {
             "free phase": f"free_steps above {e.free_steps} would lower it" if fast else learning_ghosts,
@@ -199,7 +199,7 @@ class GradientReport:
         return (
             f"{phase} phase: slowest time constant {1e3 * row['slowest']:.3g} ms, largest stable dt "
             f"{1e3 * row['stable_dt']:.3g} ms (dt {1e3 * e.dt:g} ms); {steps} leave {RESIDUAL:.1%} "
-            f"(has {e.free_steps if phase == 'free' else e.clamped_steps})"
+            f"(has {dict(zip((p.name for p in e.phases), e.steps, strict=True))[phase]})"
         )
 
     def csv(self) -> str:

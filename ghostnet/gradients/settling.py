@@ -21,7 +21,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ghostnet.model.equations import transfer, transfer_slope
-from ghostnet.model.models import CLAMPED
 from ghostnet.model.network import Network
 
 _DENSE = 120  # up to so many unknowns every eigenvalue is computed
@@ -38,28 +37,29 @@ class Settling(NamedTuple):
     steps: float
 
 
-def settling(net: Network, phase: str, residual: float = RESIDUAL, dt: float | None = None) -> Settling:
+def settling(net: Network, phase: int, residual: float = RESIDUAL, dt: float | None = None) -> Settling:
     """Of the first example of the first run of a network at (or near) the end of that phase."""
-    e = net.experiment
+    e, name = net.experiment, net.experiment.phases[phase].name
     eigenvalues = _extreme_eigenvalues(*_linear(net, phase))
     if not eigenvalues.real.max() < 0:
-        return Settling(phase, math.inf, 0.0, math.inf)
+        return Settling(name, math.inf, 0.0, math.inf)
     stable_dt = e.tau * float((-2 * eigenvalues.real / np.abs(eigenvalues) ** 2).min())
     left = float(np.abs(1 + (dt or e.dt) / e.tau * eigenvalues).max())
     steps = math.inf if left >= 1 else 1 if left == 0 else math.ceil(math.log(residual) / math.log(left))
-    return Settling(phase, -e.tau / float(eigenvalues.real.max()), stable_dt, steps)
+    return Settling(name, -e.tau / float(eigenvalues.real.max()), stable_dt, steps)
 
 
-def _linear(net: Network, phase: str):
+def _linear(net: Network, phase: int):
     """(v -> A v, number of unknowns) for the first example of the first run."""
     e, c, w = net.experiment, net.constants, net.weights
     N, hidden = e.depth, range(1, e.depth)
     s, g = ([None, *(a[0, 0] for a in group[1:])] for group in net.state)
     slope, ghost_slope = ([None, *(transfer_slope(a, c.transfer) for a in group[1:])] for group in (s, g))
     own = [None, *(a[0, 0] if a.ndim == 4 else a[0] for a in w.W_gp[1:])]
-    fast = e.plasticity.fast_gp and phase in e.plasticity.W_gp
-    gain = [None, *(e.tau * c.eta_ghost[k] * float(np.sum(transfer(g[k], c.transfer) ** 2)) for k in hidden)]
-    beta = e.beta if phase == CLAMPED else 0.0
+    fast = e.plasticity.owned and "W_gp" in e.acting(phase)
+    rate = c.rules["W_gp"].rate if fast else [0.0] * N
+    gain = [None, *(e.tau * rate[k] * float(np.sum(transfer(g[k], c.transfer) ** 2)) for k in hidden)]
+    beta = e.beta * e.phases[phase].nudge
     sizes = [*e.sizes[1:], *e.ghosts, *(e.sizes[1:-1] if fast else ())]
     ends = np.cumsum(sizes)
 

@@ -4,6 +4,7 @@
          e_k = B_k r_{k+1} - W^gp_k ρ(g_k)               hidden k
          e_N = -β ∂C/∂r_N                                output: β (y - r_N) for C = ½ ‖y - r_N‖²; free phase: 0
     (3)  τ dg_k/dt = -g_k + W^pg_k r_k                   hidden k
+         dM_k/dt = η_k Σ post_k pre_k^T - λ M_k          for every matrix M with a rule that acts: (4), (5), (6), (15)
 
 Every function takes and returns arrays of any Array-API library (NumPy: the reference; torch), as lists indexed by the
 paper's layer k; slots that the paper has no symbol for hold None.
@@ -17,16 +18,19 @@ paper's layer k; slots that the paper has no symbol for hold None.
     B[k]         (runs, n_k, n_{k+1})       feedback weights from layer k+1 onto layer k
     W_pg[k]      (runs, m_k, n_k)           lateral, pyramidal to ghost
     W_gp[k]      (runs, n_k, m_k)           lateral, ghost to pyramidal; (runs, batch, n_k, m_k) where every example
-                                            owns its own (MB)
+                                            owns its own (MB, mixed)
+    P[k]         (runs, m_k, n_{k+1})       whom ghosts imitate; None where each has a partner of its own
 
 Euler steps are forward: every right-hand side is taken at the current state and weights, then all advance together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from ghostnet.model import names
+from ghostnet.model.lowering import arguments
 
 
 class Weights(NamedTuple):
@@ -45,26 +49,36 @@ class State(NamedTuple):
     g: list
 
 
+class Plasticity(NamedTuple):
+    """A rule of a model with an experiment's numbers: post is its law, rate is η over k, decay is λ."""
+
+    post: Callable
+    pre: str
+    rate: list
+    decay: float
+    clip: float | None
+
+
 class Constants(NamedTuple):
-    """τ and dt in s, η and η^g in 1/s as lists over k, and the three named choices of an experiment."""
+    """τ and dt in s, the rule of every plastic matrix, and whom ghosts imitate (P, a list over k)."""
 
     tau: float
     dt: float
-    eta: list
-    eta_ghost: list
-    clip: float | None
     symmetric: bool  # TF: B_k = W_{k+1}^T
-    rule: str
     transfer: str
-    cost: str = "quadratic"
+    cost: str
+    rules: Mapping[str, Plasticity]
+    P: list
 
 
-class Plastic(NamedTuple):
-    """Which matrices change during the phase."""
+class Seen(NamedTuple):
+    """What there is at one instant, lists over k: activities, rates and error terms; r[0] is the input."""
 
-    W: bool
-    W_pg: bool
-    W_gp: bool
+    s: list
+    g: list
+    r: list
+    rho_g: list
+    e: list
 
 
 def array_namespace(array):
@@ -126,52 +140,87 @@ def cancellation(W_gp, rho_g):
     return (W_gp @ rho_g[..., None])[..., 0] if W_gp.ndim > rho_g.ndim else rho_g @ W_gp.mT
 
 
-def learning_signal(s, e, c: Constants):
-    """The postsynaptic factor of (6) and (16): ρ(s_k) - ρ(s_k - e_k), or its first order ρ'(s_k) e_k."""
-    if c.rule == "derivative":
-        return transfer_slope(s, c.transfer) * e
-    return transfer(s, c.transfer) - transfer(s - e, c.transfer)
+_SYMBOLS = {  # what a law of post may ask for by the names of its arguments, for layer k
+    "s": lambda k, now, c: now.s[k],
+    "r": lambda k, now, c: now.r[k],
+    "e": lambda k, now, c: now.e[k],
+    "slope": lambda k, now, c: transfer_slope(now.s[k], c.transfer),
+    "r_forward": lambda k, now, c: transfer(now.s[k] - now.e[k], c.transfer),
+    "g": lambda k, now, c: now.g[k],
+    "rho_g": lambda k, now, c: now.rho_g[k],
+    "s_above": lambda k, now, c: imitated(now.s[k + 1], c.P[k]),
+    "r_above": lambda k, now, c: imitated(now.r[k + 1], c.P[k]),
+}
 
 
-def feedforward_rate(k: int, s, r, e, c: Constants):
-    """dW_k/dt = η_k Σ (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T, clipped where the model clips (6)."""
-    dW = c.eta[k] * (learning_signal(s[k], e[k], c).mT @ r[k - 1])
-    return dW if c.clip is None else array_namespace(dW).clip(dW, -c.clip, c.clip)
+def imitated(above, P):
+    """P_k s_{k+1}: what each ghost is to imitate; its partner where P is None."""
+    return above if P is None else above @ P.mT
 
 
-def fast_outer(W_gp, e, rho_g):
-    """e_k ρ(g_k)^T per example where every example owns its W^gp (15), else summed over the batch (5)."""
-    return e[..., :, None] * rho_g[..., None, :] if W_gp.ndim > rho_g.ndim else e.mT @ rho_g
+def post(matrix: str, k: int, now: Seen, c: Constants):
+    """The postsynaptic factor of a matrix' rule, (runs, batch, n_k or m_k)."""
+    law = c.rules[matrix].post
+    of = {name: _SYMBOLS[name](k, now, c) for name in arguments(law)}
+    return _in_type_of(next(iter(of.values())), law(**of))
 
 
-def step(w: Weights, z: State, x, y, beta, c: Constants, plastic: Plastic) -> tuple[Weights, State]:
+def pre(matrix: str, k: int, now: Seen, c: Constants):
+    """The presynaptic factor: of W_k in the layer below, of W_pg_k in layer k, of W_gp_k the ghosts of layer k."""
+    return getattr(now, c.rules[matrix].pre)[k - 1 if matrix == "W" else k]
+
+
+def changed(M, matrix: str, k: int, post, pre, share: float, dt: float, c: Constants):
+    """M after dt: M + dt (η Σ post pre^T - λ M), the first part clipped where the model clips."""
+    rule, eta = c.rules[matrix], share * c.rules[matrix].rate[k]
+    owned = M.ndim > post.ndim  # by each example
+    dM = eta * (post[..., :, None] * pre[..., None, :] if owned else post.mT @ pre)
+    if rule.clip is not None:
+        dM = array_namespace(dM).clip(dM, -rule.clip, rule.clip)
+    return M + dt * (dM - rule.decay * M if rule.decay else dM)
+
+
+def see(w: Weights, z: State, x, y, beta, c: Constants) -> Seen:
+    """Everything that follows from the activities and the weights."""
+    r, rho_g = rates(z, x, c)
+    return Seen(z.s, z.g, r, rho_g, errors(w, z, r, rho_g, y, beta, c))
+
+
+def step(w: Weights, z: State, x, y, beta, c: Constants, acting: Mapping[str, float]) -> tuple[Weights, State]:
     """One Euler step of all activities and of the plastic weights.
 
     Args:
         x: input (runs, batch, n_0). y: target (runs, batch, n_N). beta: nudging strength, 0 in the free phase.
+        acting: the matrices whose rules act, each with the share that the phase's learning signal counts for.
     """
     N = len(w.W) - 1
-    r, rho_g = rates(z, x, c)
-    e = errors(w, z, r, rho_g, y, beta, c)
-    s, g, W, W_pg, W_gp = list(z.s), list(z.g), list(w.W), list(w.W_pg), list(w.W_gp)
+    now = see(w, z, x, y, beta, c)
+    s, g = list(z.s), list(z.g)
     for k in range(1, N + 1):
-        s[k] = z.s[k] + c.dt / c.tau * (-z.s[k] + r[k - 1] @ w.W[k].mT + e[k])  # (2)
-        if plastic.W:
-            W[k] = w.W[k] + c.dt * feedforward_rate(k, z.s, r, e, c)  # (6)
+        s[k] = z.s[k] + c.dt / c.tau * (-z.s[k] + now.r[k - 1] @ w.W[k].mT + now.e[k])  # (2)
     for k in range(1, N):
-        g[k] = z.g[k] + c.dt / c.tau * (-z.g[k] + r[k] @ w.W_pg[k].mT)  # (3)
-        if plastic.W_pg:
-            W_pg[k] = w.W_pg[k] + c.dt * c.eta_ghost[k] * ((z.s[k + 1] - z.g[k]).mT @ r[k])  # (4)
-        if plastic.W_gp:
-            W_gp[k] = w.W_gp[k] + c.dt * c.eta_ghost[k] * fast_outer(w.W_gp[k], e[k], rho_g[k])  # (5), (15)
-    return Weights(W, feedback(W, w.B, c), W_pg, W_gp), State(s, g)
+        g[k] = z.g[k] + c.dt / c.tau * (-z.g[k] + now.r[k] @ w.W_pg[k].mT)  # (3)
+    learned = w._asdict()
+    for matrix, share in acting.items():  # (4), (5), (6), (15)
+        learned[matrix] = list(learned[matrix])
+        for k in range(1, len(learned[matrix])):
+            factors = post(matrix, k, now, c), pre(matrix, k, now, c)
+            learned[matrix][k] = changed(learned[matrix][k], matrix, k, *factors, share, c.dt, c)
+    return Weights(**learned | {"B": feedback(learned["W"], w.B, c)}), State(s, g)
 
 
-def update_once(w: Weights, z: State, x, y, beta, c: Constants) -> Weights:
-    """W_k += η_k Σ (ρ(s_k) - ρ(s_k - e_k)) r_{k-1}^T at the end of the clamped phase (16); no dt."""
-    r, rho_g = rates(z, x, c)
-    e = errors(w, z, r, rho_g, y, beta, c)
-    W = [None, *(w.W[k] + feedforward_rate(k, z.s, r, e, c) for k in range(1, len(w.W)))]
+def update_once(w: Weights, ends: list[tuple[float, Seen]], c: Constants) -> Weights:
+    """W at the end of a presentation (16); no dt. Of several nudged phases: the sum of the learning signals, times
+    their shares, and the mean of the rates below.
+
+    Args:
+        ends: the end of each nudged phase, with the share that it counts for.
+    """
+    W = list(w.W)
+    for k in range(1, len(W)):
+        signal = sum(share * post("W", k, now, c) for share, now in ends)
+        below = sum(pre("W", k, now, c) for _, now in ends) / len(ends)
+        W[k] = changed(W[k], "W", k, signal, below, 1.0, 1.0, c)  # (16)
     return w._replace(W=W, B=feedback(W, w.B, c))
 
 

@@ -16,17 +16,19 @@ from ghostnet.errors import ConfigError
 from ghostnet.files import toml
 from ghostnet.model import names
 from ghostnet.model.laws import COSTS as _COSTS
+from ghostnet.model.laws import RULES as _RULES
 from ghostnet.model.laws import TRANSFERS as _TRANSFERS
-from ghostnet.model.models import MODELS, Model
+from ghostnet.model.models import MATRICES, MODELS, Model, Phase, shares
 from ghostnet.model.typed import require_known, shown, typed
 
 FEEDBACKS = ("TF", "FA")
-RULES = ("difference", "derivative")
+RULES = tuple(_RULES)
 TRANSFERS = tuple(_TRANSFERS)
 COSTS = tuple(_COSTS)
 MAX_TEXT = 1 << 20  # of an experiment as TOML: more takes seconds to parse
 MOST = 10**9  # of anything that is counted: units, steps, examples, epochs
 MOST_STORED = 2**63 - 1  # the largest integer of TOML, HDF5 and NumPy
+MOST_NUDGES = 16
 LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product of any two
 LEAST_STEP = 1e-6  # dt / tau below which float32 would round most of a step away
 
@@ -44,7 +46,9 @@ class Experiment:
         ConfigError: on construction, naming the field, what it got and what it takes.
     """
 
-    model: str = documented("MA, MA-prime or MB: which weights are plastic, and when")
+    model: str = documented(
+        f"which weights are plastic, when and how: {', '.join(MODELS)}, or module:attribute of your own"
+    )
     feedback: str = documented("TF: B_k = W_{k+1}^T; FA: B_k random and fixed")
     sizes: tuple[int, ...] = documented("units per layer n_0 … n_N, input first")
     ghosts: tuple[int, ...] = documented("ghost units m_k of each hidden layer; MA: m_k = n_{k+1}")
@@ -55,6 +59,11 @@ class Experiment:
     clamped_steps: int = documented("Euler steps of the weakly clamped phase")
     eta: tuple[float, ...] = documented("learning rates η_k of W_1 … W_N (1/s; MB: applied once, no unit)")
     eta_ghost: tuple[float, ...] = documented("learning rates η^g_k of the lateral weights of each hidden layer (1/s)")
+    eta_imitation: tuple[float, ...] = documented("mixed: learning rates η^pg_k of W^pg (1/s)", default=())
+    decay: tuple[float, ...] = documented("decay λ of W, W^pg and W^gp (1/s; W applied once: no unit)", default=())
+    nudges: tuple[float, ...] = documented(
+        "factors on β, a clamped phase for each from the same free state; 1 -1: centred nudging", default=(1.0,)
+    )
     init: float = documented("initial weights are uniform in [-init, init]")
     batch: int = documented("examples presented together")
     rule: str = documented("form of rule (6): difference of rates, or derivative", default="difference")
@@ -85,11 +94,29 @@ class Experiment:
         _check_choices(self)
         _check_numbers(self)
         _check_shapes(self)
+        if names.known("model", self.model):  # else it is checked where the model is needed
+            check_model(self)
 
     @property
     def plasticity(self) -> Model:
-        """The row of the model table: which matrix is plastic, when."""
-        return MODELS[self.model]
+        """The model of that name: which weights are plastic, when and how."""
+        return names.model(self.model)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """Those of a presentation, in order."""
+        return self.plasticity.with_nudges(self.nudges)
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Euler steps of each phase."""
+        return tuple(self.clamped_steps if phase.nudge else self.free_steps for phase in self.phases)
+
+    def acting(self, phase: int) -> dict[str, float]:
+        """The matrices whose rules act in a phase, with what the phase's learning signal counts for."""
+        named, share = self.phases[phase], shares(self.phases)[phase]
+        acting = (rule.matrix for rule in self.plasticity.rules if named.name in rule.when)
+        return {matrix: share if matrix == "W" else 1.0 for matrix in acting}
 
     @property
     def depth(self) -> int:
@@ -186,7 +213,7 @@ def data_place(data: str) -> str:
 
 
 def _check_choices(e: Experiment) -> None:
-    require_known([e.model], MODELS, "model")
+    names.require_name("model", e.model)
     require_known([e.feedback], FEEDBACKS, "feedback")
     require_known([e.rule], RULES, "rule")
     names.require_name("transfer", e.transfer)
@@ -211,10 +238,14 @@ def _check_numbers(e: Experiment) -> None:
         _require_top(name, count or 1)
     require(e.epochs >= 0, f"epochs = {e.epochs}: expected 0 or more")
     _require_top("epochs", e.epochs)
-    for name in ("eta", "eta_ghost"):
+    for name in ("eta", "eta_ghost", "eta_imitation", "decay"):
         for rate in getattr(e, name):
             require(math.isfinite(rate) and rate >= 0, f"{name} = {rate}: expected rates of 0 or more")
             require(rate <= LARGEST_REAL, f"{name} = {rate}: expected at most {LARGEST_REAL:g}")
+    require(e.nudges, "nudges is empty: expected at least one factor on beta, such as 1")
+    text = f"nudges = {e.nudges}: expected different factors of 0.001 to 1000, or their negatives"
+    require(all(1e-3 <= abs(nudge) <= 1e3 for nudge in e.nudges) and len(set(e.nudges)) == len(e.nudges), text)
+    require(len(e.nudges) <= MOST_NUDGES, f"nudges has {len(e.nudges)} values: expected at most {MOST_NUDGES}")
     require(
         e.train_examples is None or e.batch <= e.train_examples,
         f"batch = {e.batch}: only {e.train_examples} training examples; take a smaller batch",
@@ -234,12 +265,22 @@ def _check_shapes(e: Experiment) -> None:
                               ("eta_ghost", hidden, "hidden layer")):  # fmt: skip
         got = len(getattr(e, name))
         require(got == wanted, f"{name} has {got} values: expected {wanted}, one per {why} of sizes {e.sizes}")
-    if e.plasticity.paired:
+    text = f"decay has {len(e.decay)} values: expected {len(MATRICES)}, of {', '.join(MATRICES)}, or none"
+    require(len(e.decay) in (0, len(MATRICES)), text)
+    require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
+    require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
+    _require_top("seeds", *e.seeds, most=MOST_STORED)
+
+
+def check_model(e: Experiment) -> None:
+    """Raise ConfigError where an experiment does not fit its model."""
+    model, hidden = e.plasticity, e.depth - 1
+    if model.paired:
         require(
             e.ghosts == e.sizes[2:],
             f"ghosts = {e.ghosts}: {e.model} pairs every ghost with a unit above; expected {e.sizes[2:]}",
         )
-    if e.plasticity.clips:
+    if any(rule.clip for rule in model.rules):
         require(
             e.clip is not None and 0 < e.clip < math.inf,
             f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|",
@@ -247,9 +288,14 @@ def _check_shapes(e: Experiment) -> None:
         _require_magnitude("clip", e.clip)
     else:
         require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")
-    require(len(e.seeds) >= 1, "seeds is empty: expected at least one, such as 0")
-    require(min(e.seeds) >= 0, f"seeds = {e.seeds}: expected numbers of 0 or more")
-    _require_top("seeds", *e.seeds, most=MOST_STORED)
+    used = "eta_imitation" in (rule.rate for rule in model.rules)
+    wanted, got = hidden if used else 0, len(e.eta_imitation)
+    text = f"eta_imitation has {got} values: {e.model} takes {wanted}" + ", one per hidden layer" * used
+    require(got == wanted, text)
+    moving = [rule.matrix for rule in model.rules]
+    for matrix, decay in zip(MATRICES, e.decay, strict=False):
+        text = f"decay of {matrix} = {decay}: {e.model} has no rule for {matrix}; expected 0"
+        require(decay == 0 or matrix in moving, text)
 
 
 def _require_top(name: str, *values: int, most: int = MOST) -> None:

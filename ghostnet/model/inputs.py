@@ -67,7 +67,7 @@ def require_fit(e: Experiment, dataset: Dataset) -> None:
 
 def _bounds(e: Experiment, layer: int) -> tuple[float, float]:
     """Of what is shown to a layer. The clip is looked for only where inputs in [0, 1] can need it."""
-    return (0.0, 1.0) if layer == 0 and e.plasticity.clips else names.transfer(e.transfer).bounds
+    return (0.0, 1.0) if layer == 0 and e.clip is not None else names.transfer(e.transfer).bounds
 
 
 def _fits(found: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:

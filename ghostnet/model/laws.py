@@ -20,7 +20,7 @@ _FAR = 1e3  # an activity that no network has
 _TOLERANCE = 1e-3  # of the comparison, relative to the largest slope
 
 
-class _Laws:
+class Laws:
     """Some laws that belong together; checked on construction."""
 
     def __post_init__(self):
@@ -49,7 +49,7 @@ class _Laws:
 
 
 @dataclass(frozen=True)
-class Transfer(_Laws):
+class Transfer(Laws):
     """A transfer function ρ of pyramidal and ghost units.
 
     Args:
@@ -66,7 +66,7 @@ class Transfer(_Laws):
     def check(self) -> None:
         """Raises ConfigError as construction does."""
         for law in (self.rho, self.slope):
-            lower(law, _CALLABLE)
+            require_lawful(law)
         _require_derivative(self)
 
     @functools.cached_property
@@ -84,7 +84,7 @@ class Transfer(_Laws):
 
 
 @dataclass(frozen=True)
-class Cost(_Laws):
+class Cost(Laws):
     """What an output unit's rate costs; C is the sum over the units, of one example.
 
     Args:
@@ -105,7 +105,7 @@ class Cost(_Laws):
     def check(self) -> None:
         """Raises ConfigError as construction does."""
         for law in (self.value, self.error, self.slope):
-            lower(law, _CALLABLE)
+            require_lawful(law)
         _require_descent(self)
 
 
@@ -134,6 +134,11 @@ def _require_descent(cost: Cost) -> None:
 
 
 _CALLABLE = {name: primitive for primitive, name in PRIMITIVES.items()}
+
+
+def require_lawful(law: Callable) -> None:
+    """Raise ConfigError where a law uses more than the primitives."""
+    lower(law, _CALLABLE)
 
 
 def _require_derivative(transfer: Transfer) -> None:
@@ -250,7 +255,31 @@ COSTS = {
     "quadratic": Cost(squared_error, squared_error_descent, squared_error_slope),
     "cross-entropy": Cost(cross_entropy, cross_entropy_descent, cross_entropy_slope, transfer="sigmoid"),
 }
+
+
+def imitation(s_above, g):
+    """(4): ghosts follow the activity of their partners."""
+    return s_above - g
+
+
+def cancellation(e):
+    """(5), (15): what is left of the feedback is cancelled."""
+    return e
+
+
+def difference(r, r_forward):
+    """(6), (16): target rate minus actual rate."""
+    return r - r_forward
+
+
+def derivative(e, slope):
+    """(6), (16) to first order."""
+    return slope * e
+
+
+RULES = {"difference": difference, "derivative": derivative}  # what `rule` of an experiment names
 BUILT_IN = frozenset(
     [law for transfer in TRANSFERS.values() for law in (transfer.rho, transfer.slope)]
     + [law for cost in COSTS.values() for law in (cost.value, cost.error, cost.slope)]
+    + [imitation, cancellation, *RULES.values()]
 )

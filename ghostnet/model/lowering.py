@@ -48,6 +48,11 @@ def numbers(law: Callable) -> list[tuple]:
     return [(f.__defaults__, sorted(found.items())) for f, found in zip(functions(law), around, strict=True)]
 
 
+def arguments(law: Callable) -> tuple[str, ...]:
+    """The names of a law's arguments."""
+    return law.__code__.co_varnames[: law.__code__.co_argcount]
+
+
 def require_plain(law: Callable) -> None:
     """Raises ConfigError for what is no plain Python function."""
     if not isinstance(law, types.FunctionType):

@@ -1,4 +1,4 @@
-"""Laws by name: those built in, those given as objects in this process, and "module:attribute" of a user's own file."""
+"""Laws and models by name: those built in, objects given in this process, and "module:attribute" of a user's file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 
 from ghostnet.errors import ConfigError
-from ghostnet.model.laws import COSTS, TRANSFERS, Cost, Transfer
+from ghostnet.model.laws import BUILT_IN, COSTS, TRANSFERS, Cost, Laws, Transfer
+from ghostnet.model.models import MODELS, Model
 from ghostnet.model.typed import require_known
 
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_BUILT_IN = {"transfer": TRANSFERS, "cost": COSTS}  # by the field of an experiment
-_KIND = {"transfer": Transfer, "cost": Cost}
-_given: dict[tuple[str, str], Transfer | Cost] = {}  # objects, by field and the name that experiments have for them
+_BUILT_IN = {"model": MODELS, "transfer": TRANSFERS, "cost": COSTS}  # by the field of an experiment
+FIELDS = tuple(_BUILT_IN)
+_KIND = {"model": Model, "transfer": Transfer, "cost": Cost}
+_given: dict[tuple[str, str], Laws] = {}  # objects, by field and the name that experiments have for them
 
 
 def named(field: str, value: object) -> object:
@@ -32,16 +34,29 @@ def named(field: str, value: object) -> object:
     for name, built_in in _BUILT_IN[field].items():
         if value == built_in:
             return name
-    function = value.rho if isinstance(value, Transfer) else value.value
-    module = sys.modules.get(function.__module__)
-    places = [name for name, thing in vars(module).items() if thing is value] if module else []
-    name = f"{function.__module__}:{places[0] if places else function.__name__.strip('<>')}"
+    name = _place(field, value)
     if not _OWN.fullmatch(name):
         raise ConfigError(f"{field} {name}: expected a law defined in a module, a script or a notebook")
     if _given.setdefault((field, name), value).identity != value.identity:  # one of a loop, or a cell run again
         name = f"{name}_{value.identity[:8]}"
         _given[field, name] = value
     return name
+
+
+def _place(field: str, value: Laws) -> str:
+    """The module and the attribute where an object is found, or could be: a model's laws may be of other modules."""
+    own = [law for law in value.laws if law not in BUILT_IN]
+    modules = [sys.modules.get(law.__module__) for law in own]
+    for module in [*modules, *list(sys.modules.values())]:
+        for name, thing in list(getattr(module, "__dict__", {}).items()):
+            if thing is value:
+                return f"{module.__name__}:{name}"
+    return f"{own[0].__module__}:{own[0].__name__.strip('<>')}" if own else f"{field}:nameless"
+
+
+def known(field: str, name: str) -> bool:
+    """Whether the object of that name is at hand, so that nothing has to be imported."""
+    return name in _BUILT_IN[field] or (field, name) in _given
 
 
 def require_name(field: str, name: str) -> None:
@@ -60,6 +75,15 @@ def transfer(name: str) -> Transfer:
         ConfigError: there is none.
     """
     return _found("transfer", name)
+
+
+def model(name: str) -> Model:
+    """The model of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    return _found("model", name)
 
 
 def cost(name: str) -> Cost:
@@ -83,12 +107,12 @@ def described(field: str, name: str) -> dict[str, str]:
     return {} if name in _BUILT_IN[field] else {"name": name, **_found(field, name).describe()}
 
 
-def _found(field: str, name: str) -> Transfer | Cost:
+def _found(field: str, name: str) -> Laws:
     return _BUILT_IN[field].get(name) or _given.get((field, name)) or _imported(field, name)
 
 
 @functools.cache
-def _imported(field: str, name: str) -> Transfer | Cost:
+def _imported(field: str, name: str) -> Laws:
     """The object that "module:attribute" names, from the path that Python imports from, or the current directory."""
     require_name(field, name)
     module, _, attribute = name.partition(":")

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ghostnet.host import memory
-from ghostnet.model.equations import Constants, State, Weights, feedback
+from ghostnet.model.equations import Constants, Plasticity, State, Weights, feedback
 from ghostnet.model.experiment import MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.model.inputs import numbers, require_within
+from ghostnet.model.laws import RULES
+from ghostnet.model.models import MATRICES, Rule
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +31,7 @@ class Stream(IntEnum):
     W_PG = 2
     W_GP = 3
     ORDER = 4  # index: epoch
+    P = 5
 
 
 def generator(seed: int, stream: Stream, index: int) -> np.random.Generator:
@@ -113,9 +116,29 @@ class Network:
     def constants(self) -> Constants:
         """The constants of the equations, with learning rates as lists over k."""
         e = self.experiment
-        return Constants(
-            e.tau, e.dt, [None, *e.eta], [None, *e.eta_ghost], e.clip, e.feedback == "TF", e.rule, e.transfer, e.cost
-        )  # fmt: skip
+        rules = {rule.matrix: _plasticity(e, rule) for rule in e.plasticity.rules}
+        return Constants(e.tau, e.dt, e.feedback == "TF", e.transfer, e.cost, rules, mixtures(e))
+
+
+def _plasticity(e: Experiment, rule: Rule) -> Plasticity:
+    decay = e.decay[MATRICES.index(rule.matrix)] if e.decay else rule.decay
+    post = RULES[e.rule] if rule.post == "rule" else rule.post
+    return Plasticity(post, rule.pre, [None, *getattr(e, rule.rate)], decay, e.clip if rule.clip else None)
+
+
+def mixtures(e: Experiment) -> list:
+    """P_k, whom the ghosts of hidden layer k imitate, a list over k: (runs, m_k, n_{k+1}), normal with variance
+    1 / n_{k+1}; None where every ghost has a partner, m_k = n_{k+1}, or none imitates.
+    """
+    imitating = e.plasticity.rule("W_pg") is not None
+
+    def drawn(k: int) -> np.ndarray | None:
+        m, n = e.ghosts[k - 1], e.sizes[k + 1]
+        if m == n or not imitating:
+            return None
+        return np.stack([generator(seed, Stream.P, k).normal(0, n**-0.5, (m, n)) for seed in e.seeds])
+
+    return [None, *map(drawn, range(1, e.depth))]
 
 
 def select(network: Network, runs: list[int], experiment: Experiment) -> Network:
@@ -139,7 +162,7 @@ def shapes(e: Experiment) -> tuple[Weights, State]:
     """The shape of every array of a network, lists over k."""
     require(isinstance(e, Experiment), f"experiment is a {type(e).__name__}: expected an Experiment, such as a preset")
     R, n, m, hidden = len(e.seeds), e.sizes, (0, *e.ghosts), range(1, e.depth)
-    lanes = (e.batch,) if e.plasticity.fast_gp else ()
+    lanes = (e.batch,) if e.plasticity.owned else ()
     weights = Weights(
         W=[None, *((R, n[k], n[k - 1]) for k in range(1, e.depth + 1))],
         B=[None, *((R, n[k], n[k + 1]) for k in hidden)],

@@ -11,7 +11,6 @@ import numpy as np
 from ghostnet.errors import ConfigError
 from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.model.inputs import numbers
-from ghostnet.model.models import PHASES
 
 ACTIVITIES = ("s", "r", "g", "e", "drive")
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
@@ -103,9 +102,8 @@ class Recorder:
         """The places of an experiment that this declares."""
         if isinstance(self.units, Mapping):
             require_known(self.units, _axes(e), "axis of units")
-        last = e.free_steps + e.clamped_steps
         for step in self.weights_at or ():
-            integer("weights_at", step, 1, last)
+            integer("weights_at", step, 1, sum(e.steps))
         return Selection(
             e,
             self._variables(e, self.variables, ACTIVITIES),
@@ -125,12 +123,11 @@ class Recorder:
 
     def rows(self, e: Experiment) -> int:
         """How many rows a presentation has."""
-        return sum(-(-n // self.every) for n in (e.free_steps, e.clamped_steps))
+        return sum(-(-n // self.every) for n in e.steps)
 
     def row_steps(self, e: Experiment) -> list[list[int]]:
         """For each phase, the Euler steps that every row stands for."""
-        counts = (e.free_steps, e.clamped_steps)
-        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in counts]
+        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in e.steps]
 
     def _variables(self, e: Experiment, names: Sequence[str], symbols: tuple[str, ...]) -> tuple[Variable, ...]:
         valid = {f"{symbol}_{k}": (symbol, k) for symbol in symbols for k in _layers(e, symbol)}
@@ -183,8 +180,3 @@ def places(what: str, wanted, count: int) -> np.ndarray:
     if not whole or len(set(found.tolist())) < len(found):
         raise ConfigError(f"{what} = {wanted}: expected different places from 0 to {count - 1}")
     return found.astype(np.int64)
-
-
-def phase_of(step: int, e: Experiment) -> str:
-    """The phase that a step of a presentation (1 is the first) belongs to."""
-    return PHASES[step > e.free_steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,9 +30,11 @@ Columns = Mapping[str, np.ndarray]  # of metrics.csv: name → (runs, evaluation
 
 
 def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes:
-    """Shade the weakly clamped phases; time (steps,) in s, phase (steps,) 0 free, 1 clamped."""
-    edges = np.flatnonzero(np.diff(np.r_[0, phase, 0]))
-    for start, stop in edges.reshape(-1, 2):
+    """Shade the weakly clamped phases; time (steps,) in s, phase (steps,) 0 free, others clamped."""
+    edges = np.flatnonzero(np.diff(np.r_[0, phase, 0]) != 0)
+    for start, stop in itertools.pairwise(edges):
+        if not phase[start]:
+            continue
         ax.axvspan(time[start], time[stop - 1], color=CLAMPED_SHADE, linewidth=0)
     return ax
 

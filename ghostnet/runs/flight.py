@@ -14,7 +14,6 @@ import numpy as np
 from ghostnet import engines
 from ghostnet.engines import Engine
 from ghostnet.errors import DivergenceError, FileError
-from ghostnet.model.models import PHASES
 from ghostnet.model.recorder import Recorder, Shown
 from ghostnet.simulator import Simulator
 from ghostnet.traces.files import TraceFiles
@@ -41,7 +40,7 @@ def write(
         explosion = _explosion(_stepping(simulator), x, y)
         recorder = Recorder(("s", "r", "g", "e"), runs=[error.divergence.run])
         rows = min(LAST_STEPS, Segment(recorder.select(e), simulator.dtype).capacity)
-        last = min(explosion + STEPS_AFTER, e.free_steps + e.clamped_steps)
+        last = min(explosion + STEPS_AFTER, sum(e.steps))
         about = simulator.settings | {"divergence": str(error), "explosion_step": explosion}
         try:
             path.parent.mkdir(exist_ok=True)
@@ -62,10 +61,10 @@ def _stepping(simulator: Simulator) -> Engine:
 
 def _explosion(engine: Engine, x: np.ndarray, y: np.ndarray) -> int:
     """The step after which an activity is beyond bounds; the last one where stepping does not diverge."""
-    e = engine.experiment
+    steps = engine.experiment.steps
     engine.begin(x, y)
-    for step in range(e.free_steps + e.clamped_steps):
-        engine.advance(PHASES[step >= e.free_steps], 1)
+    for step, phase in enumerate(np.repeat(np.arange(len(steps)), steps).tolist(), start=1):
+        engine.advance(phase, 1)
         if engine.divergence():
-            return step + 1
-    return e.free_steps + e.clamped_steps
+            return step
+    return sum(steps)

@@ -51,8 +51,8 @@ def _are_options(value) -> bool:
 
 
 def own_laws(e: Experiment) -> dict[str, dict]:
-    """The laws of an experiment that are not built in, by field."""
-    laws = {field: names.described(field, getattr(e, field)) for field in ("transfer", "cost")}
+    """The laws and the model of an experiment that are not built in, by field."""
+    laws = {field: names.described(field, getattr(e, field)) for field in names.FIELDS}
     return {field: law for field, law in laws.items() if law}
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from ghostnet.engines import PER_RUN
 from ghostnet.errors import DivergenceError, GhostnetError
 from ghostnet.model.experiment import Experiment
+from ghostnet.model.models import RATES
 from ghostnet.model.network import build, select
 from ghostnet.runs import checkpoint
 from ghostnet.runs.checkpoint import Checkpoint
@@ -23,17 +25,15 @@ from ghostnet.runs.training import resume, train
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome, ended_by, status
 
-_OWN = ("beta", "dt", "eta", "eta_ghost")  # what the torch engine takes per run
-
 
 def pack(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
-    """Those together that differ in nothing but seed, β, dt, η and η^g; tasks that name another engine are left out."""
+    """Those together that differ in seed, β, dt and learning rates only; tasks that name another engine stay alone."""
     groups: dict = {}
     for task in tasks:
         if task.options.get("engine", "torch") != "torch":
             continue
         e = task.experiment
-        none = {"eta": (0.0,) * len(e.eta), "eta_ghost": (0.0,) * len(e.eta_ghost)}
+        none = {name: (0.0,) * len(getattr(e, name)) for name in RATES}
         shape = e.replace(seeds=(0,), beta=1.0, dt=e.tau, **none)
         groups.setdefault((shape, tuple(sorted(task.options.items()))), []).append(task)
     return list(map(tuple, groups.values()))
@@ -83,7 +83,7 @@ def _ensemble(tasks: list[Task]) -> Experiment:
 
 
 def _constants(tasks: list[Task]) -> dict[str, list]:
-    return {name: [getattr(task.experiment, name) for task in tasks] for name in _OWN}
+    return {name: [getattr(task.experiment, name) for task in tasks] for name in PER_RUN}
 
 
 def _settings(settings: dict, tasks: list[Task]) -> dict:

@@ -79,7 +79,7 @@ def _work(task: Task) -> int:
 
 
 def _presentation(e: Experiment, engine: str | None) -> int:
-    steps = _EQUILIBRIUM_STEPS if engine == "equilibrium" else e.free_steps + e.clamped_steps
+    steps = _EQUILIBRIUM_STEPS if engine == "equilibrium" else sum(e.steps)
     hidden = zip(e.sizes[1:-1], e.sizes[2:], e.ghosts, strict=True)
     lateral = sum(units * (2 * above + 3 * ghosts) for units, above, ghosts in hidden)
     return e.batch * (2 * e.sizes[0] * e.sizes[1] + steps * lateral)

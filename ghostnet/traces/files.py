@@ -21,6 +21,7 @@ from ghostnet.files import hdf5
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place
 from ghostnet.model.experiment import Experiment
+from ghostnet.model.models import CLAMPED, labels
 from ghostnet.model.recorder import Variable
 from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, read_segment
 from ghostnet.traces.recording import Segment
@@ -48,7 +49,7 @@ def contents(segment: Segment) -> dict[str, Array]:
     arrays: dict[str, Array] = {
         "time": (("time",), step * own.experiment.dt, {"units": "s", "long_name": "model time at the end of the step"}),
         "step": (("time",), step, {"long_name": "Euler steps since the network's first"}),
-        "phase": (("time",), segment.phase[:n], _phase_attributes()),
+        "phase": (("time",), segment.phase[:n], _phase_attributes(own.experiment)),
         "presentation": (("time",), segment.presentation[:n], {"long_name": "presentation, 0 is the network's first"}),
         "epoch": (("time",), segment.epoch[:n], {"long_name": "epoch, 1 is the first; 0 outside training"}),
         "example_index": (lanes, segment.example[:n], {"long_name": "index of the image in its data set, or -1"}),
@@ -69,11 +70,12 @@ def contents(segment: Segment) -> dict[str, Array]:
     return arrays | _snapshots(segment)
 
 
-def _phase_attributes() -> dict:
+def _phase_attributes(e: Experiment) -> dict:
+    names = [label.replace(CLAMPED, f"weakly_{CLAMPED}") for label in labels(e.phases)]
     return {
         "long_name": "phase that the step belongs to",
-        "flag_values": np.array([0, 1], np.int8),
-        "flag_meanings": "free weakly_clamped",
+        "flag_values": np.arange(len(names), dtype=np.int8),
+        "flag_meanings": " ".join(names),
     }
 
 
@@ -90,7 +92,7 @@ def _snapshots(segment: Segment) -> dict[str, Array]:
     about = {"units": "s", "long_name": "model time at which the matrices were recorded"}
     arrays: dict[str, Array] = {"snapshot": (("snapshot",), steps * own.experiment.dt, about)}
     for i, v in enumerate(own.matrices):
-        fast = ("example",) if v.symbol == "W_gp" and own.experiment.plasticity.fast_gp else ()
+        fast = ("example",) if v.symbol == "W_gp" and own.experiment.plasticity.owned else ()
         shape = (0, len(own.runs), *((len(own.examples),) if fast else ()), *map(len, v.units))
         values = np.stack([m[i] for _, m in segment.snapshots]) if len(steps) else np.empty(shape, segment.dtype)
         arrays[v.name] = (("snapshot", "run", *fast, *v.axes), values, _attributes(v))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.files import hdf5
+from ghostnet.model import names
 from ghostnet.model.experiment import MAX_TEXT, Experiment, from_toml
 
 Array = tuple[tuple[str, ...], np.ndarray, dict]  # axes, values, attributes
@@ -89,7 +90,8 @@ def _plain(thing: h5py.Group | h5py.Dataset) -> dict:
 
 def _require_sound(arrays: dict[str, Array], e: Experiment) -> None:
     """Raise ValueError where a number that says what a row belongs to is none that it can be."""
-    tops = {"time": None, "snapshot": None, "run": len(e.seeds), "example": e.batch, "phase": 2, "label": e.sizes[-1]}
+    tops = {"time": None, "snapshot": None, "run": len(e.seeds), "example": e.batch, "label": e.sizes[-1]}
+    tops["phase"] = len(e.phases) if names.known("model", e.model) else None  # nothing of a user's is imported
     tops |= {f"unit_{k}": n for k, n in enumerate(e.sizes)} | {f"ghost_{k}": m for k, m in enumerate(e.ghosts, 1)}
     for name, (axes, values, _) in arrays.items():
         if axes != (name,) and name not in COORDINATES:

@@ -10,7 +10,6 @@ import numpy as np
 
 from ghostnet.engines import Divergence, Engine
 from ghostnet.host import memory
-from ghostnet.model.models import PHASES
 from ghostnet.model.recorder import Recorder, Selection, Shown
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
@@ -80,7 +79,8 @@ class Recording:
             self.segment = Segment(self.selection, np.dtype(dtype), capacity)
             self.row_steps = recorder.row_steps(e)
             self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
-        self.length = e.free_steps + e.clamped_steps
+        self.phase_ends = np.cumsum(e.steps)
+        self.length = int(self.phase_ends[-1])
         self.weights_at = set(recorder.weights_at or (self.length,)) if self.selection.matrices else set()
 
     def present(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
@@ -185,9 +185,9 @@ class Recording:
     def replay(self, engine: Engine, x: np.ndarray, y: np.ndarray, presentation: int, steps: range) -> None:
         """The steps of a presentation up to the end of `steps`, recording these; what is done once is left out."""
         engine.begin(x, y)
-        position, free = 0, self.experiment.free_steps
-        for stop in sorted({free, self.length, steps.start, steps.stop, *self.weights_at}):
-            phase = PHASES[stop > free]
+        position = 0
+        for stop in sorted({*self.phase_ends.tolist(), steps.start, steps.stop, *self.weights_at}):
+            phase = int(np.searchsorted(self.phase_ends, stop))
             ends = self.ends[(self.ends > max(position, steps.start)) & (self.ends <= stop)]
             while len(ends) and stop <= steps.stop:
                 self._seal()
@@ -209,7 +209,7 @@ class Recording:
         numbers = np.arange(first, first + count)
         shown = [self.shown(n) if self.shown else (0, np.full(ys.shape[1:3], -1)) for n in numbers.tolist()]
         s.step[rows] = np.add.outer(numbers * self.length, ends).ravel()
-        s.phase[rows] = np.tile(ends > self.experiment.free_steps, count)
+        s.phase[rows] = np.tile(np.searchsorted(self.phase_ends, ends), count)
         s.presentation[rows] = np.repeat(numbers, len(ends))
         s.epoch[rows] = np.repeat([epoch for epoch, _ in shown], len(ends))
         s.example[rows] = np.repeat([examples[lanes] for _, examples in shown], len(ends), axis=0)

@@ -12,8 +12,6 @@ import numpy as np
 from ghostnet.files import hdf5
 from ghostnet.traces.reading import Array, axes_of, part_of
 
-_PHASES = ("free", "weakly clamped")
-
 
 def summary(path: str | os.PathLike) -> str:
     """What is in a trace file, as a short table: axes, times, classes, variables, settings.
@@ -42,8 +40,9 @@ def summary(path: str | os.PathLike) -> str:
 def _facts(known: dict[str, Array], about: dict) -> list[str]:
     """Lines about times, phases, presentations and classes."""
     time, phase, shown, classes = (known[name][1] for name in ("time", "phase", "presentation", "label"))
+    phases = str(known["phase"][2].get("flag_meanings", "")).split()
     span = f"{float(time[0]):g} to {float(time[-1]):g} s" if len(time) else "no rows"
-    steps = ", ".join(f"{np.count_nonzero(phase == i)} rows {name}" for i, name in enumerate(_PHASES))
+    steps = ", ".join(f"{np.count_nonzero(phase == i)} rows {name.replace('_', ' ')}" for i, name in enumerate(phases))
     numbers = np.unique(shown).tolist()
     which = f", {numbers[0]} to {numbers[-1]}" if numbers else ""
     return [

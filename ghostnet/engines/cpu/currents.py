@@ -76,12 +76,12 @@ def fits_one_sweep(at, c, k):
 
 
 @jit
-def currents(mem, at, c, W_gp_plastic):
+def currents(mem, at, c, W_gp_acts):
     """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
     for k > 1, and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
     for k in range(1, at.shape[0] - 1):
         if fits_one_sweep(at, c, k):
-            one_sweep(mem, at, c, k, W_gp_plastic)
+            one_sweep(mem, at, c, k, W_gp_acts)
         elif c.batch == 1:
             currents_of_one(mem, at, c, k)
         else:
@@ -89,18 +89,18 @@ def currents(mem, at, c, W_gp_plastic):
 
 
 @inline
-def one_sweep(mem, at, c, k, W_gp_plastic):
+def one_sweep(mem, at, c, k, W_gp_acts):
     """`currents` of layer k for a batch of one, with (5) or (15); back and forth as TURN says."""
     lanes = VECTOR_BYTES // mem.itemsize
-    vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_ghost[k]
+    vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_gp[k]
     e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]
     w, b, u, h = at[k + 1, W], at[k, B], at[k + 1, DRIVE], at[k, GHOST_DRIVE]
     start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
-    if b == w and W_gp_plastic:
+    if b == w and W_gp_acts:
         tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
     elif b == w:
         tiles.exchange_shared(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
-    elif W_gp_plastic:
+    elif W_gp_acts:
         tiles.exchange_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
     else:
         tiles.exchange(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
@@ -130,7 +130,7 @@ def currents_of_batch(mem, at, c, k):
     batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
     rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
     multiply(mem, e, width, batch, at[k + 1, R], above, ONE, n, at[k, B], width, width, 1.0, 0.0)
-    if c.fast_gp:
+    if c.owned:
         for b in range(batch):
             expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
     else:

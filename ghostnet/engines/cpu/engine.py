@@ -12,8 +12,11 @@ from ghostnet.engines.cpu import kernels, layout, recording, slots
 from ghostnet.engines.cpu.recording import NOTHING
 from ghostnet.engines.cpu.vectorlaws import Law
 from ghostnet.model import names
-from ghostnet.model.equations import State, Weights
-from ghostnet.model.models import PHASES
+from ghostnet.model.equations import Plasticity, State, Weights
+from ghostnet.model.experiment import require
+from ghostnet.model.laws import cancellation, imitation
+from ghostnet.model.lowering import arguments
+from ghostnet.model.models import MATRICES, PRE, shares
 from ghostnet.model.network import Network
 from ghostnet.model.recorder import Selection
 
@@ -72,16 +75,18 @@ class Engine:
         return found
 
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
-        whole = [np.array([steps], np.int64) for steps in (self.experiment.free_steps, self.experiment.clamped_steps)]
-        inputs = self._inputs(xs), self._inputs(ys)
-        return earliest(self._each(kernels.present, *whole, *inputs, NOTHING, NOTHING, self._no_rows(2 * len(xs))))
+        steps = np.array(self.experiment.steps, np.int64)
+        each, inputs = np.ones_like(steps), (self._inputs(xs), self._inputs(ys))
+        rows = self._no_rows(len(steps) * len(xs))
+        return earliest(self._each(kernels.present, each, steps, *inputs, NOTHING, NOTHING, rows))
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         self._each(kernels.begin, self._inputs(x), self._inputs(y))
+        self.phase = 0
 
-    def advance(self, phase: str, steps: int) -> None:
-        whole = np.array([steps], np.int64)
-        self._each(kernels.advance, PHASES.index(phase), whole, NOTHING, NOTHING, self._no_rows(1))
+    def advance(self, phase: int, steps: int) -> None:
+        self._each(kernels.advance, self.phase, phase, np.array([steps]), NOTHING, NOTHING, self._no_rows(1))
+        self.phase = phase
 
     def finish(self) -> None:
         self._each(kernels.finish)
@@ -92,17 +97,18 @@ class Engine:
     def restore(self, saved: np.ndarray) -> None:
         self.memory[...] = saved
 
-    def record(self, phase: str, steps: list[int], selection: Selection, block: np.ndarray) -> None:
+    def record(self, phase: int, steps: list[int], selection: Selection, block: np.ndarray) -> None:
         parts, blocks = self._parts(selection), self._blocks(selection, block)
-        self._each(kernels.advance, PHASES.index(phase), np.array(steps, np.int64), *parts, blocks)
+        self._each(kernels.advance, self.phase, phase, np.array(steps, np.int64), *parts, blocks)
+        self.phase = phase
 
     def record_presentations(
         self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
     ) -> Divergence | None:
         """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
         parts, blocks = self._parts(selection), self._blocks(selection, block)
-        counts, inputs = (np.array(n, np.int64) for n in steps), (self._inputs(xs), self._inputs(ys))
-        return earliest(self._each(kernels.present, *counts, *inputs, *parts, blocks))
+        rows, inputs = np.array(list(map(len, steps))), (self._inputs(xs), self._inputs(ys))
+        return earliest(self._each(kernels.present, rows, np.concatenate(steps), *inputs, *parts, blocks))
 
     def divergence(self, presentation: int = 0) -> Divergence | None:
         return earliest([(presentation, layer) for layer in self._each(kernels.diverged)])
@@ -142,23 +148,42 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 
 
 def settings(network: Network) -> slots.Settings:
-    """The experiment as the kernels want it."""
-    transfer, cost = names.transfer(network.experiment.transfer), names.cost(network.experiment.cost)
-    e, row, c = network.experiment, network.experiment.plasticity, network.constants
+    """The experiment as the kernels want it.
+
+    Raises:
+        ConfigError: they can't run its model.
+    """
+    e, model, c = network.experiment, network.experiment.plasticity, network.constants
+    transfer, cost, phases = names.transfer(e.transfer), names.cost(e.cost), e.phases
+    for rule in model.rules:
+        text = f"pre = {rule.pre} of {rule.matrix}'s rule in {e.model}: expected {PRE[rule.matrix][0]}"
+        require(rule.pre == PRE[rule.matrix][0], f"{text}; take the reference engine")
+    still = Plasticity(cancellation, "", [0.0] * e.depth, 0.0, None)  # of a matrix that no rule is for
+    W, W_pg, W_gp = (c.rules.get(matrix, still) for matrix in MATRICES)
+    W_pg = W_pg._replace(post=imitation) if W_pg is still else W_pg
+    require(W_pg.clip is None and W_gp.clip is None, f"clip: {e.model} clips W_pg or W_gp; take the reference engine")
     return slots.Settings(
         batch=e.batch,
         dt=e.dt,
         dt_tau=e.dt / e.tau,
-        beta=e.beta,
-        eta=np.array([0.0, *e.eta]),
-        eta_ghost=np.array([0.0, *e.eta_ghost]),
-        clip=np.inf if e.clip is None else e.clip,
+        beta=np.array([e.beta * phase.nudge for phase in phases]),
+        share=np.array(shares(phases)),
+        acting=np.array([[matrix in e.acting(phase) for matrix in MATRICES] for phase in range(len(phases))]),
+        eta=np.array([0.0, *W.rate[1:]]),
+        eta_pg=np.array([0.0, *W_pg.rate[1:]]),
+        eta_gp=np.array([0.0, *W_gp.rate[1:]]),
+        keep=np.array([1 - W.decay * (1 if model.once else e.dt), 1 - W_pg.decay * e.dt, 1 - W_gp.decay * e.dt]),
+        clip=np.inf if W.clip is None else W.clip,
         rho=Law(transfer.rho),
         slope=Law(transfer.slope),
         error=Law(cost.error),
         error_slope=Law(cost.slope),
-        derivative=c.rule == "derivative",
-        fast_gp=row.fast_gp,
-        once=not row.W,
-        plastic=np.array([[phase in phases for phases in (row.W, row.W_pg, row.W_gp)] for phase in PHASES]),
+        post=Law(W.post),
+        post_pg=Law(W_pg.post),
+        post_gp=Law(W_gp.post),
+        plain_gp=W_gp.post is cancellation and W_gp.decay == 0,
+        rates_above="r_above" in arguments(W_pg.post),
+        owned=model.owned,
+        once=model.once,
+        centred=sum(phase.nudge != 0 for phase in phases) > 1,
     )

@@ -5,41 +5,56 @@ from __future__ import annotations
 from ghostnet.engines import EXPLODED
 from ghostnet.engines.cpu.compiled import NO, ONE, entry, inline
 from ghostnet.engines.cpu.currents import all_rates, currents, output_error, relax
+from ghostnet.engines.cpu.phases import enter, leave
 from ghostnet.engines.cpu.plasticity import (
     drive_input,
-    exceeds_clip,
     gram_row,
     learn_above,
     learn_first,
     learn_ghosts,
-    learn_input,
-    learn_input_clipped,
+    learn_once,
     settle,
     signals,
 )
 from ghostnet.engines.cpu.products import dots
 from ghostnet.engines.cpu.recording import copy
-from ghostnet.engines.cpu.slots import DRIVE, GHOST_DRIVE, GHOST_WIDTH, GRAM, TARGET, TURN, UNITS, WIDTH, D, E, G, R, S
+from ghostnet.engines.cpu.slots import (
+    D_MEAN,
+    DRIVE,
+    GHOST_DRIVE,
+    GHOST_WIDTH,
+    GRAM,
+    R_MEAN,
+    TARGET,
+    TURN,
+    UNITS,
+    WIDTH,
+    D,
+    E,
+    G,
+    R,
+    S,
+)
 
 
 @inline
-def step(mem, at, c, beta, plastic, lit, lit_count):
+def step(mem, at, c, phase, lit, lit_count):
     """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
-    N = at.shape[0] - 1
+    N, W_acts, W_pg_acts, W_gp_acts = at.shape[0] - 1, c.acting[phase, 0], c.acting[phase, 1], c.acting[phase, 2]
     all_rates(mem, at, c)
-    output_error(mem, at, c, beta)
-    currents(mem, at, c, plastic[2])
+    output_error(mem, at, c, c.beta[phase])
+    currents(mem, at, c, W_gp_acts and c.plain_gp)
     mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
-    learn_ghosts(mem, at, c, plastic[1], plastic[2])
-    if plastic[0]:
+    learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
+    if W_acts:
         signals(mem, at, c)
-        learn_above(mem, at, c, c.dt)
+        learn_above(mem, at, c, c.dt, c.share[phase], D, R)
     for k in range(1, N):
         relax(mem, at[k, G], at[k, GHOST_DRIVE], -ONE, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
     for k in range(1, N + 1):
         relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
-    if plastic[0]:
-        learn_first(mem, at, c, lit, lit_count)
+    if W_acts:
+        learn_first(mem, at, c, c.share[phase], lit, lit_count)
 
 
 @inline
@@ -64,28 +79,25 @@ def begin_presentation(mem, at, c, x, y, lit, lit_count):
 
 @inline
 def advance_phase(mem, at, c, phase, steps, lit, lit_count):
-    """`steps` Euler steps of one phase (0: free, 1: weakly clamped)."""
-    beta = c.beta if phase else 0.0
-    plastic = (c.plastic[phase, 0], c.plastic[phase, 1], c.plastic[phase, 2])
+    """`steps` Euler steps of one phase."""
     for _ in range(steps):
-        step(mem, at, c, beta, plastic, lit, lit_count)
+        step(mem, at, c, phase, lit, lit_count)
 
 
 @inline
 def finish_presentation(mem, at, c, lit, lit_count):
-    """What happens once, at the end of the presentation."""
+    """What happens at the end of the presentation, and the end of its last phase."""
     if not c.once:
         settle(mem, at, c, lit, lit_count)
         return
-    all_rates(mem, at, c)
-    output_error(mem, at, c, c.beta)
-    currents(mem, at, c, NO)
-    signals(mem, at, c)
-    learn_above(mem, at, c, 1.0)  # (16)
-    if exceeds_clip(mem, at, c):
-        learn_input_clipped(mem, at, c, 1.0)
+    last = c.beta.shape[0] - 1
+    leave(mem, at, c, last)
+    if c.centred:
+        learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)  # (16)
+        learn_once(mem, at, c, at[1, D_MEAN], 1.0, lit, lit_count)
     else:
-        learn_input(mem, at, c, lit, lit_count, at[1, D], 1.0)  # (16)
+        learn_above(mem, at, c, 1.0, c.share[last], D, R)  # (16)
+        learn_once(mem, at, c, at[1, D], c.share[last], lit, lit_count)
 
 
 @inline
@@ -96,18 +108,16 @@ def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
     s and g right after its step and the rest while the next step starts; after the last row these are computed for it
     alone.
     """
-    beta = c.beta if phase else 0.0
-    plastic = (c.plastic[phase, 0], c.plastic[phase, 1], c.plastic[phase, 2])
     rows = block.shape[0]
     for row in range(rows):
         for n in range(steps[row]):
-            step(mem, at, c, beta, plastic, lit, lit_count)
+            step(mem, at, c, phase, lit, lit_count)
             if n == 0 and row > 0:
                 copy(mem, block[row - 1], rest)
         copy(mem, block[row], state)
     if rows and rest.shape[0]:
         all_rates(mem, at, c)  # these write only what every step computes anew
-        output_error(mem, at, c, beta)
+        output_error(mem, at, c, c.beta[phase])
         currents(mem, at, c, NO)
         copy(mem, block[rows - 1], rest)
 
@@ -123,20 +133,22 @@ def diverged_layer(mem, at, c):
 
 
 @entry
-def present(mem, at, c, free, clamped, xs, ys, state, rest, block, lit, lit_count):
+def present(mem, at, c, rows, steps, xs, ys, state, rest, block, lit, lit_count):
     """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0).
 
-    Every presentation fills rows of block (presentations · rows, columns): free and clamped say how many Euler steps
-    each row of a phase stands for. Rows without columns are the presentation unrecorded.
+    Every presentation fills rows of block (presentations · rows, columns): rows says how many each phase has, and steps
+    how many Euler steps every one of them stands for. Rows without columns are the presentation unrecorded.
     """
     row = 0
     for p in range(xs.shape[0]):
         begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
-        for phase in range(2):
-            steps = clamped if phase else free
-            rows = block[row : row + steps.shape[0]]
-            recorded_phase(mem, at, c, phase, steps, state, rest, rows, lit, lit_count)
-            row += steps.shape[0]
+        first = 0
+        for phase in range(rows.shape[0]):
+            enter(mem, at, c, phase)
+            some = steps[first : first + rows[phase]]
+            recorded_phase(mem, at, c, phase, some, state, rest, block[row : row + rows[phase]], lit, lit_count)
+            first += rows[phase]
+            row += rows[phase]
         finish_presentation(mem, at, c, lit, lit_count)
         layer = diverged_layer(mem, at, c)
         if layer:
@@ -154,8 +166,10 @@ def begin(mem, at, c, x, y, lit, lit_count):
 
 
 @entry
-def advance(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
-    """See `recorded_phase`."""
+def advance(mem, at, c, before, phase, steps, state, rest, block, lit, lit_count):
+    """See `recorded_phase`; `before` is the phase that the presentation was in."""
+    for entered in range(before + 1, phase + 1):
+        enter(mem, at, c, entered)
     recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
 
 

@@ -8,7 +8,7 @@ from ghostnet.engines.cpu import slots as at
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, lanes
 from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment
-from ghostnet.model.network import Network
+from ghostnet.model.network import Network, mixtures
 
 
 class Layout:
@@ -31,11 +31,11 @@ class Layout:
         for k in range(1, N):
             self._take(k, (at.G, at.RHO_G, at.GHOST_DRIVE, at.MISMATCH), e.batch * ghost_width[k])
             self._take(k, (at.W_PG,), m[k] * width[k])
-            self._take(k, (at.W_GP,), (e.batch if e.plasticity.fast_gp else 1) * m[k] * width[k])
+            self._take(k, (at.W_GP,), (e.batch if e.plasticity.owned else 1) * m[k] * width[k])
         for k in range(1, N + 1):
             self._take(k, (at.S, at.R, at.E, at.D, at.DRIVE), e.batch * width[k])
             self._take(k, (at.W,), e.sizes[0] * width[1] if k == 1 else e.sizes[k] * width[k - 1])
-            if e.plasticity.clips:
+            if e.clip is not None:
                 self._take(k, (at.CLIPPED,), width[1] if k == 1 else e.sizes[k] * width[k - 1])
         for k in range(1, N):
             if e.feedback == "TF":
@@ -46,7 +46,28 @@ class Layout:
         self._take(1, (at.D_SUM,), e.batch * width[1])
         self._take(0, (at.R,), e.batch * width[0])
         self._take(0, (at.TURN,), 1)
+        self._take(0, (at.FADE,), 1)
         self._take(0, (at.GRAM,), e.batch * self._padded(e.batch))
+        self._take_for_mixtures(mixtures(e))
+        if sum(phase.nudge != 0 for phase in e.phases) > 1:
+            self._take_for_returning()
+
+    def _take_for_mixtures(self, P: list) -> None:
+        """P_k, and what ghosts imitate with it."""
+        width, self.P = self.table[:, at.WIDTH], P
+        for k, mixture in enumerate(P[1:], start=1):
+            self.table[k, at.P] = at.NOWHERE
+            if mixture is not None:
+                self._take(k, (at.P,), self.experiment.ghosts[k - 1] * width[k + 1])
+                self._take(k, (at.S_ABOVE, at.R_ABOVE), self.experiment.batch * self.table[k, at.GHOST_WIDTH])
+
+    def _take_for_returning(self) -> None:
+        """The activities at the end of the free phase, and what nudged phases have taught so far."""
+        e, t = self.experiment, self.table
+        for k in range(1, e.depth + 1):
+            self._take(k, (at.S_FREE, at.D_MEAN, at.R_MEAN), e.batch * t[k, at.WIDTH])
+        for k in range(1, e.depth):
+            self._take(k, (at.G_FREE,), e.batch * t[k, at.GHOST_WIDTH])
 
     def _padded(self, units: int) -> int:
         return -(-units // lanes(self.dtype)) * lanes(self.dtype)
@@ -65,7 +86,12 @@ class Layout:
         spare = lanes(self.dtype)
         flat = np.zeros(runs * self.size + spare, self.dtype)
         start = -flat.ctypes.data % VECTOR_BYTES // self.dtype.itemsize
-        return flat[start : start + runs * self.size].reshape(runs, self.size)
+        memory = flat[start : start + runs * self.size].reshape(runs, self.size)
+        memory[:, self.table[0, at.FADE]] = 1
+        for k, mixture in enumerate(self.P[1:], start=1):
+            if mixture is not None:
+                self._block(memory, k, at.P, mixture.shape[1:], self.table[k + 1, at.WIDTH])[...] = mixture
+        return memory
 
     def _block(self, mem: np.ndarray, k: int, column: int, shape: tuple, width: int) -> np.ndarray:
         """A view (runs, *shape) of a block whose rows are padded to `width`."""
@@ -82,7 +108,7 @@ class Layout:
             self.experiment.depth,
         )
         width, ghost_width = self.table[:, at.WIDTH].tolist(), self.table[:, at.GHOST_WIDTH].tolist()
-        hidden, own = range(1, N), (e.batch,) if e.plasticity.fast_gp else ()
+        hidden, own = range(1, N), (e.batch,) if e.plasticity.owned else ()
         W = [None, self._block(mem, 1, at.W, (n[0], n[1]), width[1]).mT]
         W += [self._block(mem, k, at.W, (n[k], n[k - 1]), width[k - 1]) for k in range(2, N + 1)]
         B = [None, *(self._block(mem, k, at.B, (n[k + 1], n[k]), width[k]).mT for k in hidden)]

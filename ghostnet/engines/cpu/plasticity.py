@@ -1,4 +1,4 @@
-"""The plastic weights: (4), (5), (6), (15) and (16), and the exact short cuts for W_1."""
+"""The plastic weights: the rules of a model, (4), (5), (6), (15) and (16) among them, and exact short cuts for W_1."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import numpy as np
 from ghostnet.engines.cpu import simd
 from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
 from ghostnet.engines.cpu.currents import clear_padding, fits_one_sweep
-from ghostnet.engines.cpu.products import clear, multiply, outer
+from ghostnet.engines.cpu.products import clear, dots, multiply, outer
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
 from ghostnet.engines.cpu.slots import (
     CLIPPED,
     D_SUM,
     DRIVE,
+    FADE,
     GHOST_WIDTH,
     GHOSTS,
     GRAM,
     MISMATCH,
+    NOWHERE,
+    R_ABOVE,
     RHO_G,
+    S_ABOVE,
     UNITS,
     W_GP,
     W_PG,
@@ -25,11 +29,12 @@ from ghostnet.engines.cpu.slots import (
     D,
     E,
     G,
+    P,
     R,
     S,
     W,
 )
-from ghostnet.engines.cpu.vectorlaws import evaluate
+from ghostnet.engines.cpu.vectorlaws import post_of_ghost, post_of_unit
 
 
 @jit
@@ -65,61 +70,88 @@ def drive_input(mem, at, c, lit, lit_count):
 
 @jit
 def signals(mem, at, c):
-    """ρ(s_k) - ρ(s_k - e_k), or ρ'(s_k) e_k, for every k: the postsynaptic factor of (6) and (16)."""
-    lanes = VECTOR_BYTES // mem.itemsize
+    """The postsynaptic factor of W_k's rule for every k: of (6) and (16) in the paper's models."""
     for k in range(1, at.shape[0]):
-        s, r, e, d, width = at[k, S], at[k, R], at[k, E], at[k, D], at[k, WIDTH]
-        for i in range(0, c.batch * width, lanes):
-            S_i, R_i, E_i = load(mem, s + i), load(mem, r + i), load(mem, e + i)
-            if c.derivative:
-                store(mem, d + i, evaluate(c.slope, S_i, R_i) * E_i)
-            else:
-                store(mem, d + i, R_i - evaluate(c.rho, S_i - E_i))
-        clear_padding(mem, d, c.batch, at[k, UNITS], width)
+        post_of_layer(mem, at, c, k, c.post)
+
+
+@jit
+def post_of_layer(mem, at, c, k, post):
+    """D_k = post of the units of layer k."""
+    s, r, e, d, width = at[k, S], at[k, R], at[k, E], at[k, D], at[k, WIDTH]
+    for i in range(0, c.batch * width, VECTOR_BYTES // mem.itemsize):
+        store(mem, d + i, post_of_unit(post, c.rho, c.slope, load(mem, s + i), load(mem, r + i), load(mem, e + i)))
+    clear_padding(mem, d, c.batch, at[k, UNITS], width)
 
 
 @inline
-def learn_ghosts(mem, at, c, W_pg_plastic, W_gp_plastic):
+def learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts):
     """(4), (5) and (15) for every hidden layer, less what `currents` has done in its one sweep."""
     for k in range(1, at.shape[0] - 1):
-        if W_gp_plastic and not fits_one_sweep(at, c, k):
+        if W_gp_acts and not (c.plain_gp and fits_one_sweep(at, c, k)):
             learn_W_gp(mem, at, c, k)
-        if W_pg_plastic:
+        if W_pg_acts:
             learn_W_pg(mem, at, c, k)
 
 
 @inline
 def learn_W_gp(mem, at, c, k):
     """(5), or (15) where every example owns its W^gp."""
-    W_gp, rho_g, e, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, E], at[k, WIDTH], at[k, GHOST_WIDTH]
-    m, step = at[k, GHOSTS], c.dt * c.eta_ghost[k]
-    if c.fast_gp:
+    W_gp, rho_g, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, WIDTH], at[k, GHOST_WIDTH]
+    m, step, factor = at[k, GHOSTS], c.dt * c.eta_gp[k], at[k, E]
+    if not c.plain_gp:
+        post_of_layer(mem, at, c, k, c.post_gp)
+        factor = at[k, D]
+        scale(mem, W_gp, (c.batch if c.owned else 1) * m * width, c.keep[2])
+    if c.owned:
         for b in range(c.batch):
-            outer(mem, W_gp + b * m * width, width, m, rho_g + b * ghost_width, e + b * width, width, step)  # (15)
+            outer(mem, W_gp + b * m * width, width, m, rho_g + b * ghost_width, factor + b * width, width, step)  # (15)
     else:
-        multiply(mem, W_gp, width, m, rho_g, ONE, ghost_width, c.batch, e, width, width, step, 1.0)  # (5)
+        multiply(mem, W_gp, width, m, rho_g, ONE, ghost_width, c.batch, factor, width, width, step, 1.0)  # (5)
 
 
 @inline
 def learn_W_pg(mem, at, c, k):
-    """(4)."""
-    mismatch, width, ghost_width, m = at[k, MISMATCH], at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    """(4), (4')."""
+    width, ghost_width, m = at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    s_above, r_above = at[k + 1, S], at[k + 1, R]
+    if at[k, P] != NOWHERE:
+        row = at[k + 1, WIDTH]
+        dots(mem, at[k, S_ABOVE], ghost_width, c.batch, s_above, row, at[k, P], row, m, row)
+        if c.rates_above:
+            dots(mem, at[k, R_ABOVE], ghost_width, c.batch, r_above, row, at[k, P], row, m, row)
+        s_above, r_above = at[k, S_ABOVE], at[k, R_ABOVE]
     for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
-        store(mem, mismatch + i, load(mem, at[k + 1, S] + i) - load(mem, at[k, G] + i))
-    step = c.dt * c.eta_ghost[k]
-    multiply(mem, at[k, W_PG], width, m, mismatch, ONE, ghost_width, c.batch, at[k, R], width, width, step, 1.0)  # (4)
+        g, rho_g = load(mem, at[k, G] + i), load(mem, at[k, RHO_G] + i)
+        post = post_of_ghost(c.post_pg, g, rho_g, load(mem, s_above + i), load(mem, r_above + i))
+        store(mem, at[k, MISMATCH] + i, post)
+    step, keep = c.dt * c.eta_pg[k], c.keep[1]
+    multiply(
+        mem, at[k, W_PG], width, m, at[k, MISMATCH], ONE, ghost_width, c.batch, at[k, R], width, width, step, keep
+    )  # (4)
 
 
 @jit
-def learn_above(mem, at, c, step):
-    """(6) and (16) for W_2 … W_N; W_1 has its own form."""
+def scale(mem, start, count, factor):
+    """Multiply a block of whole vectors by a number."""
+    if factor == 1.0:
+        return
+    by = splat(mem, factor)
+    for i in range(start, start + count, VECTOR_BYTES // mem.itemsize):
+        store(mem, i, load(mem, i) * by)
+
+
+@jit
+def learn_above(mem, at, c, step, share, post, pre):
+    """(6) and (16) for W_2 … W_N; W_1 has its own form. post, pre: the columns of the factors."""
     for k in range(2, at.shape[0]):
-        rows, width, eta = at[k, UNITS], at[k - 1, WIDTH], c.eta[k]
-        W_k, d, d_row, r = at[k, W], at[k, D], at[k, WIDTH], at[k - 1, R]
+        rows, width, eta = at[k, UNITS], at[k - 1, WIDTH], share * c.eta[k]
+        W_k, d, d_row, r = at[k, W], at[k, post], at[k, WIDTH], at[k - 1, pre]
         if c.clip == np.inf:
-            multiply(mem, W_k, width, rows, d, ONE, d_row, c.batch, r, width, width, step * eta, 1.0)
+            multiply(mem, W_k, width, rows, d, ONE, d_row, c.batch, r, width, width, step * eta, c.keep[0])
         else:
             multiply(mem, at[k, CLIPPED], width, rows, d, ONE, d_row, c.batch, r, width, width, eta, 0.0)
+            scale(mem, W_k, rows * width, c.keep[0])
             add_clipped(mem, W_k, at[k, CLIPPED], rows * width, step, c.clip)
 
 
@@ -133,15 +165,15 @@ def add_clipped(mem, out, rate, count, step, clip):
 
 
 @jit
-def exceeds_clip(mem, at, c):
+def exceeds_clip(mem, at, c, share, d):
     """Whether some |dW_1/dt| might: |dW_ij/dt| <= η_1 Σ_b |d_bi|, since 0 <= x <= 1."""
     if c.clip == np.inf:
         return False
     for i in range(at[1, UNITS]):
         bound = 0.0
         for b in range(c.batch):
-            bound += abs(mem[at[1, D] + b * at[1, WIDTH] + i])
-        if c.eta[1] * bound > c.clip:
+            bound += abs(mem[d + b * at[1, WIDTH] + i])
+        if abs(share) * c.eta[1] * bound > c.clip:
             return True
     return False
 
@@ -160,12 +192,12 @@ def learn_input(mem, at, c, lit, lit_count, d, step):
 
 
 @jit
-def learn_input_clipped(mem, at, c, step):
+def learn_input_clipped(mem, at, c, d, step, share):
     """(6) and (16) for W_1, elementwise clipped: dW_1/dt is formed pixel by pixel."""
     width, row = at[1, WIDTH], at[1, CLIPPED]
     for i in range(at[0, UNITS]):
         x = at[0, R] + i
-        multiply(mem, row, width, ONE, x, NONE, at[0, WIDTH], c.batch, at[1, D], width, width, c.eta[1], 0.0)
+        multiply(mem, row, width, ONE, x, NONE, at[0, WIDTH], c.batch, d, width, width, share * c.eta[1], 0.0)
         add_clipped(mem, at[1, W] + i * width, row, width, step, c.clip)
 
 
@@ -176,17 +208,32 @@ def gram_row(mem, c):
     return (c.batch + lanes - 1) // lanes * lanes
 
 
+@jit
+def learn_once(mem, at, c, d, share, lit, lit_count):
+    """(16) for W_1; d: where its postsynaptic factor is."""
+    scale(mem, at[1, W], at[0, UNITS] * at[1, WIDTH], c.keep[0])
+    if exceeds_clip(mem, at, c, share, d):
+        learn_input_clipped(mem, at, c, d, 1.0, share)
+    else:
+        learn_input(mem, at, c, lit, lit_count, d, share)
+
+
 @inline
-def learn_first(mem, at, c, lit, lit_count):
-    """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`."""
-    if exceeds_clip(mem, at, c):
+def learn_first(mem, at, c, share, lit, lit_count):
+    """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`, as
+    does the decay."""
+    if exceeds_clip(mem, at, c, share, at[1, D]):
         settle(mem, at, c, lit, lit_count)
-        learn_input_clipped(mem, at, c, c.dt)
+        scale(mem, at[1, W], at[0, UNITS] * at[1, WIDTH], c.keep[0])
+        learn_input_clipped(mem, at, c, at[1, D], c.dt, share)
         drive_input(mem, at, c, lit, lit_count)
         return
     width, batch = at[1, WIDTH], c.batch
+    scale(mem, at[1, D_SUM], batch * width, c.keep[0])
+    mem[at[0, FADE]] *= c.keep[0]
+    by = splat(mem, share)
     for i in range(0, batch * width, VECTOR_BYTES // mem.itemsize):
-        store(mem, at[1, D_SUM] + i, load(mem, at[1, D_SUM] + i) + load(mem, at[1, D] + i))
+        store(mem, at[1, D_SUM] + i, simd.fma(by, load(mem, at[1, D] + i), load(mem, at[1, D_SUM] + i)))
     multiply(
         mem,
         at[1, DRIVE],
@@ -199,13 +246,15 @@ def learn_first(mem, at, c, lit, lit_count):
         at[1, D],
         width,
         width,
-        c.dt * c.eta[1],
-        1.0,
+        c.dt * share * c.eta[1],
+        c.keep[0],
     )
 
 
 @jit
 def settle(mem, at, c, lit, lit_count):
-    """Add the update of W_1 that `learn_first` has put off."""
+    """Make the changes of W_1 that `learn_first` has put off."""
+    scale(mem, at[1, W], at[0, UNITS] * at[1, WIDTH], mem[at[0, FADE]])
+    mem[at[0, FADE]] = 1.0
     learn_input(mem, at, c, lit, lit_count, at[1, D_SUM], c.dt)
     clear(mem, at[1, D_SUM], c.batch * at[1, WIDTH])

@@ -1,25 +1,32 @@
-"""MB's two fixed points, found directly: the compiled half of the equilibrium engine.
+"""The fixed points of MB and of the mixed model, found directly: the compiled half of the equilibrium engine.
 
-Nothing slow moves during a presentation of MB, so what it learns depends on the ends of the phases only, and nearly
-always these are fixed points (derivation, and where they are not: docs/equilibrium.md).
+Nothing slow moves W during a presentation, so what it learns depends on the ends of the phases only, and nearly always
+these are fixed points (derivation, and where they are not: docs/equilibrium.md).
 
     free      e_k = 0, s_k = u_k = W_k ρ(u_{k-1}), g_k = W^pg_k r_k, and W^gp_k changes by the least that cancels
               the feedback: W^gp_k += (B_k r_{k+1} - W^gp_k ρ(g_k)) ρ(g_k)^T / ‖ρ(g_k)‖²
+              mixed, before: W^pg_k += μ (P_k u_{k+1} - g_k) r_k^T / ‖r_k‖², as far as (4') goes in the phase's time T,
+              μ = 1 - exp(-η^pg_k ‖r_k‖² T)
     clamped   s_k = W_k r_{k-1} + e_k with β on: sweeps from the output down until no s_k moves by more than `tol`;
               where `max_sweeps` are not enough, the phase's Euler steps
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from ghostnet.engines.cpu.compiled import NONE, ONE, entry, jit
 from ghostnet.engines.cpu.currents import rates
 from ghostnet.engines.cpu.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
+from ghostnet.engines.cpu.phases import enter
 from ghostnet.engines.cpu.products import clear, dots, expand, outer
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, largest, load, maximum, splat, store
 from ghostnet.engines.cpu.slots import (
     DRIVE,
     GHOST_WIDTH,
     GHOSTS,
+    MISMATCH,
+    NOWHERE,
     RHO_G,
     TARGET,
     UNITS,
@@ -29,6 +36,7 @@ from ghostnet.engines.cpu.slots import (
     B,
     E,
     G,
+    P,
     R,
     S,
     W,
@@ -52,9 +60,41 @@ def rest(mem, at, c):
 
 
 @jit
-def settle_free(mem, at, c):
-    """End of the free phase."""
+def imitate(mem, at, c, duration):
+    """(4') over a free phase of that many seconds, example by example, from the activities at its end."""
+    for k in range(1, at.shape[0] - 1):
+        width, above, m = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOSTS]
+        for b in range(c.batch):
+            r, s_above = at[k, R] + b * width, at[k + 1, S] + b * above
+            g, mismatch = at[k, G] + b * at[k, GHOST_WIDTH], at[k, MISMATCH] + b * at[k, GHOST_WIDTH]
+            if at[k, P] != NOWHERE:
+                dots(mem, mismatch, NONE, ONE, s_above, NONE, at[k, P], above, m, above)
+            else:
+                copy(mem, mismatch, s_above, at[k, GHOST_WIDTH])
+            dots(mem, g, NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
+            square = 0.0
+            for i in range(at[k, UNITS]):
+                square += mem[r + i] ** 2
+            if square > 0.0:
+                subtract(mem, mismatch, g, at[k, GHOST_WIDTH])
+                far = -np.expm1(-c.eta_pg[k] * square * duration) / square
+                outer(mem, at[k, W_PG], width, m, mismatch, r, width, far)
+
+
+@jit
+def subtract(mem, target, other, count):
+    """target -= other, whole vectors."""
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        store(mem, target + i, load(mem, target + i) - load(mem, other + i))
+
+
+@jit
+def settle_free(mem, at, c, steps):
+    """End of the free phase, which has so many Euler steps."""
     rest(mem, at, c)
+    if c.acting[0, 1]:
+        imitate(mem, at, c, steps * c.dt)
+        rest(mem, at, c)
     for b in range(c.batch):
         for k in range(1, at.shape[0] - 1):
             m, width, rho_g = at[k, GHOSTS], at[k, WIDTH], at[k, RHO_G] + b * at[k, GHOST_WIDTH]
@@ -67,8 +107,8 @@ def settle_free(mem, at, c):
 
 
 @jit
-def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count):
-    """End of the clamped phase, from the end of the free phase. `histogram` counts the sweeps, at 0 what was stepped.
+def settle_clamped(mem, at, c, phase, tol, max_sweeps, steps, histogram, lit, lit_count):
+    """End of a nudged phase, from the end of the free phase. `histogram` counts the sweeps, at 0 what was stepped.
 
     What takes many sweeps has directions in which the loop through the layer above nearly sustains itself. The Euler
     steps of the phase are not at rest there either, and the fixed point would be far beyond their end, or unstable.
@@ -76,21 +116,21 @@ def settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count
     for n in range(1, max_sweeps + 1):
         change = 0.0
         for b in range(c.batch):
-            change = max(change, sweep(mem, at, c, b))
+            change = max(change, sweep(mem, at, c, c.beta[phase], b))
         if change <= tol:
             histogram[n] += 1
             return
     histogram[0] += 1
     rest(mem, at, c)
-    advance_phase(mem, at, c, 1, steps, lit, lit_count)
+    advance_phase(mem, at, c, phase, steps, lit, lit_count)
 
 
 @jit
-def sweep(mem, at, c, b):
+def sweep(mem, at, c, beta, b):
     """Each layer once, from the output down. Returns the largest change."""
     N = at.shape[0] - 1
     feedforward(mem, at, c, N, b)
-    change = nudge(mem, at, c, b)
+    change = nudge(mem, at, c, beta, b)
     rate(mem, at, c, N, b)
     for k in range(N - 1, 0, -1):
         feedforward(mem, at, c, k, b)
@@ -130,10 +170,10 @@ def hidden_error(mem, at, c, k, b):
 
 
 @jit
-def nudge(mem, at, c, b):
+def nudge(mem, at, c, strength, b):
     """s_N to the solution of s = v - β ∂C/∂ρ(s), v = W_N r_{N-1}, by Newton. Returns the largest change."""
     N = at.shape[0] - 1
-    row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, c.beta)
+    row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, strength)
     s, v, e, y = at[N, S] + row, at[N, DRIVE] + row, at[N, E] + row, at[N, TARGET] + row
     for i in range(0, at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
         s_i = load(mem, s + i)
@@ -166,22 +206,34 @@ def copy(mem, target, source, count):
         store(mem, target + i, load(mem, source + i))
 
 
+@jit
+def settle_phase(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
+    """Go to the end of a phase that has so many Euler steps."""
+    enter(mem, at, c, phase)
+    if c.beta[phase] == 0.0:
+        settle_free(mem, at, c, steps)
+    else:
+        if phase > 0 and c.beta[phase - 1] != 0.0:
+            rest(mem, at, c)
+        settle_clamped(mem, at, c, phase, tol, max_sweeps, steps, histogram, lit, lit_count)
+
+
 @entry
 def advance(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
-    """Go to the end of one phase (0: free, 1: weakly clamped) that has so many Euler steps."""
-    if phase == 0:
-        settle_free(mem, at, c)
-    else:
-        settle_clamped(mem, at, c, tol, max_sweeps, steps, histogram, lit, lit_count)
+    """See `settle_phase`."""
+    settle_phase(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count)
 
 
 @entry
-def present(mem, at, c, clamped_steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
-    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0)."""
+def present(mem, at, c, steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
+    """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0).
+
+    steps: Euler steps of each phase.
+    """
     for p in range(xs.shape[0]):
         begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
-        settle_free(mem, at, c)
-        settle_clamped(mem, at, c, tol, max_sweeps, clamped_steps, histogram, lit, lit_count)
+        for phase in range(steps.shape[0]):
+            settle_phase(mem, at, c, phase, steps[phase], tol, max_sweeps, histogram, lit, lit_count)
         layer = diverged_layer(mem, at, c)
         if layer:
             return p, layer

@@ -14,27 +14,37 @@ import numpy as np
 
 from ghostnet.engines.cpu.vectorlaws import Law
 
-COLUMN_COUNT = 22
+COLUMN_COUNT = 30
 # Columns of the layout table. Row k: layer k, as far as it has such a block.
 (UNITS, WIDTH, S, R, E, D, DRIVE, GHOSTS, GHOST_WIDTH, G, RHO_G, GHOST_DRIVE, MISMATCH, W, B, W_PG, W_GP,
- TARGET, GRAM, D_SUM, CLIPPED, TURN) = range(COLUMN_COUNT)  # fmt: skip
+ TARGET, GRAM, D_SUM, CLIPPED, TURN, P, S_ABOVE, R_ABOVE, S_FREE, G_FREE, D_MEAN, R_MEAN, FADE,
+ ) = range(COLUMN_COUNT)  # fmt: skip
+NOWHERE = -1  # in a column: there is no such block
 
 
 class Settings(NamedTuple):
-    """The constants of one network, and its row of the model table."""
+    """The constants of one network, and its model: phases, and rules for W, W_pg and W_gp."""
 
     batch: int
     dt: float
     dt_tau: float
-    beta: float
-    eta: np.ndarray  # over k
-    eta_ghost: np.ndarray
-    clip: float  # inf where the model does not clip
+    beta: np.ndarray  # over phases: β times the nudge
+    share: np.ndarray  # over phases: what the learning signal counts for
+    acting: np.ndarray  # bool (phase, matrix), matrices in the order W, W_pg, W_gp
+    eta: np.ndarray  # over k, of W
+    eta_pg: np.ndarray
+    eta_gp: np.ndarray
+    keep: np.ndarray  # over matrices: 1 - λ dt, or 1 - λ where the rule acts once
+    clip: float  # of W's rule; inf where it does not clip
     rho: Law  # ρ and ρ'
     slope: Law
     error: Law  # the cost's -∂C/∂r_N, and its derivative by s_N
     error_slope: Law
-    derivative: bool
-    fast_gp: bool
-    once: bool  # (16) instead of (6)
-    plastic: np.ndarray  # bool (phase, matrix), matrices in the order W, W_pg, W_gp
+    post: Law  # of W's rule
+    post_pg: Law
+    post_gp: Law
+    plain_gp: bool  # W_gp's post is e, and it does not decay
+    rates_above: bool  # W_pg's post asks for r_above
+    owned: bool  # every example owns its W_gp
+    once: bool  # W learns at the end (16), not in phases (6)
+    centred: bool  # there are several nudged phases

@@ -28,7 +28,6 @@ from ghostnet.errors import ConfigError
 from ghostnet.host.threads import Turns
 from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment, require, require_known
-from ghostnet.model.models import PHASES
 from ghostnet.model.network import Network
 
 if TYPE_CHECKING:
@@ -152,7 +151,7 @@ class Engine(Recordable):
         e = self.experiment
         stimuli.show(self.position, self.ensemble.x, self.ensemble.y)
         self.ensemble.begin()
-        for phase, steps in zip(PHASES, (e.free_steps, e.clamped_steps), strict=True):
+        for phase, steps in enumerate(e.steps):
             self.stepper.advance(phase, steps)
         self.ensemble.finish()
         for s, largest in zip(self.ensemble.lasting.z.units[1:], self.largest, strict=True):
@@ -210,7 +209,7 @@ class Engine(Recordable):
             bring(y, self.ensemble.y)
             self.ensemble.begin()
 
-    def advance(self, phase: str, steps: int) -> None:
+    def advance(self, phase: int, steps: int) -> None:
         with self._settings():
             self.stepper.advance(phase, steps)
 

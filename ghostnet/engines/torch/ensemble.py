@@ -2,20 +2,24 @@
 
 Exact short cuts: W_1 x once per presentation while W_1 stands still; while it moves, u_1 += η_1 dt (x x^T) d keeps it
 current and Σ d waits for `finish`. Where the model clips, W_1 takes the direct form: whether the clip acts could be
-known only by asking the device at every step.
+known only by asking the device at every step. Where the batch's examples own their W^gp, `lanes` are runs · batch.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
-from ghostnet.engines.torch.blocks import Lasting
-from ghostnet.engines.torch.tensorlaws import is_difference, on_tensors, put, signals
+from ghostnet.engines.torch.blocks import Blocks, Lasting
+from ghostnet.engines.torch.tensorlaws import is_difference, on_tensors, post_of_unit, put
 from ghostnet.model import names
-from ghostnet.model.equations import Plastic, State, Weights
+from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment
-from ghostnet.model.models import CLAMPED
+from ghostnet.model.laws import cancellation
+from ghostnet.model.lowering import arguments
+from ghostnet.model.models import Rule, shares
 from ghostnet.model.network import Network
 
 
@@ -37,36 +41,48 @@ class Ensemble:
         self.constants, self.N, self.lasting = network.constants, e.depth, Lasting(network, like)
         self.transfer, self.cost = names.transfer(e.transfer), names.cost(e.cost)
         self.output_error, self.difference = on_tensors(self.cost.error), is_difference(self.cost.error)
-        z, R, n = self.lasting.z, network.runs, e.sizes
+        z, R, n, model = self.lasting.z, network.runs, e.sizes, e.plasticity
+        self.model, self.phases, self.shares, self.rules = model, e.phases, shares(e.phases), self.constants.rules
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
         self.r = [self.x, *self.rho.units[1:]]
-        lanes = (R * e.batch, 1) if e.plasticity.fast_gp else (R, e.batch)
-        self.rho_g_lanes, self.e_lanes = (
+        lanes = (R * e.batch, 1) if model.owned else (R, e.batch)
+        self.rho_g_lanes, self.e_lanes, self.d_lanes = (
             [None, *(rows.view(*lanes, rows.shape[-1]) for rows in layers)]
-            for layers in (self.rho.ghosts[1:], self.E.units[1:-1])
+            for layers in (self.rho.ghosts[1:], self.E.units[1:-1], self.D.units[1:-1])
         )
         self.scaled = [None, *(like.new_zeros(ghosts.shape) for ghosts in z.ghosts[1:])]
-        self.gram = self.rate = None
-        if e.plasticity.clips:
+        self.P = [None if P is None else like.new_tensor(P) for P in self.constants.P]
+        self.gram = self.rate = self.means = None
+        if "W" in self.rules and self.rules["W"].clip is not None:
             self.rate = [None, *(torch.zeros_like(W) for W in self.lasting.W[1:])]
-        elif e.plasticity.W:
+        elif not model.once:
             self.gram, self.d_sum = like.new_zeros(R, e.batch, e.batch), torch.zeros_like(z.units[1])
+        if sum(phase.nudge != 0 for phase in self.phases) > 1:
+            self.means = Means(z.flat.clone(), z.new(e), z.new(e))
         self.put_off = False  # whether Σ d waits for `finish`
         self._factors(experiments, lanes[0] // R, like)
+        self.begin()
 
     def _factors(self, experiments: list[Experiment], per_run: int, like: Tensor) -> None:
         """The constants as factors, with dt where they are integrated over time and not clipped before."""
-        e, row = self.experiment, self.experiment.plasticity
+        e, rules, once = self.experiment, self.model.rules, self.model.once
 
         def factors(rates: list[tuple], repeat: int = 1) -> list:
             """Of (runs, k) rates, per k."""
             return [None, *(factor(rate, like, repeat) for rate in zip(*rates, strict=True))]
 
-        ghost = [[own.dt * rate for rate in own.eta_ghost] for own in experiments]
-        self.eta_ghost, self.eta_lanes = factors(ghost), factors(ghost, per_run)
-        integrated = bool(row.W) and not row.clips
-        self.eta = factors([[rate * (own.dt if integrated else 1) for rate in own.eta] for own in experiments])
+        def integrated(rule: Rule) -> list:
+            return [[own.dt * rate for rate in getattr(own, rule.rate)] for own in experiments]
+
+        self.eta, self.keep = {}, {}
+        for rule in rules:
+            as_it_is = rule.matrix == "W" and (once or self.rate is not None)
+            rates = [getattr(own, rule.rate) for own in experiments] if as_it_is else integrated(rule)
+            self.eta[rule.matrix] = factors(rates, per_run if rule.matrix == "W_gp" else 1)
+            decay = self.rules[rule.matrix].decay
+            left = [1 - decay * (1 if rule.once else own.dt) for own in experiments]
+            self.keep[rule.matrix] = factor(left, like, per_run if rule.matrix == "W_gp" else 1)
         self.beta = like.new_tensor([own.beta for own in experiments]).view(-1, 1, 1)
         self.dt = factor([own.dt for own in experiments], like)
         self.dt_tau = factor([own.dt / own.tau for own in experiments], like)
@@ -80,7 +96,7 @@ class Ensemble:
         """Copies of the weights and activities as they are, float64."""
         weights, state = self.lasting.get()
         if self.put_off:
-            W_1 = self.lasting.W[1] + (self.d_sum * self.eta[1]).mT @ self.x
+            W_1 = self.lasting.W[1] * self.fade + (self.d_sum * self.eta["W"][1]).mT @ self.x
             weights.W[1] = W_1.double().cpu().numpy()
         return weights, state
 
@@ -99,47 +115,84 @@ class Ensemble:
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
         self._drive()
-        torch.mul(self.y, self.beta, out=self.beta_y)
         if self.gram is not None:
-            torch.bmm(self.x, self.x.mT, out=self.gram).mul_(self.eta[1])
+            torch.bmm(self.x, self.x.mT, out=self.gram).mul_(self.eta["W"][1])
             self.d_sum.zero_()
-        self.put_off = False
+        self.put_off, self.fade, self.phase = False, 1.0, 0
+        self._nudge()
 
     def _drive(self) -> None:
         torch.bmm(self.x, self.lasting.W[1].mT, out=self.currents.whole[1])
 
-    def advance(self, phase: str, steps: int) -> None:
-        """Euler steps of one phase, as `equations.step`: everything is read at the current state, then all advance."""
-        row, clamped = self.experiment.plasticity, phase == CLAMPED
-        plastic = Plastic(W=phase in row.W, W_pg=phase in row.W_pg, W_gp=phase in row.W_gp)
-        self.put_off |= plastic.W and self.gram is not None
-        if not clamped:
+    def _nudge(self) -> None:
+        """β of the phase, and β y."""
+        self.nudge = self.phases[self.phase].nudge
+        self.strength = self.beta * self.nudge
+        if self.nudge:
+            torch.mul(self.y, self.strength, out=self.beta_y)
+        else:
             self.E.units[self.N].zero_()
+
+    def enter(self, phase: int) -> None:
+        """Be in that phase: what ends and begins until there happens on the way."""
+        while self.phase < phase:
+            if self.means and not self.nudge:
+                self.means.free.copy_(self.lasting.z.flat)
+            elif self.means and self.model.once:
+                self._leave()
+            was, self.phase = self.nudge, self.phase + 1
+            self._nudge()
+            if self.means and was and self.nudge:
+                self.lasting.z.flat.copy_(self.means.free)
+
+    def _leave(self) -> None:
+        """The end of a nudged phase: its learning signal, and where there are several their sum, and the mean rates."""
+        self._rates_and_errors()
+        self._signals()
+        if self.means:
+            nudged = [i for i, phase in enumerate(self.phases) if phase.nudge]
+            if self.phase == nudged[0]:
+                self.means.d.flat.zero_()
+                self.means.r.flat.zero_()
+            self.means.d.flat.add_(self.D.flat, alpha=self.shares[self.phase])
+            self.means.r.flat.add_(self.rho.flat, alpha=1 / len(nudged))
+
+    def advance(self, phase: int, steps: int) -> None:
+        """Euler steps of one phase, as `equations.step`: everything is read at the current state, then all advance."""
+        self.enter(phase)
+        acting, share = self.experiment.acting(phase), self.shares[phase]
+        self.put_off |= "W" in acting and self.gram is not None
         for _ in range(steps):
-            self._rates_and_errors(clamped)
-            self._learn_ghosts(plastic)
-            if plastic.W:
-                self._signals_and_learn_above()
+            self._rates_and_errors()
+            self._learn_ghosts(acting)
+            if "W" in acting:
+                self._signals()
+                for k in range(2, self.N + 1):
+                    self._learn(k, self.D.units[k], self.r[k - 1], share)
             torch.add(self.currents.flat, self.E.flat, out=self.inflow.flat)
             self.lasting.z.flat.lerp_(self.inflow.flat, self.dt_tau)  # (2), (3)
-            if plastic.W:
-                self._learn_first()
+            if "W" in acting:
+                self._learn_first(share)
 
     def finish(self) -> None:
         """The updates made once, at the presentation's end."""
+        W = self.lasting.W
         if self.gram is not None:
-            add_outer(self.lasting.W[1], self.d_sum, self.x, self.eta[1], self.d_sum)
-        elif not self.experiment.plasticity.W:
-            self._rates_and_errors(clamped=True)
-            self._signals_and_learn_above()
-            self._learn(1)  # (16)
+            add_outer(W[1], self.d_sum, self.x, self.eta["W"][1], self.d_sum, self.fade)
+        elif self.model.once:
+            self._leave()
+            d, r, share = self.D.units, self.r, self.shares[self.phase]
+            if self.means:
+                d, r, share = self.means.d.units, [self.x, *self.means.r.units[1:]], 1.0
+            for k in range(1, self.N + 1):
+                self._learn(k, d[k], r[k - 1], share)  # (16)
         self.put_off = False
 
-    def _rates_and_errors(self, clamped: bool) -> None:
-        """Rates, e_k (e_N where clamped) and what comes from below: W_k r_{k-1} and W^pg_{k-1} r_{k-1} for k > 1."""
+    def _rates_and_errors(self) -> None:
+        """Rates, e_k (e_N where nudged) and what comes from below: W_k r_{k-1} and W^pg_{k-1} r_{k-1} for k > 1."""
         put(self.transfer.rho, self.lasting.z.flat, out=self.rho.flat)
         r, e, w = self.r, self.E.units, self.lasting
-        if clamped:
+        if self.nudge:
             self._output_error()
         for k in range(1, self.N):
             torch.bmm(r[k + 1], w.down[k], out=e[k])
@@ -150,44 +203,75 @@ class Ensemble:
         """e_N = -β ∂C/∂r_N (2)."""
         y, r, e = self.y, self.r[self.N], self.E.units[self.N]
         if self.difference:
-            torch.addcmul(self.beta_y, r, self.beta, value=-1, out=e)
+            torch.addcmul(self.beta_y, r, self.beta, value=-self.nudge, out=e)
         else:
-            torch.mul(self.output_error(y, self.lasting.z.units[self.N], r), self.beta, out=e)
+            torch.mul(self.output_error(y, self.lasting.z.units[self.N], r), self.strength, out=e)
 
-    def _learn_ghosts(self, plastic: Plastic) -> None:
+    def _learn_ghosts(self, acting: dict[str, float]) -> None:
         w, z = self.lasting, self.lasting.z
         for k in range(1, self.N):
             scaled, rho_g = self.scaled[k], self.rho_g_lanes[k]
-            if plastic.W_gp:
-                add_outer(w.V[k], rho_g, self.e_lanes[k], self.eta_lanes[k], scaled.view(rho_g.shape))  # (5), (15)
-            if plastic.W_pg:
-                torch.sub(z.units[k + 1], z.ghosts[k], out=scaled)
-                add_outer(w.W_pg[k], scaled, self.r[k], self.eta_ghost[k], scaled)  # (4)
+            if "W_gp" in acting:
+                eta, keep, post = self.eta["W_gp"][k], self.keep["W_gp"], self.e_lanes[k]
+                if (law := self.rules["W_gp"].post) is not cancellation:
+                    post, seen = self.d_lanes[k], (z.units[k], self.rho.units[k], self.E.units[k])
+                    post_of_unit(law, self.transfer, *seen, out=self.D.units[k])
+                add_outer(w.V[k], rho_g, post, eta, scaled.view(rho_g.shape), keep)  # (5), (15)
+            if "W_pg" in acting:
+                self._post_of_ghosts(k, scaled)
+                add_outer(w.W_pg[k], scaled, self.r[k], self.eta["W_pg"][k], scaled, self.keep["W_pg"])  # (4)
 
-    def _signals_and_learn_above(self) -> None:
-        """The postsynaptic factors d of all layers; (6) or (16) for W_2 … W_N."""
-        signals(self.lasting.z.flat, self.rho.flat, self.E.flat, self.transfer, self.constants.rule, out=self.D.flat)
-        for k in range(2, self.N + 1):
-            self._learn(k)
+    def _post_of_ghosts(self, k: int, out: Tensor) -> None:
+        """The postsynaptic factor of W_pg_k's rule."""
+        z, law = self.lasting.z, self.rules["W_pg"].post
+        seen = {
+            "g": z.ghosts[k],
+            "rho_g": self.rho.ghosts[k],
+            "s_above": z.units[k + 1],
+            "r_above": self.rho.units[k + 1],
+        }
+        if self.P[k] is not None:
+            above = (name for name in ("s_above", "r_above") if name in arguments(law))
+            seen |= {name: torch.bmm(seen[name], self.P[k].mT) for name in above}
+        put(law, *(seen[name] for name in arguments(law)), out=out)
 
-    def _learn(self, k: int) -> None:
+    def _signals(self) -> None:
+        """The postsynaptic factors d of W's rule, of all layers."""
+        seen = self.lasting.z.flat, self.rho.flat, self.E.flat
+        post_of_unit(self.rules["W"].post, self.transfer, *seen, out=self.D.flat)
+
+    def _learn(self, k: int, d: Tensor, r: Tensor, share: float) -> None:
         """W_k += η_k Σ d_k r_{k-1}^T, in (6) times dt, clipped where the model clips."""
-        W, d, r = self.lasting.W[k], self.D.units[k], self.r[k - 1]
+        W, keep = self.lasting.W[k], self.keep["W"]
+        eta = self.eta["W"][k] * share
         if self.rate is None:
-            add_outer(W, d, r, self.eta[k], d)
+            add_outer(W, d, r, eta, d, keep)
             return
-        clip, rate = self.constants.clip, self.rate[k]
-        torch.bmm(d.mul_(self.eta[k]).mT, r, out=rate).clamp_(-clip, clip)
-        W.add_(rate.mul_(self.dt) if self.experiment.plasticity.W else rate)
+        clip, rate = self.rules["W"].clip, self.rate[k]
+        torch.bmm(d.mul_(eta).mT, r, out=rate).clamp_(-clip, clip)
+        W.mul_(keep).add_(rate if self.model.once else rate.mul_(self.dt))
 
-    def _learn_first(self) -> None:
+    def _learn_first(self, share: float) -> None:
         """(6) for W_1, after the step that still takes the old W_1 x."""
+        d, keep = self.D.units[1], self.keep["W"]
         if self.gram is None:
-            self._learn(1)
+            self._learn(1, d, self.x, share)
             self._drive()
+            return
+        if isinstance(keep, Tensor):
+            self.currents.whole[1].mul_(keep).baddbmm_(self.gram, d, alpha=share)
         else:
-            self.currents.whole[1].baddbmm_(self.gram, self.D.units[1])
-            self.d_sum.add_(self.D.units[1])
+            self.currents.whole[1].baddbmm_(self.gram, d, beta=keep, alpha=share)
+        self.d_sum.mul_(keep).add_(d, alpha=share)
+        self.fade = self.fade * keep
+
+
+class Means(NamedTuple):
+    """What several nudged phases leave: where they start from, the sum of their learning signals and the mean rates."""
+
+    free: Tensor
+    d: Blocks
+    r: Blocks
 
 
 def factor(values: list[float], like: Tensor, repeat: int = 1):
@@ -197,8 +281,11 @@ def factor(values: list[float], like: Tensor, repeat: int = 1):
     return like.new_tensor(values).repeat_interleave(repeat).view(-1, 1, 1)
 
 
-def add_outer(out: Tensor, a: Tensor, b: Tensor, rate, scaled: Tensor) -> None:
-    """out += rate a^T b, summed over the batch; `scaled` takes rate · a where the runs have rates of their own."""
+def add_outer(out: Tensor, a: Tensor, b: Tensor, rate, scaled: Tensor, keep=1.0) -> None:
+    """out = keep out + rate a^T b, summed over the batch; `scaled` takes rate · a where runs have own rates."""
     if isinstance(rate, Tensor):
         a, rate = torch.mul(a, rate, out=scaled), 1
-    out.baddbmm_(a.mT, b, alpha=rate)
+    if isinstance(keep, Tensor):
+        out.mul_(keep).baddbmm_(a.mT, b, alpha=rate)
+    else:
+        out.baddbmm_(a.mT, b, beta=keep, alpha=rate)

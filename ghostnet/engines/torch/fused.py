@@ -16,7 +16,7 @@ from ghostnet.engines.torch import tritonlaws
 from ghostnet.engines.torch.ensemble import Ensemble
 from ghostnet.engines.torch.tritonlaws import lowered
 from ghostnet.model.experiment import Experiment
-from ghostnet.model.models import CLAMPED
+from ghostnet.model.laws import cancellation
 
 _ELEMENTS_PER_WARP = 1024  # of 4 bytes, of each of the two matrices: 64 registers a thread, and as many to compute with
 _MOST_WARPS = 16  # of 128 registers a thread: all that a multiprocessor has
@@ -24,12 +24,14 @@ _MOST_WARPS = 16  # of 128 registers a thread: all that a multiprocessor has
 
 def fits(ensemble: Ensemble) -> bool:
     """Whether the kernel can step these networks: their model, their depth, and their matrices in the registers."""
-    e = ensemble.experiment
-    row = e.plasticity
+    rule = ensemble.rules.get("W_gp")
     suits = (
-        e.depth == 2
-        and row.fast_gp
-        and not (row.W or row.W_pg)
+        ensemble.N == 2
+        and ensemble.model.once
+        and ensemble.model.owned
+        and "W_pg" not in ensemble.rules
+        and rule.post is cancellation
+        and rule.decay == 0
         and all(tritonlaws.fits(law) for law in (ensemble.transfer.rho, ensemble.cost.error))
     )
     return suits and _warps(ensemble) <= _MOST_WARPS
@@ -58,16 +60,17 @@ class Phases:
         self.dt_tau = like.new_tensor([own.dt / own.tau for own in experiments])
         self.rate = like.new_tensor([own.dt * own.eta_ghost[0] for own in experiments])
 
-    def advance(self, phase: str, steps: int) -> None:
+    def advance(self, phase: int, steps: int) -> None:
         """Euler steps of one phase."""
         e, ensemble = self.experiment, self.ensemble
+        ensemble.enter(phase)
         s, z = ensemble.lasting.z.whole[1:]
         down, (rows, columns) = ensemble.lasting.down[1], _padded(e)
         step_phase[(len(e.seeds) * e.batch,)](
             s, z, ensemble.currents.whole[1], ensemble.lasting.up[2], down, ensemble.lasting.V[1], ensemble.y,
-            self.dt_tau, ensemble.beta, self.rate, steps, down.stride(0),
+            self.dt_tau, ensemble.strength, self.rate, steps, down.stride(0),
             batch=e.batch, n_1=e.sizes[1], n_2=e.sizes[2], m_1=e.ghosts[0], columns=columns, rows=rows,
-            clamped=phase == CLAMPED, learning=phase in e.plasticity.W_gp,
+            clamped=e.phases[phase].nudge != 0, learning="W_gp" in e.acting(phase),
             rho=lowered(ensemble.transfer.rho), error=lowered(ensemble.cost.error),
             num_warps=_warps(ensemble), enable_fp_fusion=True,  # a·b + c as one operation, as elsewhere
         )  # fmt: skip

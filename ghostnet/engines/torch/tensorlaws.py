@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ghostnet.model.laws import Transfer
-from ghostnet.model.lowering import PRIMITIVES, lower
+from ghostnet.model.laws import Transfer, derivative, difference
+from ghostnet.model.lowering import PRIMITIVES, arguments, lower
 
 
 def _where(condition: Tensor, x, y) -> Tensor:
@@ -64,10 +64,14 @@ def of(law: Callable, *tensors: Tensor) -> Tensor:
     return value.to(like.dtype) if isinstance(value, Tensor) else torch.full_like(like, value)
 
 
-def signals(s: Tensor, r: Tensor, e: Tensor, transfer: Transfer, rule: str, out: Tensor) -> None:
-    """out = ρ(s) - ρ(s - e), or its first order ρ'(s) e: the postsynaptic factor of (6) and (16)."""
-    if rule == "difference":
+def post_of_unit(law: Callable, transfer: Transfer, s: Tensor, r: Tensor, e: Tensor, out: Tensor) -> None:
+    """out = the postsynaptic factor of W's or W_gp's rule; what the law does not ask for is not computed."""
+    if law is difference:
         put(transfer.rho, torch.sub(s, e, out=out), out=out)
         torch.sub(r, out, out=out)
-    else:
+    elif law is derivative:
         put(transfer.slope, s, r, out=out).mul_(e)
+    else:
+        known = {"s": lambda: s, "r": lambda: r, "e": lambda: e, "slope": lambda: of(transfer.slope, s, r),
+                 "r_forward": lambda: of(transfer.rho, s - e)}  # fmt: skip
+        put(law, *(known[name]() for name in arguments(law)), out=out)
