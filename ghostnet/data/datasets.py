@@ -25,6 +25,7 @@ class Dataset:
         the inputs as they are (see `scale`). One row is one image, flattened.
     train_labels (n,), test_labels (m,): class numbers from 0, integers (see `one_hot`).
     labels: what each class is called; by default its number.
+    The arrays are views that can't be written to.
 
     Raises:
         DataError: on construction, for arrays that are not these.
@@ -40,6 +41,10 @@ class Dataset:
     def __post_init__(self):
         for part in ("train", "test"):
             self._check(part, *self.part(part))
+            for what in (f"{part}_images", f"{part}_labels"):
+                view = getattr(self, what).view()
+                view.flags.writeable = False  # what was checked, and hashed, is what is shown
+                object.__setattr__(self, what, view)
         train, test = self.train_images, self.test_images
         if (train.dtype, train.shape[1]) != (test.dtype, test.shape[1]):
             found = f"{train.dtype} of {train.shape[1]} values to train and {test.dtype} of {test.shape[1]} to test"
