@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -58,7 +60,7 @@ def from_torch(module: nn.Sequential, experiment: Experiment) -> Network:
     """
     network, runs = build(experiment), len(experiment.seeds)
     require(isinstance(module, nn.Sequential), f"module is a {type(module).__name__}: expected a torch.nn.Sequential")
-    wanted = [layer for sizes in zip(experiment.sizes, experiment.sizes[1:], strict=False) for layer in (sizes, None)]
+    wanted = [layer for sizes in itertools.pairwise(experiment.sizes) for layer in (sizes, None)]
     layers = list(module)
     if len(layers) not in (len(wanted) - 1, len(wanted)):
         expected = f"{len(wanted)}, Linear and {_name(_activation(experiment))} in turn, for sizes = {experiment.sizes}"
