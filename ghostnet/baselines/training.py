@@ -240,7 +240,10 @@ def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) ->
 
 def _network(learner: Learner) -> Network:
     """The trained network as the ghost units' code knows networks."""
-    network = build(learner.experiment)
+    e, own = learner.experiment, learner.baseline.transfer
+    network = build(
+        e if own is None else e.replace(transfer=own, cost="quadratic")
+    )  # a baseline has no use for the cost
     network.method = learner.baseline.method
 
     def arrays(tensors: list) -> list:
