@@ -3,6 +3,7 @@
 import importlib
 
 from ghostnet import baselines
+from ghostnet.data import dataset
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
 from ghostnet.model.experiment import Experiment
@@ -35,6 +36,8 @@ __all__ = [
     "Transfer",
     "baselines",
     "build",
+    "dataset",
+    "from_torch",
     "gradcheck",
     "load_sweep",
     "open_trace",
@@ -47,6 +50,10 @@ __all__ = [
 
 def __getattr__(name: str):
     """What brings packages that most uses do without: loaded when first asked for."""
+    if name == "from_torch":
+        from ghostnet.model.modules import from_torch
+
+        return from_torch
     if name == "open_trace":
         from ghostnet.traces.files import open_trace
 

@@ -20,7 +20,7 @@ from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, bui
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
-from ghostnet.data import datasets
+from ghostnet.data import idx
 from ghostnet.engines import ENGINES
 from ghostnet.files import hdf5
 from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
@@ -248,7 +248,7 @@ def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, 
     return p, e, net.credit(p, e, method)
 
 
-IDX_FILES = datasets._FILES
+IDX_FILES = idx.FILES
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -256,9 +256,9 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 
 def small_parts() -> list[np.ndarray]:
-    """Four arrays that fit together: 5 and 3 images of 2 × 3 pixels, labels up to 2 and up to 4."""
+    """Four arrays that fit together: 5 and 3 images of 2 × 3 pixels, labels from 0 to 2."""
     images = np.arange(30, dtype=np.uint8).reshape(5, 2, 3)
-    return [images, np.array([0, 1, 2, 0, 1], np.uint8), images[:3] + 100, np.array([4, 3, 0], np.uint8)]
+    return [images, np.array([0, 1, 2, 0, 1], np.uint8), images[:3] + 100, np.array([2, 1, 0], np.uint8)]
 
 
 def write_parts(folder: Path, arrays, names=IDX_FILES) -> Path:

@@ -125,9 +125,7 @@ def test_what_is_no_network_is_refused(wrong):
 def test_what_is_no_experiment_and_no_data_set_is_refused():
     assert "experiment is a str: expected an Experiment" in refusal(ConfigError, build, "mb-500-tf")
     tested = Simulator(build(experiment("MB", SIZES)), "reference")
-    assert "data set is a str: expected what `ghostnet.data.load` gives" in refusal(
-        ConfigError, tested.evaluate, "mnist"
-    )
+    assert "data set is a str: expected what `ghostnet.dataset` gives" in refusal(ConfigError, tested.evaluate, "mnist")
 
 
 @pytest.mark.parametrize("engine", ["cpu", "torch", "reference"])

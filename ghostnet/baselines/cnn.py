@@ -52,13 +52,13 @@ def fit(
     batch: int,
     learning_rate: float,
     momentum: float = 0.0,
-    train_examples: int = 55_000,
+    train_examples: int | None = None,
     seed: int = 0,
 ) -> list[dict]:
     """Train `module` from seeded weights by BP, FA or DFA on softmax cross-entropy, in the ghost units' order.
 
     W -= learning_rate · mean gradient over the batch, float32, plain SGD with momentum. torch's own generator is used
-    (dropout), seeded, and left as it was.
+    (dropout), seeded, and left as it was. Of the training examples the first `train_examples` are taken, or all.
 
     Returns:
         rows with the columns of metrics.csv (`ghostnet.Training`); `module` itself is not changed.
@@ -68,6 +68,7 @@ def fit(
         DivergenceError: the loss became non-finite.
     """
     require_known([str(method).upper()], ("BP", "FA", "DFA"), "method")
+    train_examples = len(dataset.train_images) if train_examples is None else train_examples
     if not 1 <= batch <= train_examples <= len(dataset.train_images):
         raise ConfigError(f"batch = {batch}, train_examples = {train_examples}: {len(dataset.train_images)} to be had")
     net = copy.deepcopy(module) if method.upper() == "BP" else convert(module, method, dataset.classes, seed)

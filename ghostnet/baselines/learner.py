@@ -108,13 +108,15 @@ class Learner:
         return torch.cat(list(blocks), 1)
 
     def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1].
+        """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1], or as far as x goes.
 
         The attack is on the network, whoever taught it: its gradient is the true one for every method.
         """
         p = methods.forward(self.W, x, self.transfer)
         delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), "BP")
-        return (x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()).clamp_(0, 1)
+        least, greatest = x.aminmax()
+        moved = x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()
+        return moved.clamp_(least.clamp(max=0), greatest.clamp(min=1))
 
     def _masks(self, x: torch.Tensor) -> list | None:
         """Dropout's factors of hidden units: 0, or 1 / (1 - dropout)."""

@@ -15,6 +15,7 @@ import torch
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.rates import learning_rates
+from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.engines.tensors import Images, own_precision
 from ghostnet.errors import ConfigError, DivergenceError, FileError
@@ -27,9 +28,10 @@ from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
 from ghostnet.runs.checkpoint import Checkpoint
+from ghostnet.runs.data import fitting_data, same_data
 from ghostnet.runs.settings import settings_of
 from ghostnet.runs.store import RunDirectory
-from ghostnet.runs.training import Training, ending, epoch_line, fitting_data, same_data
+from ghostnet.runs.training import Training, ending, epoch_line
 
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
@@ -40,6 +42,7 @@ def train(
     experiment: Experiment,
     out: str | os.PathLike | None = None,
     *,
+    data: Dataset | None = None,
     dtype: str = "float32",
     threads: int = 1,
     progress: bool = True,
@@ -51,6 +54,7 @@ def train(
         method: see `ghostnet.baselines.METHODS`; lower case will do.
         experiment: a preset, or `ghostnet.baselines.mlp(sizes, …)`.
         out: a new run directory; None keeps everything in memory.
+        data: what to learn from, as `ghostnet.dataset` makes it; None: what `experiment.data` names.
         dtype: "float32" or "float64". threads: torch's; more than one change roundings.
         settings: fields of `Baseline`, such as learning_rate and loss.
 
@@ -65,9 +69,9 @@ def train(
         Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `resume` goes on after the last finished epoch.
     """
     baseline = _baseline(method, dtype, threads, settings)
+    experiment, dataset = fitting_data(experiment, data)
     if baseline.learning_rate is None:  # config.toml says what was used
         baseline = dataclasses.replace(baseline, learning_rate=learning_rates(experiment, baseline))
-    dataset = fitting_data(experiment)
     privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
     learner = Learner(experiment, baseline, dtype)
     how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads, "data_sha256": dataset.sha256}
@@ -77,11 +81,14 @@ def train(
 
 
 @own_precision()
-def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
+def resume(out: str | os.PathLike, *, data: Dataset | None = None, progress: bool = True) -> Training:
     """Go on with a run that was stopped or killed, after the epoch of its newest readable checkpoint.
 
     On the same machine with the same versions, all that follows is what it would have been without the interruption,
     bit for bit; only the seconds differ.
+
+    Args:
+        data: the data set again, where the run began with arrays (`ghostnet.dataset`).
 
     Raises:
         FileError: `out` is no run directory of a baseline, or can't be read or written.
@@ -94,7 +101,7 @@ def resume(out: str | os.PathLike, *, progress: bool = True) -> Training:
         dtype, threads = settings_of(directory, "dtype", "threads")
         learner = Learner(e, baseline, dtype)
         start = _restored(learner, directory.path, directory.experiment, dtype)
-        run = _Run(learner, Images(same_data(e, directory)), directory, progress)
+        run = _Run(learner, Images(same_data(e, directory, data)), directory, progress)
         with _threads(threads):
             return run.until_the_end(start or Checkpoint(_network(learner)))
 
@@ -233,7 +240,10 @@ def _evaluation(learner: Learner, images: Images, epoch: int, seconds: float) ->
 
 def _network(learner: Learner) -> Network:
     """The trained network as the ghost units' code knows networks."""
-    network = build(learner.experiment)
+    e, own = learner.experiment, learner.baseline.transfer
+    network = build(
+        e if own is None else e.replace(transfer=own, cost="quadratic")
+    )  # a baseline has no use for the cost
     network.method = learner.baseline.method
 
     def arrays(tensors: list) -> list:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet.cli.arguments import indices, network, span
+from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError
 from ghostnet.files.figures import appended, publish_picture
@@ -31,6 +31,7 @@ def _record_parser(commands) -> None:
     parser.add_argument("network", help="a run directory (its newest checkpoint), or a preset (a fresh network)")
     parser.add_argument("--examples", default="0:3", metavar="A:B", help="which (default 0:3)")
     parser.add_argument("--part", choices=("test", "train"), default="test", help="of which images (default: test)")
+    add_data(parser)
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
@@ -65,11 +66,13 @@ def _plot_parser(commands) -> None:
 
 def _record(arguments: argparse.Namespace) -> None:
     from ghostnet import data
+    from ghostnet.runs.data import data_to_show
     from ghostnet.simulator import Simulator
 
     simulator = Simulator(network(arguments.network), arguments.engine, arguments.dtype)
-    e, digits = simulator.experiment, data.load(simulator.experiment.data)
-    images, labels = digits.part(arguments.part)
+    e = simulator.experiment
+    dataset = data_to_show(e, run_directory(arguments.network), arguments.data)
+    images, labels = dataset.part(arguments.part)
     chosen = indices(arguments.examples, len(images))
     if len(chosen) % e.batch:
         raise ConfigError(f"examples: {len(chosen)} do not fill batches of {e.batch}; give a multiple")

@@ -40,13 +40,19 @@ _COLUMNS: dict[str, dict] = {
     "mb-500-500-fa": _two_hidden_mb(500, 100, (200.0, 1.0, 0.01)),
 }
 
-PRESETS = {name: Experiment(feedback=name[-2:].upper(), **fields) for name, fields in _COLUMNS.items()}
+_OF_MNIST = 55_000  # training examples, in the paper
+
+PRESETS = {
+    name: Experiment(feedback=name[-2:].upper(), train_examples=_OF_MNIST, **fields)
+    for name, fields in _COLUMNS.items()
+}
 
 
 def preset(name: str, /, feedback: str | None = None, **changes) -> Experiment:
     """The paper's settings by name, ``preset("mb-500-tf")`` or ``preset("mb-500", feedback="TF")``, with changes.
 
-    After a full name, `feedback` is a change like any other: ``preset("mb-500-tf", feedback="FA")`` keeps TF's rates.
+    Of other `data` than MNIST all training examples are taken, unless `train_examples` is given. After a full name,
+    `feedback` is a change like any other: ``preset("mb-500-tf", feedback="FA")`` keeps TF's rates.
 
     Raises:
         ConfigError: unknown preset or field (with the nearest valid name), or an impossible value.
@@ -57,4 +63,6 @@ def preset(name: str, /, feedback: str | None = None, **changes) -> Experiment:
     elif feedback is not None:
         name = f"{name}-{feedback}".lower()
     require_known([name], PRESETS, "preset")
+    if changes.get("data", "mnist") != "mnist":
+        changes = {"train_examples": None} | changes
     return PRESETS[name].replace(**changes)

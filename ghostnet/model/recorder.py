@@ -114,7 +114,9 @@ class Recorder:
 
     def wants(self, e: Experiment, presentation: int) -> bool:
         """Whether this presentation, counted from the network's first, is recorded."""
-        s, first = self.presentations or slice(None), (self.from_epoch - 1) * e.presentations_per_epoch
+        s, first = self.presentations or slice(None), 0
+        if self.from_epoch > 1:
+            first = (self.from_epoch - 1) * e.presentations_per_epoch
         start = s.start or 0
         inside = presentation >= max(start, first) and (s.stop is None or presentation < s.stop)
         return inside and (presentation - start) % (s.step or 1) == 0

@@ -149,6 +149,8 @@ def _configuration(path: Path, file: h5py.File) -> Configuration:
 
 def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int, seconds: float) -> None:
     """Raise ValueError where no run of the experiment can be."""
+    if e.train_examples is None:
+        raise ValueError("train_examples is left out")
     each = e.presentations_per_epoch
     tops = {
         "epoch": (epoch, -1, e.epochs),

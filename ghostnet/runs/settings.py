@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ghostnet.engines import ENGINES
-from ghostnet.errors import ConfigError, DataError
+from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.typed import is_count
@@ -66,11 +64,3 @@ def require_same_laws(e: Experiment, began_with: dict) -> None:
                 f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "
                 "put that back, or train anew"
             )
-
-
-def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
-    """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
-    began = settings.get("data_sha256", "none")
-    if began != sha256:
-        text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
-        raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")

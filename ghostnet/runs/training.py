@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ghostnet import data
+from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import score_columns, scored_parts, warn_at_chance
 from ghostnet.errors import ConfigError, DivergenceError, Stopped
 from ghostnet.gradients.monitor import gradient_columns, warn_unsettled
@@ -22,9 +22,10 @@ from ghostnet.model.order import presentation_order
 from ghostnet.model.recorder import Recorder
 from ghostnet.runs import checkpoint, traces
 from ghostnet.runs.checkpoint import Checkpoint
-from ghostnet.runs.settings import own_laws, require_same_data, require_same_laws, settings_of
+from ghostnet.runs.data import fitting_data, same_data
+from ghostnet.runs.settings import own_laws, require_same_laws, settings_of
 from ghostnet.runs.store import RunDirectory
-from ghostnet.simulator import Simulator, require_fit
+from ghostnet.simulator import Simulator
 
 _CHUNK_SECONDS = 0.3  # a signal is answered between chunks
 _CHECKPOINT_SECONDS = 300.0  # between checkpoints within an epoch; there is one after every epoch
@@ -46,6 +47,7 @@ def train(
     experiment: Experiment,
     out: str | os.PathLike | None = None,
     *,
+    data: Dataset | None = None,
     engine: str = "cpu",
     dtype: str | None = None,
     threads: int | None = None,
@@ -59,6 +61,7 @@ def train(
 
     Args:
         out: a new run directory; None keeps everything in memory.
+        data: what to learn from, as `ghostnet.dataset` makes it; None: what `experiment.data` names.
         engine, dtype, threads, options: see `Simulator`.
         record: what to record as traces in the run directory.
         gradcheck_every: add the columns of `gradients.monitor.gradient_columns` to the metrics, with figures at every
@@ -71,7 +74,7 @@ def train(
         Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `resume` goes on from there.
     """
     _require_possible(experiment, out, record, gradcheck_every, gradcheck_examples, options)
-    dataset = fitting_data(experiment)
+    experiment, dataset = fitting_data(experiment, data)
     simulator = Simulator(build(experiment), engine, dtype, threads, **options)
     settings = {name: simulator.settings[name] for name in ("engine", "dtype", "threads")} | {"options": options}
     settings["data_sha256"] = dataset.sha256
@@ -101,13 +104,22 @@ def _require_possible(
 
 
 def resume(
-    out: str | os.PathLike, *, threads: int | None = None, progress: bool = True, record: Recorder | None = None
+    out: str | os.PathLike,
+    *,
+    data: Dataset | None = None,
+    threads: int | None = None,
+    progress: bool = True,
+    record: Recorder | None = None,
 ) -> Training:
     """Go on with a run that was stopped or killed, from its newest readable checkpoint. For a baseline's, take
     `ghostnet.baselines.resume`.
 
     On the same machine with the same versions, all that follows is what it would have been without the interruption,
     bit for bit, on any number of threads; only the seconds differ.
+
+    Args:
+        data: the data set again, where the run began with arrays (`ghostnet.dataset`).
+        threads, progress, record: see `train`.
 
     Raises:
         FileError: `out` is no run directory, or can't be read or written.
@@ -123,7 +135,7 @@ def resume(
         start = checkpoint.latest(directory.path, e, dtype) or Checkpoint(build(e))
         require_same_laws(e, directory.settings.get("laws", {}))
         simulator = Simulator(start.network, engine, dtype, threads, **options)
-        run = _Run(simulator, same_data(e, directory), directory, progress, record, *gradchecks)
+        run = _Run(simulator, same_data(e, directory, data), directory, progress, record, *gradchecks)
         return run.until_the_end(start)
 
 
@@ -132,7 +144,7 @@ class _Run:
     """One run on its way: `position` says how far it is."""
 
     simulator: Simulator
-    dataset: data.Dataset
+    dataset: Dataset
     directory: RunDirectory | None
     progress: bool
     record: Recorder | None
@@ -243,28 +255,6 @@ def ending(directory: RunDirectory | None, status: Callable[[str], None]) -> Ite
                 status(state)
 
 
-def fitting_data(e: Experiment) -> data.Dataset:
-    """The data set of an experiment.
-
-    Raises:
-        ConfigError: the experiment does not fit it. DataError: it can't be read.
-    """
-    dataset = data.load(e.data)
-    require_fit(e, dataset)
-    return dataset
-
-
-def same_data(e: Experiment, directory: RunDirectory) -> data.Dataset:
-    """The data set of an experiment whose run began before.
-
-    Raises:
-        ConfigError: the experiment does not fit it. DataError: it can't be read, or is not what the run began with.
-    """
-    dataset = fitting_data(e)
-    require_same_data(directory.path, directory.settings, e.data, dataset.sha256)
-    return dataset
-
-
 def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
     """Pieces of about _CHUNK_SECONDS, from the measured speed. Results do not depend on where the cuts are."""
     size, position = 1, 0
@@ -276,7 +266,7 @@ def _chunks(order: np.ndarray) -> Iterator[np.ndarray]:
         size = int(np.clip(speed * _CHUNK_SECONDS, 1, 4 * size))
 
 
-def _evaluation(simulator: Simulator, dataset: data.Dataset, epoch: int, seconds: float) -> list[dict]:
+def _evaluation(simulator: Simulator, dataset: Dataset, epoch: int, seconds: float) -> list[dict]:
     scores = simulator.evaluate(dataset)
     return [
         {"run": run, "seed": seed, "epoch": epoch} | score_columns(scores, run) | {"seconds": round(seconds, 3)}

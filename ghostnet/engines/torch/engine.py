@@ -117,7 +117,8 @@ class Engine(Recordable):
         """The data set on the device: the last one asked for stays there."""
         if self.examples is None or self.examples.dataset is not dataset:
             e = self.experiment
-            self.examples = Examples(dataset, e.presentations_per_epoch, self.ensemble.x)
+            shown = (e.train_examples or len(dataset.train_images)) // e.batch
+            self.examples = Examples(dataset, max(1, shown), self.ensemble.x)
         return self.examples
 
     def _present_all(self, stimuli: Arrays | Examples, *shown: np.ndarray) -> Divergence | None:
