@@ -48,7 +48,7 @@ __all__ = [
 def __getattr__(name: str):
     """What brings packages that most uses do without: loaded when first asked for."""
     if name == "open_trace":
-        from ghostnet.traces.files import open_trace
+        from ghostnet.traces.reading import open_trace
 
         return open_trace
     if name == "load_sweep":

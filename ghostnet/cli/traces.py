@@ -113,7 +113,7 @@ def _trace_figure(arguments: argparse.Namespace):
     import matplotlib.pyplot as plt
 
     from ghostnet.results import plots
-    from ghostnet.traces.files import open_trace
+    from ghostnet.traces.reading import open_trace
 
     trace = open_trace(arguments.path, arguments.variable and [arguments.variable])
     chosen = {"run": arguments.run, "example": arguments.example}
