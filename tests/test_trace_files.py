@@ -9,16 +9,14 @@ import tomllib
 from pathlib import Path
 
 import h5py
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 from builders import command, experiment, inputs, refusal, running
 
-from ghostnet import ConfigError, FileError, Recorder, Simulator, open_trace
+from ghostnet import FileError, Recorder, Simulator, open_trace
 from ghostnet.files import hdf5
 from ghostnet.model.experiment import from_mapping
-from ghostnet.results import plots
 from ghostnet.traces import recording
 from ghostnet.traces.summary import summary
 
@@ -226,30 +224,6 @@ def test_a_mistake_is_one_line_and_an_exit_code(capsys, tmp_path, trace, argumen
     before = set(tmp_path.iterdir())
     got, out, err = command(capsys, *(argument.format(**paths) for argument in arguments))
     assert (got, out) == (code, "") and text in err.splitlines()[-1] and set(tmp_path.iterdir()) == before
-
-
-def test_figure_4_shows_rates_the_right_class_and_the_shaded_phases(trace):
-    opened = open_trace(trace)
-    with plt.style.context(plots.STYLE):
-        figure, (top, bottom) = plt.subplots(2)
-        plots.figure4(opened, top, bottom, run=1, example=3)
-    right = np.take_along_axis(opened.r_3[:, 1, 3].to_numpy(), opened.label[:, 1, 3].to_numpy()[:, None], 1)
-    assert len(top.lines) == 7 and np.array_equal(top.lines[-1].get_ydata(), right[:, 0])
-    assert len(top.patches) == len(bottom.patches) == 3
-    norm = np.linalg.norm(opened.e_1[:, 1, 3], axis=1)
-    assert np.allclose(bottom.lines[0].get_ydata(), norm)
-    plt.close(figure)
-    assert "Figure 4 needs" in refusal(ConfigError, plots.figure4, opened.drop_vars("e_1"), top, bottom)
-
-
-def test_rates_are_computed_where_only_activities_were_recorded(trace):
-    opened = open_trace(trace)
-    figure, axes = plt.subplots(2, 2)
-    plots.figure4(opened, *axes[0])
-    plots.figure4(opened.drop_vars("r_3"), *axes[1])
-    for one, other in zip(axes[0][0].lines, axes[1][0].lines, strict=True):
-        assert np.allclose(one.get_ydata(), other.get_ydata(), atol=1e-6)
-    plt.close(figure)
 
 
 def test_the_summary_of_a_record_without_weights_or_rows_is_readable(tmp_path):
