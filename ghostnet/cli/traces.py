@@ -1,4 +1,4 @@
-"""The commands about traces: `ghostnet record` and `ghostnet plot`, and what `ghostnet info` says of a trace file."""
+"""`ghostnet record`, and what `ghostnet info` says of a trace file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError
-from ghostnet.files.figures import appended, publish_picture
 from ghostnet.model.recorder import ACTIVITIES, MATRICES, Recorder
 
 _CHUNK = 256  # presentations run at once
@@ -18,7 +17,6 @@ _CHUNK = 256  # presentations run at once
 
 def add_parsers(commands) -> None:
     _record_parser(commands)
-    _plot_parser(commands)
 
 
 def _record_parser(commands) -> None:
@@ -47,23 +45,6 @@ def _record_parser(commands) -> None:
     parser.set_defaults(command=_record)
 
 
-def _plot_parser(commands) -> None:
-    parser = commands.add_parser(
-        "plot",
-        help="draw a run or a trace",
-        description="Draw a run over its epochs (accuracy, MSE and, where measured, gradient error and the ghosts' "
-        "distances: the paper's Figures 3 and 5), or from a trace the paper's Figure 4 (output rates, the right class "
-        "highlighted, the clamped phases shaded; below, the hidden error) or one variable.",
-    )
-    parser.add_argument("path", type=Path, help="a run directory or a trace file")
-    parser.add_argument("--variable", metavar="NAME", help="of a trace, such as e_1, instead of Figure 4")
-    parser.add_argument("--units", default=":", metavar="A:B", help="default: all")
-    parser.add_argument("--run", type=int, default=0, metavar="N", help="among the runs recorded (default 0)")
-    parser.add_argument("--example", type=int, default=0, metavar="N", help="place in the batch (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="its name ends in the format (default: PATH.png)")
-    parser.set_defaults(command=_plot)
-
-
 def _record(arguments: argparse.Namespace) -> None:
     from ghostnet import data
     from ghostnet.runs.data import data_to_show
@@ -88,45 +69,6 @@ def _record(arguments: argparse.Namespace) -> None:
             x = data.scale(images[some], simulator.dtype)
             simulator.run(x, data.one_hot(labels[some], e.sizes[-1], simulator.dtype))
     print(*files.paths, sep="\n")
-
-
-def _plot(arguments: argparse.Namespace) -> None:
-    import matplotlib.pyplot as plt
-
-    from ghostnet.results import plots
-
-    out = arguments.out or appended(arguments.path, ".png")
-    plt.switch_backend("agg")
-    with plt.style.context(plots.STYLE):
-        figure = _run_figure(arguments) if arguments.path.is_dir() else _trace_figure(arguments)
-        print(publish_picture(figure, out))
-        plt.close(figure)
-
-
-def _run_figure(arguments: argparse.Namespace):
-    from ghostnet.results import comparison, plots
-
-    if arguments.variable:
-        raise ConfigError(f"variable = {arguments.variable}: {arguments.path} is a run directory; give a trace file")
-    (curves,) = comparison.read([arguments.path])
-    return plots.training(curves.epoch, {name: values.T for name, values in curves.columns.items()})
-
-
-def _trace_figure(arguments: argparse.Namespace):
-    import matplotlib.pyplot as plt
-
-    from ghostnet.results import plots
-    from ghostnet.traces.files import open_trace
-
-    trace = open_trace(arguments.path, arguments.variable and [arguments.variable])
-    chosen = {"run": arguments.run, "example": arguments.example}
-    if arguments.variable:
-        figure, axes = plt.subplots()
-        plots.variable(trace, arguments.variable, axes, span("units", arguments.units), **chosen)
-    else:
-        figure, (top, bottom) = plt.subplots(2, sharex=True)
-        plots.figure4(trace, top, bottom, **chosen)
-    return figure
 
 
 def describe(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Trace files: what is in them, how they are written, and how they are opened. Layout: README, "Traces".
+"""Writing trace files. Layout: README, "Traces".
 
 A trace is netCDF-4 compatible HDF5. A long record is a row of segments, `t.h5`, `t-0002.h5`, …, each complete in itself
 and published whole; the attributes `record` and `segment` of each say that they belong together.
@@ -7,96 +7,27 @@ and published whole; the attributes `record` and `segment` of each say that they
 from __future__ import annotations
 
 import json
+import math
 import os
 import uuid
-from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
 import numpy as np
-import xarray as xr
 
 from ghostnet.errors import FileError
 from ghostnet.files import hdf5
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place
 from ghostnet.model.experiment import Experiment
-from ghostnet.model.models import CLAMPED, labels
-from ghostnet.model.recorder import Variable
-from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, read_segment
+from ghostnet.traces.contents import contents
+from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, continuation
 from ghostnet.traces.recording import Segment
 
-_ABOUT = {
-    "s": "activity of the pyramidal units of layer {k}",
-    "r": "firing rate of layer {k}",
-    "g": "activity of the ghost units of layer {k}",
-    "e": "error term of layer {k}",
-    "drive": "feedforward drive of layer {k}, W_k r_(k-1)",
-    "W": "feedforward weights into layer {k}",
-    "B": "feedback weights onto layer {k}",
-    "W_pg": "lateral weights of layer {k}, pyramidal to ghost",
-    "W_gp": "lateral weights of layer {k}, ghost to pyramidal",
-}
 _STORED = dict(compression="gzip", compression_opts=1, shuffle=True, fletcher32=True)
-_CHUNK_BYTES = 1 << 20
+_CHUNK = {"time": 2048, "unit": 32}  # a unit over time is read 15 times faster than from chunks of whole rows
+_CHUNK_VALUES = 1 << 16
 _PLOTTED = 10  # lines of the default plot
-
-
-def contents(segment: Segment) -> dict[str, Array]:
-    """Everything in a segment by name; views of it where possible."""
-    n, own = segment.rows, segment.selection
-    step, lanes = segment.step[:n], ("time", "run", "example")
-    arrays: dict[str, Array] = {
-        "time": (("time",), step * own.experiment.dt, {"units": "s", "long_name": "model time at the end of the step"}),
-        "step": (("time",), step, {"long_name": "Euler steps since the network's first"}),
-        "phase": (("time",), segment.phase[:n], _phase_attributes(own.experiment)),
-        "presentation": (("time",), segment.presentation[:n], {"long_name": "presentation, 0 is the network's first"}),
-        "epoch": (("time",), segment.epoch[:n], {"long_name": "epoch, 1 is the first; 0 outside training"}),
-        "example_index": (lanes, segment.example[:n], {"long_name": "index of the image in its data set, or -1"}),
-        "label": (lanes, segment.label[:n], {"long_name": "class shown"}),
-        "run": (("run",), own.runs.astype("i4"), {"long_name": "run: place of the seed among the experiment's seeds"}),
-        "example": (("example",), own.examples.astype("i4"), {"long_name": "place in the batch"}),
-    }
-    for v in (*own.variables, *own.matrices):
-        for axis, units in zip(v.axes, v.units, strict=True):
-            arrays[axis] = ((axis,), units.astype("i4"), {"long_name": "{} of layer {}".format(*axis.split("_"))})
-    column = 0
-    for v in own.variables:
-        width = len(own.examples) * len(v.units[0])
-        shape = (len(own.runs), n, len(own.examples), len(v.units[0]))
-        values = segment.block[:, :n, column : column + width].reshape(shape)
-        arrays[v.name] = ((*lanes, *v.axes), np.moveaxis(values, 0, 1), _attributes(v))
-        column += width
-    return arrays | _snapshots(segment)
-
-
-def _phase_attributes(e: Experiment) -> dict:
-    names = [label.replace(CLAMPED, f"weakly_{CLAMPED}") for label in labels(e.phases)]
-    return {
-        "long_name": "phase that the step belongs to",
-        "flag_values": np.arange(len(names), dtype=np.int8),
-        "flag_meanings": " ".join(names),
-    }
-
-
-def _attributes(v: Variable) -> dict:
-    return {"units": "1", "long_name": _ABOUT[v.symbol].format(k=v.k), "symbol": v.name}
-
-
-def _snapshots(segment: Segment) -> dict[str, Array]:
-    """The matrices, along an axis of their own."""
-    own = segment.selection
-    if not own.matrices:
-        return {}
-    steps = np.array([step for step, _ in segment.snapshots], np.int64)
-    about = {"units": "s", "long_name": "model time at which the matrices were recorded"}
-    arrays: dict[str, Array] = {"snapshot": (("snapshot",), steps * own.experiment.dt, about)}
-    for i, v in enumerate(own.matrices):
-        fast = ("example",) if v.symbol == "W_gp" and own.experiment.plasticity.owned else ()
-        shape = (0, len(own.runs), *((len(own.examples),) if fast else ()), *map(len, v.units))
-        values = np.stack([m[i] for _, m in segment.snapshots]) if len(steps) else np.empty(shape, segment.dtype)
-        arrays[v.name] = (("snapshot", "run", *fast, *v.axes), values, _attributes(v))
-    return arrays
 
 
 class TraceFiles:
@@ -123,16 +54,11 @@ class TraceFiles:
 
     def keep(self, segment: Segment) -> None:
         number = len(self.paths) + 1
-        path = _continuation(self.path, number)
-        attributes = {"record": self.record, "segment": number, "title": "ghostnet trace"}
+        path = continuation(self.path, number)
+        attributes = {"record": self.record, "segment": number, "title": "ghostnet trace", "Conventions": "CF-1.11"}
         arrays = contents(segment)
         image = hdf5.image(lambda file: _write(file, arrays, self.texts, attributes, self.output))
         self.paths.append(self.place.publish(path.name, image))
-
-
-def _continuation(path: Path, number: int) -> Path:
-    ending = path.suffix if path.suffix[1:2].isalpha() else ""  # .h5 or .nc, not what follows the point of beta-0.05
-    return path if number == 1 else path.with_name(f"{path.name.removesuffix(ending)}-{number:04d}{ending}")
 
 
 def _write(file: h5py.File, arrays: dict[str, Array], texts: dict[str, str], attributes: dict, output: str) -> None:
@@ -140,9 +66,10 @@ def _write(file: h5py.File, arrays: dict[str, Array], texts: dict[str, str], att
     numbers = {name: number for number, name in enumerate(scales)}
     for name in (*scales, *(name for name in arrays if name not in numbers)):
         _put(file, name, arrays[name], numbers)
-    for name, text in texts.items():
-        file[name] = text
-    file.attrs.update(attributes)
+        if name not in numbers and name not in COORDINATES:
+            fitting = (c for c in COORDINATES if set(arrays[c][0]) <= set(arrays[name][0]))
+            file[name].attrs["coordinates"] = " ".join(fitting)
+    file.attrs.update(attributes | texts)
     _default_plot(file, arrays, output, {"time": len(numbers)})
 
 
@@ -153,10 +80,8 @@ def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int]) ->
     """
     axes, values, about = array
     unlimited = axes[0] in ("time", "snapshot")
-    row = max(1, values[:1].nbytes)
-    chunks = (max(1, min(len(values), _CHUNK_BYTES // row)), *(max(1, n) for n in values.shape[1:]))
     limits = (None if unlimited else values.shape[0], *values.shape[1:])
-    made = group.create_dataset(name, data=values, chunks=chunks, maxshape=limits, **_STORED)
+    made = group.create_dataset(name, data=values, chunks=_chunks(axes, values.shape), maxshape=limits, **_STORED)
     made.attrs.update(about)
     if axes == (name,):
         made.make_scale(name)
@@ -167,58 +92,34 @@ def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int]) ->
     made.attrs[DIMENSIONS] = np.array([numbers[axis] for axis in axes], np.int32)
 
 
+def _chunks(axes: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Few units over a long time; as many places in the batch and runs as there is room for."""
+    chunks = [
+        max(1, min(size, _CHUNK.get(axis.partition("_")[0], size))) for axis, size in zip(axes, shape, strict=True)
+    ]
+    for lane in (i for i, axis in enumerate(axes) if axis in ("run", "example")):
+        others = math.prod(chunks) // chunks[lane]
+        chunks[lane] = max(1, min(chunks[lane], _CHUNK_VALUES // others))
+    return tuple(chunks)
+
+
 def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, numbers: dict[str, int]) -> None:
-    """The NXdata group that H5Web and silx show first: units of the output layer, or of what there is, over time."""
+    """The NXdata group that H5Web and silx show first: units of the output layer, or of what there is, over the time
+    since the record began."""
     lines = [name for name, (axes, *_) in arrays.items() if axes[:3] == ("time", "run", "example") and len(axes) == 4]
     lines.sort(key=lambda name: (name != "r" + output, name != "s" + output))
-    if not lines:
+    time = arrays["time"][1]
+    if not lines or not len(time):
         return
     group, values = file.create_group("plot"), arrays[lines[0]][1]
-    _put(group, "time", arrays["time"], numbers)
+    about = {"units": "s", "long_name": "model time since the record began"}
+    _put(group, "time", (("time",), time - time[0], about), numbers)
     names = [f"{lines[0]}_unit_{unit}" for unit in range(min(_PLOTTED, values.shape[3]))]
     for unit, name in enumerate(names):
         _put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name}), numbers)
+    classes, seed = np.unique(arrays["label"][1][:, 0, 0]), arrays["seed"][1][0]
+    shown = ", ".join(map(str, classes)) if len(classes) <= _PLOTTED else f"{len(classes)} of them"
     file.attrs.update(NX_class="NXroot", default="plot")
-    group.attrs.update(NX_class="NXdata", signal=names[0], axes="time", title=f"{lines[0]}, first run and example")
+    group.attrs.update(NX_class="NXdata", signal=names[0], axes="time", title=f"{lines[0]}, seed {seed}, class {shown}")
     if names[1:]:
         group.attrs["auxiliary_signals"] = np.array(names[1:], h5py.string_dtype())
-
-
-def dataset(parts: list[dict[str, Array]], attributes: dict | None = None) -> xr.Dataset:
-    """Segments as one xarray Dataset with a model-time axis; values are copied only where there are several.
-
-    Raises:
-        ValueError: they do not fit together.
-    """
-    whole = {}
-    for name, (axes, values, about) in parts[0].items():
-        others = [part[name][1] for part in parts[1:]]
-        if axes[:1] in (("time",), ("snapshot",)) and others:
-            values = np.concatenate([values, *others])
-        elif not all(np.array_equal(values, other) for other in others):
-            raise ValueError(f"{name} differs")
-        whole[name] = (axes, values, about)
-    coordinates = {name: array for name, array in whole.items() if name in COORDINATES or array[0] == (name,)}
-    return xr.Dataset({n: a for n, a in whole.items() if n not in coordinates}, coordinates, attributes)
-
-
-def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) -> xr.Dataset:
-    """A recorded trace with all its segments, in memory.
-
-    Args:
-        path: the first file.
-        variables: names such as "e_1" to read; by default all. Times and labels always come along.
-
-    Raises:
-        FileError: a file can't be read, is damaged or refused (see `hdf5.open_strictly`), or is no trace.
-    """
-    parts = [read_segment(path, variables)]
-    while (following := _continuation(Path(path), len(parts) + 1)).exists():
-        part = read_segment(following, variables)
-        if part.attributes.get("record") != parts[0].attributes.get("record"):
-            break  # left over from another record
-        parts.append(part)
-    try:
-        return dataset([part.arrays for part in parts], parts[0].attributes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path}: its parts do not fit together ({error}); take a backup or record it anew") from error

@@ -18,14 +18,14 @@ SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
 def row_bytes(selection: Selection, dtype: np.dtype) -> int:
     """What a row takes in memory."""
     runs, examples = len(selection.runs), len(selection.examples)
-    return runs * selection.columns * dtype.itemsize + 8 * runs * examples + 17
+    return runs * selection.columns * dtype.itemsize + 8 * runs * examples + 21
 
 
 class Segment:
     """Rows in memory: a block of activities and what each row belongs to, allocated once and filled again and again.
 
     Attributes:
-        block: (recorded runs, capacity, columns). step, phase, presentation, epoch: (capacity,).
+        block: (recorded runs, capacity, columns). step, phase, presentation, epoch, row_steps: (capacity,).
         example, label: dataset index and class, (capacity, recorded runs, recorded examples).
         rows: how many are filled. snapshots: (step, matrices as listed in the selection).
     """
@@ -36,7 +36,7 @@ class Segment:
         self.selection, self.dtype = selection, dtype
         self.block = np.empty((lanes[0], self.capacity, selection.columns), dtype)
         self.step, self.phase = np.empty(self.capacity, np.int64), np.empty(self.capacity, np.int8)
-        self.presentation, self.epoch = (np.empty(self.capacity, np.int32) for _ in range(2))
+        self.presentation, self.epoch, self.row_steps = (np.empty(self.capacity, np.int32) for _ in range(3))
         self.example, self.label = (np.empty((self.capacity, *lanes), np.int32) for _ in range(2))
         self.clear()
 
@@ -211,6 +211,7 @@ class Recording:
         s.step[rows] = np.add.outer(numbers * self.length, ends).ravel()
         s.phase[rows] = np.tile(np.searchsorted(self.phase_ends, ends), count)
         s.presentation[rows] = np.repeat(numbers, len(ends))
+        s.row_steps[rows] = np.tile(np.diff(self.ends, prepend=0)[np.searchsorted(self.ends, ends)], count)
         s.epoch[rows] = np.repeat([epoch for epoch, _ in shown], len(ends))
         s.example[rows] = np.repeat([examples[lanes] for _, examples in shown], len(ends), axis=0)
         s.label[rows] = np.repeat(ys.argmax(-1)[:, *lanes], len(ends), axis=0)
