@@ -10,7 +10,8 @@ import numpy as np
 from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError
-from ghostnet.model.recorder import ACTIVITIES, MATRICES, Recorder
+from ghostnet.model.recorder import Recorder
+from ghostnet.model.symbols import ACTIVITIES, WEIGHTS
 
 _CHUNK = 256  # presentations run at once
 
@@ -33,7 +34,7 @@ def _record_parser(commands) -> None:
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
-    matrices = ", ".join(MATRICES)
+    matrices = ", ".join(WEIGHTS)
     parser.add_argument("--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}")
     parser.add_argument("--units", metavar="A:B", help="units of every layer (default: all)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="steps between rows (default 1)")

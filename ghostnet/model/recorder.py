@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ghostnet.errors import ConfigError
+from ghostnet.model import symbols
 from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.model.inputs import numbers
+from ghostnet.model.symbols import ACTIVITIES, SYMBOLS, WEIGHTS
 
-ACTIVITIES = ("s", "r", "g", "e", "drive")
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
-MATRICES = ("W", "B", "W_pg", "W_gp")
 
 
 class Variable(NamedTuple):
@@ -107,7 +107,7 @@ class Recorder:
         return Selection(
             e,
             self._variables(e, self.variables, ACTIVITIES),
-            self._variables(e, self.weights, MATRICES),
+            self._variables(e, self.weights, WEIGHTS),
             places("runs", self.runs, len(e.seeds)),
             places("examples", self.examples, e.batch),
         )
@@ -129,14 +129,14 @@ class Recorder:
         """For each phase, the Euler steps that every row stands for."""
         return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in e.steps]
 
-    def _variables(self, e: Experiment, names: Sequence[str], symbols: tuple[str, ...]) -> tuple[Variable, ...]:
-        valid = {f"{symbol}_{k}": (symbol, k) for symbol in symbols for k in _layers(e, symbol)}
-        require_known(names, [*symbols, *valid], "variable")
+    def _variables(self, e: Experiment, names: Sequence[str], known: Iterable[str]) -> tuple[Variable, ...]:
+        valid = {f"{symbol}_{k}": (symbol, k) for symbol in known for k in _layers(e, symbol)}
+        require_known(names, [*known, *valid], "variable")
         wanted = [n for name in names for n in valid if n == name or valid[n][0] == name]
         return tuple(self._variable(e, *valid[name]) for name in dict.fromkeys(wanted))
 
     def _variable(self, e: Experiment, symbol: str, k: int) -> Variable:
-        axes, counts = _own_axes(symbol, k), _axes(e)
+        axes, counts = symbols.axes(symbol, k), _axes(e)
         units = self.units if isinstance(self.units, Mapping) else {a: self.units for a in axes if a != "unit_0"}
         return Variable(symbol, k, axes, tuple(places(f"units of {a}", units.get(a), counts[a]) for a in axes))
 
@@ -150,18 +150,8 @@ def _listed(name: str, values, expected: str) -> tuple:
 
 
 def _layers(e: Experiment, symbol: str) -> range:
-    """The layers that have such a symbol: ghosts and what belongs to them, and B, only the hidden ones."""
-    return range(1, e.depth + (symbol in ("s", "r", "e", "drive", "W")))
-
-
-def _own_axes(symbol: str, k: int) -> tuple[str, ...]:
-    return {
-        "g": (f"ghost_{k}",),
-        "W": (f"unit_{k}", f"unit_{k - 1}"),
-        "B": (f"unit_{k}", f"unit_{k + 1}"),
-        "W_pg": (f"ghost_{k}", f"unit_{k}"),
-        "W_gp": (f"unit_{k}", f"ghost_{k}"),
-    }.get(symbol, (f"unit_{k}",))
+    """The layers that have such a symbol."""
+    return range(1, e.depth + (not SYMBOLS[symbol].hidden))
 
 
 def _axes(e: Experiment) -> dict[str, int]:
