@@ -50,7 +50,7 @@ def test_a_run_directory_is_never_imported_from(somewhere, monkeypatch):
 def test_a_run_keeps_the_law_and_is_not_resumed_with_another(somewhere, task, capsys):
     e = tiny(task, transfer="own_law:softsign", epochs=1)
     (somewhere / "e.toml").write_text(e.to_toml())
-    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet")[0] == 0
+    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet", "--engine", "torch")[0] == 0
     kept = json.loads((somewhere / "run" / "provenance.json").read_text())["laws"]["transfer"]
     assert kept["name"] == "own_law:softsign" and "return 0.5 + 0.5 * s" in kept["source"]
     (somewhere / "run" / "status.json").write_text('{"status": "stopped", "epoch": 1}')
@@ -68,5 +68,5 @@ def test_the_example_learns(task):
     spec = importlib.util.spec_from_file_location("own_law", EXAMPLE)
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    rows = train(tiny(task, transfer=example.softsign, epochs=6)).metrics
+    rows = train(tiny(task, transfer=example.softsign, epochs=6), engine="torch").metrics
     assert rows[-1]["test_accuracy"] > 0.9
