@@ -12,7 +12,9 @@ from ghostnet.model.models import MODELS, Model, Phase, Rule
 from ghostnet.model.network import Network, build
 from ghostnet.model.presets import PRESETS, preset
 from ghostnet.model.recorder import Recorder
-from ghostnet.runs.training import Training, resume, train
+from ghostnet.runs.loop import Run, Training
+from ghostnet.runs.resuming import resume
+from ghostnet.runs.training import train
 from ghostnet.simulator import Simulator
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Phase",
     "Recorder",
     "Rule",
+    "Run",
     "Simulator",
     "Stopped",
     "Training",

@@ -11,7 +11,7 @@ import pytest
 from builders import assert_same_end, command, of, refusal, same_bits, sweep_settings, tiny
 
 import ghostnet as gn
-from ghostnet import ConfigError, DataError, data, sweep
+from ghostnet import ConfigError, DataError, data, resume, sweep
 from ghostnet.data import npz
 from ghostnet.files import toml
 from ghostnet.sweep import Sweep
@@ -52,13 +52,11 @@ def backprop(e, out, **given):
     return gn.baselines.train("BP", e, out, learning_rate=0.1, progress=False, **given)
 
 
-each_kind = pytest.mark.parametrize(
-    ("train", "resume"), [(ghosts, gn.resume), (backprop, gn.baselines.resume)], ids=["ghosts", "backprop"]
-)
+each_kind = pytest.mark.parametrize("train", [ghosts, backprop])
 
 
 @each_kind
-def test_a_run_that_was_given_arrays_goes_on_when_it_is_given_them_again(task, tmp_path, train, resume):
+def test_a_run_that_was_given_arrays_goes_on_when_it_is_given_them_again(task, tmp_path, train):
     e, out = tiny("mnist", train_examples=None), tmp_path / "run"
     whole = train(e, out, data=own(task))
     kept = toml.read(out / "config.toml")
@@ -72,7 +70,7 @@ def test_a_run_that_was_given_arrays_goes_on_when_it_is_given_them_again(task, t
 
 
 @each_kind
-def test_a_run_that_was_given_a_file_finds_it_again(digits, tmp_path, train, resume):
+def test_a_run_that_was_given_a_file_finds_it_again(digits, tmp_path, train):
     out = tmp_path / "run"
     whole = train(tiny("mnist", train_examples=None), out, data=gn.dataset(digits))
     assert toml.read(out / "config.toml")["data"] == str(digits)
@@ -106,7 +104,7 @@ def test_what_is_given_for_data_has_to_be_a_data_set(given):
 
 
 @each_kind
-def test_examples_left_out_are_all_there_are(task, tmp_path, train, resume):
+def test_examples_left_out_are_all_there_are(task, tmp_path, train):
     left_out, said = tmp_path / "a", tmp_path / "b"
     one, other = train(tiny(task, train_examples=None), left_out), train(tiny(task, train_examples=100), said)
     assert (left_out / "config.toml").read_bytes() == (said / "config.toml").read_bytes()

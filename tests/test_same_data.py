@@ -121,7 +121,7 @@ def test_a_run_does_not_go_on_with_other_data(here):
 
 def test_a_baseline_does_not_go_on_with_other_data(here):
     baselines.train("BP", tiny("digits"), here / "run", learning_rate=0.1)
-    assert_refuses_other_data(here / "run", here / "digits", baselines.resume)
+    assert_refuses_other_data(here / "run", here / "digits", resume)
 
 
 def test_a_packed_ensemble_does_not_go_on_with_other_data(here, monkeypatch):

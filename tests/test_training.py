@@ -13,8 +13,8 @@ from ghostnet import ConfigError, DataError, DivergenceError, FileError, Simulat
 from ghostnet.files import toml
 from ghostnet.files.publishing import publish
 from ghostnet.model.experiment import from_mapping
+from ghostnet.model.order import presentation_order
 from ghostnet.runs import store
-from ghostnet.runs.training import presentation_order
 
 
 def files(folder):

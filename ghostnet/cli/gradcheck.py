@@ -57,7 +57,7 @@ def _of_baseline(arguments: argparse.Namespace, method: str):
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{option} is for ghost units, {arguments.network} is a run of {method}: leave it out")
     from ghostnet.baselines.check import gradcheck
-    from ghostnet.baselines.training import load
+    from ghostnet.baselines.mlps import load
 
     learner = load(arguments.network)
     return gradcheck(learner, *_examples(arguments, learner.experiment))

@@ -21,6 +21,18 @@ def own_precision() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def working(threads: int) -> Iterator[None]:
+    """`own_precision`, and torch with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with own_precision():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Images:
     """A data set on a device.
 

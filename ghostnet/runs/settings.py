@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
@@ -50,15 +52,16 @@ def _are_options(value) -> bool:
     )
 
 
-def own_laws(e: Experiment) -> dict[str, dict]:
-    """The laws and the model of an experiment that are not built in, by field."""
-    laws = {field: names.described(field, getattr(e, field)) for field in names.FIELDS}
+def own_laws(e: Experiment, fields: Iterable[str] = names.FIELDS) -> dict[str, dict]:
+    """The laws and the model of an experiment, or those of some fields, that are not built in, by field."""
+    laws = {field: names.described(field, getattr(e, field)) for field in fields}
     return {field: law for field, law in laws.items() if law}
 
 
-def require_same_laws(e: Experiment, began_with: dict) -> None:
-    """Raise ConfigError where a law of an experiment is not the one of that name that its run began with."""
-    for field, law in own_laws(e).items():
+def require_same_laws(laws: dict[str, dict], directory: RunDirectory) -> None:
+    """Raise ConfigError where one of these is not the law of that name that a run began with."""
+    began_with = directory.settings.get("laws", {})
+    for field, law in laws.items():
         if law["sha256"] != began_with.get(field, {}).get("sha256"):
             raise ConfigError(
                 f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "

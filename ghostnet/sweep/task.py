@@ -18,7 +18,8 @@ from ghostnet.files import jsonfile, toml
 from ghostnet.model.experiment import from_mapping
 from ghostnet.runs import checkpoint, store
 from ghostnet.runs.data import require_same_data
-from ghostnet.runs.training import resume, train
+from ghostnet.runs.resuming import resume
+from ghostnet.runs.training import train
 from ghostnet.sweep.plan import Task
 
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
