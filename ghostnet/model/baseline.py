@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ghostnet.files import toml
 from ghostnet.model import names
-from ghostnet.model.experiment import Experiment, documented, from_mapping, require, require_known
+from ghostnet.model.experiment import Experiment, documented, from_mapping, require
 from ghostnet.model.laws import TRANSFERS
 from ghostnet.model.presets import preset
+from ghostnet.model.typed import require_known
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
@@ -58,7 +60,7 @@ class Baseline:
     noise: float = documented("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
     delta: float = documented("privacy: δ at which the spent ε is reported", default=1e-5)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "method", str(self.method).upper())
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS),
                             ("architecture", ARCHITECTURES)):  # fmt: skip
@@ -112,7 +114,7 @@ class BaselineRun:
     baseline: Baseline
 
     @classmethod
-    def from_mapping(cls, fields: dict) -> BaselineRun:
+    def from_mapping(cls, fields: Mapping[str, Any]) -> BaselineRun:
         """From what `to_toml` wrote, read.
 
         Raises:
@@ -127,7 +129,7 @@ class BaselineRun:
         return f"{self.experiment.to_toml()}\n[baseline]\n{self.baseline.to_toml()}"
 
 
-def baseline_from_mapping(values: dict) -> Baseline:
+def baseline_from_mapping(values: Mapping[str, Any]) -> Baseline:
     """A Baseline from field names and values.
 
     Raises:
@@ -138,7 +140,7 @@ def baseline_from_mapping(values: dict) -> Baseline:
     return Baseline(**values)
 
 
-def mlp(sizes: tuple[int, ...], **changes) -> Experiment:
+def mlp(sizes: tuple[int, ...], **changes: Any) -> Experiment:
     """An Experiment for baselines only, of any sizes: its ghost-unit fields hold inert values.
 
     Raises:
@@ -149,8 +151,8 @@ def mlp(sizes: tuple[int, ...], **changes) -> Experiment:
     return preset("mb-500-fa", **({"sizes": sizes} | inert | changes))
 
 
-def _check_number(name: str, value, optional: bool) -> None:
+def _check_number(name: str, value: object, optional: bool) -> None:
     if value is None and optional:
         return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    require(number and 0 <= value < math.inf, f"{name} = {value!r}: expected a number of 0 or more")
+    fits = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    require(fits, f"{name} = {value!r}: expected a number of 0 or more")

@@ -27,34 +27,37 @@ Euler steps are forward: every right-hand side is taken at the current state and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from ghostnet.model import names
-from ghostnet.model.lowering import arguments
+from ghostnet.model.lowering import Law, arguments
+
+Array: TypeAlias = Any  # of any Array-API library
+Layers: TypeAlias = list[Any]  # over k: arrays, numbers or shapes; None where the paper has no symbol
 
 
 class Weights(NamedTuple):
     """The weight matrices, lists over k."""
 
-    W: list
-    B: list
-    W_pg: list
-    W_gp: list
+    W: Layers
+    B: Layers
+    W_pg: Layers
+    W_gp: Layers
 
 
 class State(NamedTuple):
     """The activities, lists over k."""
 
-    s: list
-    g: list
+    s: Layers
+    g: Layers
 
 
 class Plasticity(NamedTuple):
     """A rule of a model with an experiment's numbers: post is its law, rate is η over k, decay is λ."""
 
-    post: Callable
+    post: Law
     pre: str
-    rate: list
+    rate: Layers
     decay: float
     clip: float | None
 
@@ -68,20 +71,20 @@ class Constants(NamedTuple):
     transfer: str
     cost: str
     rules: Mapping[str, Plasticity]
-    P: list
+    P: Layers
 
 
 class Seen(NamedTuple):
     """What there is at one instant, lists over k: activities, rates and error terms; r[0] is the input."""
 
-    s: list
-    g: list
-    r: list
-    rho_g: list
-    e: list
+    s: Layers
+    g: Layers
+    r: Layers
+    rho_g: Layers
+    e: Layers
 
 
-def array_namespace(array):
+def array_namespace(array: Array) -> Any:
     """The functions that go with an array: its own where it names them (NumPy), else array-api-compat's (torch)."""
     if hasattr(array, "__array_namespace__"):
         return array.__array_namespace__()
@@ -90,28 +93,28 @@ def array_namespace(array):
     return namespace_of(array)
 
 
-def transfer(s, name: str):
+def transfer(s: Array, name: str) -> Array:
     """ρ(s), elementwise."""
     return _in_type_of(s, names.transfer(name).rho(s))
 
 
-def transfer_slope(s, name: str):
+def transfer_slope(s: Array, name: str) -> Array:
     """ρ'(s), elementwise."""
     return _in_type_of(s, names.transfer(name).slope(s, transfer(s, name)))
 
 
-def output_error(y, s, r, name: str):
+def output_error(y: Array, s: Array, r: Array, name: str) -> Array:
     """-∂C/∂r_N, elementwise: y - r_N for the quadratic cost."""
     return _in_type_of(s, names.cost(name).error(y, s, r))
 
 
-def output_error_slope(y, s, name: str, transfer_name: str):
+def output_error_slope(y: Array, s: Array, name: str, transfer_name: str) -> Array:
     """The derivative of the output error by s_N, elementwise."""
     r, d = transfer(s, transfer_name), transfer_slope(s, transfer_name)
     return _in_type_of(s, names.cost(name).slope(y, s, r, d))
 
 
-def _in_type_of(s, value):
+def _in_type_of(s: Array, value: Array | float) -> Array:
     """What a law says of s, as an array of s's type: by its text it may be a number, or float64."""
     xp = array_namespace(s)
     if not hasattr(value, "dtype"):
@@ -119,7 +122,7 @@ def _in_type_of(s, value):
     return value if value.dtype == s.dtype else xp.astype(value, s.dtype)
 
 
-def rates(z: State, x, c: Constants) -> tuple[list, list]:
+def rates(z: State, x: Array, c: Constants) -> tuple[Layers, Layers]:
     """r_k = ρ(s_k) for k = 0 … N, with r_0 = x, and ρ(g_k) for hidden k."""
     return [x, *(transfer(s, c.transfer) for s in z.s[1:])], [
         None,
@@ -127,20 +130,22 @@ def rates(z: State, x, c: Constants) -> tuple[list, list]:
     ]
 
 
-def errors(w: Weights, z: State, r: list, rho_g: list, y, beta, c: Constants) -> list:
+def errors(w: Weights, z: State, r: Layers, rho_g: Layers, y: Array, beta: Array | float, c: Constants) -> Layers:
     """e_k for k = 1 … N, from the activities and their rates."""
-    e = [None]
+    e: Layers = [None]
     for k in range(1, len(rho_g)):
         e.append(r[k + 1] @ w.B[k].mT - cancellation(w.W_gp[k], rho_g[k]))  # (2), hidden
     return [*e, beta * output_error(y, z.s[-1], r[-1], c.cost)]  # (2), output
 
 
-def cancellation(W_gp, rho_g):
+def cancellation(W_gp: Array, rho_g: Array) -> Array:
     """W^gp_k ρ(g_k), with a matrix shared by the batch or one per example."""
     return (W_gp @ rho_g[..., None])[..., 0] if W_gp.ndim > rho_g.ndim else rho_g @ W_gp.mT
 
 
-_SYMBOLS = {  # what a law of post may ask for by the names of its arguments, for layer k
+_SYMBOLS: dict[
+    str, Callable[[int, Seen, Constants], Array]
+] = {  # what a law of post may ask for by the names of its arguments, for layer k
     "s": lambda k, now, c: now.s[k],
     "r": lambda k, now, c: now.r[k],
     "e": lambda k, now, c: now.e[k],
@@ -153,24 +158,24 @@ _SYMBOLS = {  # what a law of post may ask for by the names of its arguments, fo
 }
 
 
-def imitated(above, P):
+def imitated(above: Array, P: Array | None) -> Array:
     """P_k s_{k+1}: what each ghost is to imitate; its partner where P is None."""
     return above if P is None else above @ P.mT
 
 
-def post(matrix: str, k: int, now: Seen, c: Constants):
+def post(matrix: str, k: int, now: Seen, c: Constants) -> Array:
     """The postsynaptic factor of a matrix' rule, (runs, batch, n_k or m_k)."""
     law = c.rules[matrix].post
     of = {name: _SYMBOLS[name](k, now, c) for name in arguments(law)}
     return _in_type_of(next(iter(of.values())), law(**of))
 
 
-def pre(matrix: str, k: int, now: Seen, c: Constants):
+def pre(matrix: str, k: int, now: Seen, c: Constants) -> Array:
     """The presynaptic factor: of W_k in the layer below, of W_pg_k in layer k, of W_gp_k the ghosts of layer k."""
     return getattr(now, c.rules[matrix].pre)[k - 1 if matrix == "W" else k]
 
 
-def changed(M, matrix: str, k: int, post, pre, share: float, dt: float, c: Constants):
+def changed(M: Array, matrix: str, k: int, post: Array, pre: Array, share: float, dt: float, c: Constants) -> Array:
     """M after dt: M + dt (η Σ post pre^T - λ M), the first part clipped where the model clips."""
     rule, eta = c.rules[matrix], share * c.rules[matrix].rate[k]
     owned = M.ndim > post.ndim  # by each example
@@ -180,13 +185,15 @@ def changed(M, matrix: str, k: int, post, pre, share: float, dt: float, c: Const
     return M + dt * (dM - rule.decay * M if rule.decay else dM)
 
 
-def see(w: Weights, z: State, x, y, beta, c: Constants) -> Seen:
+def see(w: Weights, z: State, x: Array, y: Array, beta: Array | float, c: Constants) -> Seen:
     """Everything that follows from the activities and the weights."""
     r, rho_g = rates(z, x, c)
     return Seen(z.s, z.g, r, rho_g, errors(w, z, r, rho_g, y, beta, c))
 
 
-def step(w: Weights, z: State, x, y, beta, c: Constants, acting: Mapping[str, float]) -> tuple[Weights, State]:
+def step(
+    w: Weights, z: State, x: Array, y: Array, beta: float, c: Constants, acting: Mapping[str, float]
+) -> tuple[Weights, State]:
     """One Euler step of all activities and of the plastic weights.
 
     Args:
@@ -224,14 +231,15 @@ def update_once(w: Weights, ends: list[tuple[float, Seen]], c: Constants) -> Wei
     return w._replace(W=W, B=feedback(W, w.B, c))
 
 
-def feedback(W: list, B: list, c: Constants) -> list:
+def feedback(W: Layers, B: Layers, c: Constants) -> Layers:
     """B_k: the transpose of W_{k+1} at all times under TF; as it was under FA."""
     return [None, *(W_above.mT for W_above in W[2:])] if c.symmetric else B
 
 
-def feedforward(W: list, x, name: str) -> list:
+def feedforward(W: Layers, x: Array, name: str) -> Layers:
     """u_k = W_k ρ(u_{k-1}), k = 1 … N, with ρ(u_0) = x: the MLP that the free phase settles to (Theorem 1)."""
-    u, r = [None], x
+    u: Layers = [None]
+    r = x
     for W_k in W[1:]:
         u.append(r @ W_k.mT)
         r = transfer(u[-1], name)

@@ -8,8 +8,10 @@ import math
 import operator
 import os
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, SupportsIndex
 
 from ghostnet.data import NAMES, OWN
 from ghostnet.errors import ConfigError
@@ -33,7 +35,7 @@ LEAST_REAL, LARGEST_REAL = 1e-15, 1e15  # float32 holds these, and the product o
 LEAST_STEP = 1e-6  # dt / tau below which float32 would round most of a step away
 
 
-def documented(text: str, **kwargs):
+def documented(text: str, **kwargs: Any) -> Any:
     """A field with the one-line help that the command line shows."""
     return field(metadata={"help": text}, **kwargs)
 
@@ -84,7 +86,7 @@ class Experiment:
         "how many training images to use, from the first (default: all; MNIST in a preset: 55000)", default=None
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.data, os.PathLike):
             object.__setattr__(self, "data", os.path.join(os.curdir, os.path.expanduser(self.data)))  # no name
         for spec in dataclasses.fields(self):
@@ -130,10 +132,11 @@ class Experiment:
         Raises:
             ConfigError: train_examples is None; a run has put a number there.
         """
-        require(self.train_examples is not None, "train_examples: left out, so an epoch has no length; give a number")
+        if self.train_examples is None:
+            raise ConfigError("train_examples: left out, so an epoch has no length; give a number")
         return self.train_examples // self.batch
 
-    def replace(self, /, **changes) -> Experiment:
+    def replace(self, /, **changes: Any) -> Experiment:
         """A copy with some fields changed, checked anew."""
         require_known(changes, (spec.name for spec in dataclasses.fields(self)), "field")
         return dataclasses.replace(self, **changes)
@@ -143,7 +146,7 @@ class Experiment:
         return toml.lines(dataclasses.asdict(self))
 
 
-def from_mapping(values: dict) -> Experiment:
+def from_mapping(values: Mapping[str, Any]) -> Experiment:
     """An Experiment from field names and values.
 
     Raises:
@@ -168,7 +171,7 @@ def from_toml(text: str) -> Experiment:
     return from_mapping(toml.parsed(text))
 
 
-def integer(name: str, value, least: int, most: int) -> int:
+def integer(name: str, value: SupportsIndex, least: int, most: int) -> int:
     """The value of an option that is counted; nothing but an integer will do.
 
     Raises:
@@ -180,7 +183,7 @@ def integer(name: str, value, least: int, most: int) -> int:
     raise ConfigError(f"{name} = {shown(value)}: expected an integer from {least} to {most}")
 
 
-def require(condition: bool, text: str) -> None:
+def require(condition: object, text: str) -> None:
     """Raise ConfigError with this text unless the condition holds."""
     if not condition:
         raise ConfigError(text)
@@ -281,10 +284,8 @@ def check_model(e: Experiment) -> None:
             f"ghosts = {e.ghosts}: {e.model} pairs every ghost with a unit above; expected {e.sizes[2:]}",
         )
     if any(rule.clip for rule in model.rules):
-        require(
-            e.clip is not None and 0 < e.clip < math.inf,
-            f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|",
-        )
+        if e.clip is None or not 0 < e.clip < math.inf:
+            raise ConfigError(f"clip = {e.clip}: {e.model} needs a positive bound on |dW/dt|")
         _require_magnitude("clip", e.clip)
     else:
         require(e.clip is None, f"clip = {e.clip}: {e.model} does not clip; leave it out or use MA-prime")

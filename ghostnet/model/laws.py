@@ -6,13 +6,12 @@ import dataclasses
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ghostnet.errors import ConfigError
-from ghostnet.model.lowering import PRIMITIVES, functions, lower, numbers
+from ghostnet.model.lowering import PRIMITIVES, Law, functions, lower, numbers
 from ghostnet.primitives import abs, exp, log1p, maximum, minimum, sigmoid, tanh, where
 
 _STEP = 1e-4  # of the differences that a slope is compared with
@@ -20,16 +19,22 @@ _FAR = 1e3  # an activity that no network has
 _TOLERANCE = 1e-3  # of the comparison, relative to the largest slope
 
 
+@dataclass(frozen=True)
 class Laws:
     """Some laws that belong together; checked on construction."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         ours = (__name__, sigmoid.__module__)  # the tests check those of this file, not every start
         if not all(getattr(law, "__module__", None) in ours for law in self.laws):
             self.check()
 
+    def check(self) -> None:
+        """Raises ConfigError as construction does."""
+        for law in self.laws:
+            require_lawful(law)
+
     @property
-    def laws(self) -> tuple[Callable, ...]:
+    def laws(self) -> tuple[Law, ...]:
         """Its functions, in the order of its arguments."""
         values = (getattr(self, spec.name) for spec in dataclasses.fields(self))
         return tuple(value for value in values if not isinstance(value, str | None))
@@ -60,13 +65,11 @@ class Transfer(Laws):
         ConfigError: on construction, where a law uses more than the primitives, or the slope is not the derivative.
     """
 
-    rho: Callable
-    slope: Callable
+    rho: Law
+    slope: Law
 
     def check(self) -> None:
-        """Raises ConfigError as construction does."""
-        for law in (self.rho, self.slope):
-            require_lawful(law)
+        super().check()
         _require_derivative(self)
 
     @functools.cached_property
@@ -97,15 +100,13 @@ class Cost(Laws):
         ConfigError: on construction, where a law uses more than the primitives, or is not the derivative it should be.
     """
 
-    value: Callable
-    error: Callable
-    slope: Callable
+    value: Law
+    error: Law
+    slope: Law
     transfer: str | None = None
 
     def check(self) -> None:
-        """Raises ConfigError as construction does."""
-        for law in (self.value, self.error, self.slope):
-            require_lawful(law)
+        super().check()
         _require_descent(self)
 
 
@@ -136,7 +137,7 @@ def _require_descent(cost: Cost) -> None:
 _CALLABLE = {name: primitive for primitive, name in PRIMITIVES.items()}
 
 
-def require_lawful(law: Callable) -> None:
+def require_lawful(law: Law) -> None:
     """Raise ConfigError where a law uses more than the primitives."""
     lower(law, _CALLABLE)
 
@@ -160,7 +161,7 @@ def _require_derivative(transfer: Transfer) -> None:
 
 
 @functools.cache
-def identity(law: Callable) -> str:
+def identity(law: Law) -> str:
     """A name for a law that one with other values does not have; the same in every process of one Python."""
     if law in PRIMITIVES:
         return PRIMITIVES[law]
@@ -170,7 +171,7 @@ def identity(law: Callable) -> str:
     return f"{law.__name__.strip('<>')}-{digest[:16]}"
 
 
-def _source(law: Callable) -> str:
+def _source(law: Law) -> str:
     """The text of a law and of the functions that it calls.
 
     Raises:

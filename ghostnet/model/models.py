@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from ghostnet.errors import ConfigError
 from ghostnet.model.laws import Laws, cancellation, imitation, require_lawful
-from ghostnet.model.lowering import arguments
+from ghostnet.model.lowering import Law, arguments
 from ghostnet.model.typed import require_known
 
 FREE, CLAMPED, END = "free", "clamped", "end"
@@ -65,7 +65,7 @@ class Rule:
     """
 
     matrix: str
-    post: Callable | str
+    post: Law | Literal["rule"]
     pre: str
     rate: str
     when: tuple[str, ...]
@@ -73,7 +73,7 @@ class Rule:
     clip: bool = False
     decay: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_known([self.matrix], MATRICES, "matrix")
         if self.post == "rule":
             _require(self.matrix == "W", f"post = rule of {self.matrix}: only W's is named by an experiment")
@@ -113,7 +113,7 @@ class Model(Laws):
     rules: tuple[Rule, ...]
     paired: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, kind in (("phases", Phase), ("rules", Rule)):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             found = [type(row).__name__ for row in getattr(self, name) if not isinstance(row, kind)]
@@ -128,7 +128,7 @@ class Model(Laws):
             require_known(rule.when, [*names, END], f"phase of {rule.matrix}'s rule")
 
     @property
-    def laws(self) -> tuple[Callable, ...]:
+    def laws(self) -> tuple[Law, ...]:
         return tuple(rule.post for rule in self.rules if rule.post != "rule")
 
     @property
@@ -153,7 +153,7 @@ class Model(Laws):
     @property
     def once(self) -> bool:
         """Whether W learns once, at the end of a presentation."""
-        return self.rule("W").once
+        return any(rule.once for rule in self.rules)  # which only W's may
 
     def rule(self, matrix: str) -> Rule | None:
         """The rule for a matrix; None where it stands still."""

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
-from ghostnet.model.experiment import Experiment, integer, require, require_known
+from ghostnet.model.experiment import Experiment, integer, require
 from ghostnet.model.laws import Transfer
 from ghostnet.model.network import Network, build, checked
+from ghostnet.model.typed import require_known
 
 _ACTIVATIONS = {
     "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "hard-sigmoid": nn.Hardsigmoid, "softplus": nn.Softplus, "relu": nn.ReLU,
@@ -67,8 +68,7 @@ def from_torch(module: nn.Sequential, experiment: Experiment) -> Network:
         raise ConfigError(f"module has {len(layers)} layers: expected {expected}")
     for index, (layer, sizes) in enumerate(zip(layers, wanted, strict=False)):
         if sizes:
-            _require_linear(f"module[{index}]", layer, *sizes)
-            weight = layer.weight.detach().cpu().double().numpy()
+            weight = _linear(f"module[{index}]", layer, *sizes).weight.detach().cpu().double().numpy()
             network.weights.W[1 + index // 2] = np.repeat(weight[None], runs, 0)
         else:
             _require_activation(f"module[{index}]", layer, experiment)
@@ -83,19 +83,22 @@ def _name(layer: nn.Module) -> str:
     return type(layer).__name__
 
 
-def _require_linear(name: str, layer: nn.Module, inputs: int, units: int) -> None:
-    require(type(layer) is nn.Linear, f"{name} is a {_name(layer)}: expected a Linear of {inputs} to {units}")
+def _linear(name: str, layer: nn.Module, inputs: int, units: int) -> nn.Linear:
+    """The layer, which has to be a Linear of these sizes without bias."""
+    if type(layer) is not nn.Linear:
+        raise ConfigError(f"{name} is a {_name(layer)}: expected a Linear of {inputs} to {units}")
     found = layer.in_features, layer.out_features
     text = f"{name} is a Linear of {found[0]} to {found[1]}: expected {inputs} to {units}, as sizes say"
     require(found == (inputs, units), text)
     require(layer.bias is None, f"{name} has a bias, and networks here have none: make it with bias=False")
+    return layer
 
 
 def _require_activation(name: str, layer: nn.Module, e: Experiment) -> None:
     wanted = _activation(e)
     same = type(layer) is type(wanted)
-    if isinstance(wanted, Rate):
+    if isinstance(layer, Rate) and isinstance(wanted, Rate):
         same = same and layer.transfer.identity == wanted.transfer.identity
-    if isinstance(wanted, nn.Softplus):
+    if isinstance(layer, nn.Softplus) and isinstance(wanted, nn.Softplus):
         same = same and layer.beta == wanted.beta
     require(same, f"{name} is {layer}: expected {wanted}, as transfer = {e.transfer}")

@@ -7,7 +7,10 @@ import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from ghostnet.errors import ConfigError
 from ghostnet.model.laws import BUILT_IN, COSTS, TRANSFERS, Cost, Laws, Transfer
@@ -15,9 +18,13 @@ from ghostnet.model.models import MODELS, Model
 from ghostnet.model.typed import require_known
 
 _OWN = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_BUILT_IN = {"model": MODELS, "transfer": TRANSFERS, "cost": COSTS}  # by the field of an experiment
+_BUILT_IN: dict[str, Mapping[str, Laws]] = {
+    "model": MODELS,
+    "transfer": TRANSFERS,
+    "cost": COSTS,
+}  # by the field of an experiment
 FIELDS = tuple(_BUILT_IN)
-_KIND = {"model": Model, "transfer": Transfer, "cost": Cost}
+_KIND: dict[str, type[Laws]] = {"model": Model, "transfer": Transfer, "cost": Cost}
 _given: dict[tuple[str, str], Laws] = {}  # objects, by field and the name that experiments have for them
 
 
@@ -29,7 +36,7 @@ def named(field: str, value: object) -> object:
     Raises:
         ConfigError: a law that has no name, as it is defined in no module.
     """
-    if not isinstance(value, _KIND.get(field, ())):
+    if field not in _KIND or not isinstance(value, _KIND[field]):
         return value
     for name, built_in in _BUILT_IN[field].items():
         if value == built_in:
@@ -46,7 +53,7 @@ def named(field: str, value: object) -> object:
 def _place(field: str, value: Laws) -> str:
     """The module and the attribute where an object is found, or could be: a model's laws may be of other modules."""
     own = [law for law in value.laws if law not in BUILT_IN]
-    modules = [sys.modules.get(law.__module__) for law in own]
+    modules = [sys.modules[law.__module__] for law in own if law.__module__ in sys.modules]
     for module in [*modules, *list(sys.modules.values())]:
         for name, thing in list(getattr(module, "__dict__", {}).items()):
             if thing is value:
@@ -74,7 +81,8 @@ def transfer(name: str) -> Transfer:
     Raises:
         ConfigError: there is none.
     """
-    return _found("transfer", name)
+    found: Transfer = _found("transfer", name)
+    return found
 
 
 def model(name: str) -> Model:
@@ -83,7 +91,8 @@ def model(name: str) -> Model:
     Raises:
         ConfigError: there is none.
     """
-    return _found("model", name)
+    found: Model = _found("model", name)
+    return found
 
 
 def cost(name: str) -> Cost:
@@ -92,7 +101,8 @@ def cost(name: str) -> Cost:
     Raises:
         ConfigError: there is none.
     """
-    return _found("cost", name)
+    found: Cost = _found("cost", name)
+    return found
 
 
 def require_together(cost_name: str, transfer_name: str) -> None:
@@ -107,7 +117,8 @@ def described(field: str, name: str) -> dict[str, str]:
     return {} if name in _BUILT_IN[field] else {"name": name, **_found(field, name).describe()}
 
 
-def _found(field: str, name: str) -> Laws:
+def _found(field: str, name: str) -> Any:
+    """Of the field's kind, whichever that is."""
     return _BUILT_IN[field].get(name) or _given.get((field, name)) or _imported(field, name)
 
 
@@ -127,7 +138,7 @@ def _imported(field: str, name: str) -> Laws:
     return found
 
 
-def _module(field: str, name: str):
+def _module(field: str, name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     here, sys.path[:] = list(sys.path), [*sys.path, str(Path.cwd())]

@@ -7,20 +7,23 @@ import math
 import os
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ghostnet.host import memory
-from ghostnet.model.equations import Constants, Plasticity, State, Weights, feedback
-from ghostnet.model.experiment import MOST_STORED, Experiment, integer, require, require_known
+from ghostnet.model.equations import Constants, Layers, Plasticity, State, Weights, feedback
+from ghostnet.model.experiment import MOST_STORED, Experiment, integer, require
 from ghostnet.model.inputs import numbers, require_within
 from ghostnet.model.laws import RULES
 from ghostnet.model.models import MATRICES, Rule
+from ghostnet.model.typed import require_known
 
 if TYPE_CHECKING:
     import torch
+
+Group = TypeVar("Group", Weights, State)
 
 
 class Stream(IntEnum):
@@ -77,7 +80,8 @@ class Network:
 
     def predict(self, x: ArrayLike) -> np.ndarray:
         """The class of each image, (runs, n): the index of the largest output. x, Raises: see `outputs`."""
-        return self.outputs(x).argmax(-1)
+        classes: np.ndarray = self.outputs(x).argmax(-1)
+        return classes
 
     def to_torch(self, run: int = 0, dtype: str = "float32") -> torch.nn.Sequential:
         """One run as Linear layers without bias and activations in turn, which give what `outputs` does.
@@ -91,7 +95,7 @@ class Network:
 
         return modules.to_torch(self, run, dtype)
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the weights as a safetensors file, W_1, B_1, W_pg_1, W_gp_1, …, with the experiment's TOML in it.
 
         Raises:
@@ -102,7 +106,7 @@ class Network:
         weightfile.save(self, path)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> Network:
+    def load(cls, path: str | os.PathLike[str]) -> Network:
         """The network that `save` wrote, its activities at rest.
 
         Raises:
@@ -126,7 +130,7 @@ def _plasticity(e: Experiment, rule: Rule) -> Plasticity:
     return Plasticity(post, rule.pre, [None, *getattr(e, rule.rate)], decay, e.clip if rule.clip else None)
 
 
-def mixtures(e: Experiment) -> list:
+def mixtures(e: Experiment) -> Layers:
     """P_k, whom the ghosts of hidden layer k imitate, a list over k: (runs, m_k, n_{k+1}), normal with variance
     1 / n_{k+1}; None where every ghost has a partner, m_k = n_{k+1}, or none imitates.
     """
@@ -143,11 +147,12 @@ def mixtures(e: Experiment) -> list:
 
 def select(network: Network, runs: list[int], experiment: Experiment) -> Network:
     """Some runs of a network, as a network of `experiment`, which has a seed for each."""
-    parts = (
-        type(group)(*([None, *(array[runs] for array in arrays[1:])] for arrays in group))
-        for group in (network.weights, network.state)
-    )
-    chosen = Network(experiment, *parts, network.presentations)
+
+    def of_runs(arrays: Layers) -> Layers:
+        return [None, *(array[runs] for array in arrays[1:])]
+
+    weights, state = Weights(*map(of_runs, network.weights)), State(*map(of_runs, network.state))
+    chosen = Network(experiment, weights, state, network.presentations)
     tie_feedback(chosen)
     return chosen
 
@@ -172,7 +177,7 @@ def shapes(e: Experiment) -> tuple[Weights, State]:
     return weights, State(*([None, *((R, e.batch, units) for units in layers)] for layers in (n[1:], e.ghosts)))
 
 
-def room(e: Experiment, bytes_per_number: int) -> contextlib.AbstractContextManager:
+def room(e: Experiment, bytes_per_number: int) -> contextlib.AbstractContextManager[None]:
     """Context in which a network of an experiment is allocated, with so many bytes for every weight and activity.
 
     Raises:
@@ -194,7 +199,7 @@ def build(experiment: Experiment) -> Network:
     e = experiment
     weights, state = shapes(e)
 
-    def uniform(stream: Stream, k: int, shape: tuple) -> np.ndarray:
+    def uniform(stream: Stream, k: int, shape: tuple[int, ...]) -> np.ndarray:
         return np.stack([generator(seed, stream, k).uniform(-e.init, e.init, shape[1:]) for seed in e.seeds])
 
     with room(e, 8):
@@ -218,27 +223,31 @@ def checked(network: Network, dtype: str) -> Network:
         isinstance(network, Network), f"network is a {type(network).__name__}: expected what `ghostnet.build` gives"
     )
     require_known([dtype], ("float32", "float64"), "dtype")
-    e, largest, groups = network.experiment, float(np.finfo(dtype).max), []
+    e, largest = network.experiment, float(np.finfo(dtype).max)
     seen = integer("presentations", network.presentations, 0, MOST_STORED)
-    for group, wanted in zip((network.weights, network.state), shapes(e), strict=True):
-        kind = type(wanted)
-        text = f"network: expected a ghostnet.model.equations.{kind.__name__}, got {type(group)}"
-        require(isinstance(group, kind), text)
-        named = zip(wanted._fields, group, wanted, strict=True)
-        groups.append(kind(*(_layers(symbol, arrays, shapes_k, largest) for symbol, arrays, shapes_k in named)))
-    taken = Network(e, *groups, seen)
+    weights, state = shapes(e)
+    taken = Network(e, _checked(network.weights, weights, largest), _checked(network.state, state, largest), seen)
     tie_feedback(taken)
     return taken
 
 
-def _layers(symbol: str, arrays: list, wanted: list, largest: float) -> list:
+def _checked(group: Group, wanted: Group, largest: float) -> Group:
+    """The weights or the activities of a network, checked."""
+    kind = type(wanted)
+    text = f"network: expected a ghostnet.model.equations.{kind.__name__}, got {type(group)}"
+    require(isinstance(group, kind), text)
+    named = zip(wanted._fields, group, wanted, strict=True)
+    return kind(*(_layers(symbol, arrays, shapes_k, largest) for symbol, arrays, shapes_k in named))
+
+
+def _layers(symbol: str, arrays: Layers, wanted: Layers, largest: float) -> Layers:
     """One list over k of a network, checked."""
     count = len(arrays) if isinstance(arrays, (list, tuple)) else 0
     text = (
         f"{symbol} has {count} slots: expected {len(wanted)}, None and then {symbol}[1] … {symbol}[{len(wanted) - 1}]"
     )
     require(count == len(wanted), text)
-    found = [None]
+    found: Layers = [None]
     for k, shape in enumerate(wanted[1:], start=1):
         name = f"{symbol}[{k}]"
         array = numbers(name, arrays[k]).astype(np.float64, copy=False)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ghostnet.errors import ConfigError
 from ghostnet.model import symbols
-from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require, require_known
+from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require
 from ghostnet.model.inputs import numbers
 from ghostnet.model.symbols import ACTIVITIES, SYMBOLS, WEIGHTS
+from ghostnet.model.typed import require_known
 
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
 
@@ -82,7 +83,7 @@ class Recorder:
     presentations: slice | None = None
     from_epoch: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("every", "from_epoch"):
             object.__setattr__(self, name, integer(name, getattr(self, name), 1, MOST))
         for name in ("variables", "weights"):
@@ -141,7 +142,7 @@ class Recorder:
         return Variable(symbol, k, axes, tuple(places(f"units of {a}", units.get(a), counts[a]) for a in axes))
 
 
-def _listed(name: str, values, expected: str) -> tuple:
+def _listed(name: str, values: Iterable[Any], expected: str) -> tuple[Any, ...]:
     """What is given one by one, or alone, as a tuple."""
     try:
         return (values,) if isinstance(values, str) else tuple(values)
@@ -159,11 +160,13 @@ def _axes(e: Experiment) -> dict[str, int]:
     return {f"unit_{k}": n for k, n in enumerate(e.sizes)} | {f"ghost_{k}": m for k, m in enumerate(e.ghosts, start=1)}
 
 
-def places(what: str, wanted, count: int) -> np.ndarray:
+def places(what: str, wanted: slice | Sequence[int] | None, count: int) -> np.ndarray:
     """A slice or sequence of places among `count` as an int64 array; None: all."""
     try:
-        some = wanted is None or isinstance(wanted, slice)
-        found = np.arange(count)[wanted or slice(None)] if some else numbers(what, wanted).ravel()
+        if wanted is None or isinstance(wanted, slice):
+            found = np.arange(count)[wanted or slice(None)]
+        else:
+            found = numbers(what, wanted).ravel()
     except (TypeError, ValueError):  # of the slice
         found = np.array([])
     whole = found.dtype.kind in "iu" and len(found) and found.min() >= 0 and found.max() < count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import numbers
 from collections.abc import Iterable, Mapping, Set
+from typing import Any, TypeGuard
 
 from ghostnet.errors import ConfigError
 
@@ -13,7 +14,7 @@ _SHOWN = 200  # characters of a value
 _BITS = 256  # of an integer: more is beyond any use, and in the end beyond what Python prints
 
 
-def typed(name: str, kind: str, value):
+def typed(name: str, kind: str, value: object) -> Any:
     """The value of a setting in its declared type, such as "float | None"; a bare number stands for a tuple of one.
 
     Raises:
@@ -22,8 +23,9 @@ def typed(name: str, kind: str, value):
     try:
         if kind.startswith("tuple"):
             # Of these one would get keys, numbers of characters, or no certain order.
-            many = isinstance(value, Iterable) and not isinstance(value, (str, bytes, bytearray, Mapping, Set))
-            return tuple((_integer if "int" in kind else _real)(item) for item in (value if many else (value,)))
+            single = (str, bytes, bytearray, Mapping, Set)
+            items = value if isinstance(value, Iterable) and not isinstance(value, single) else (value,)
+            return tuple((_integer if "int" in kind else _real)(item) for item in items)
         if kind == "str":
             if not isinstance(value, str):
                 raise TypeError
@@ -45,7 +47,7 @@ def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None
             raise ConfigError(f"unknown {what} {shown(name)}: {hint}valid: {', '.join(valid)}")
 
 
-def shown(value) -> str:
+def shown(value: object) -> str:
     """A value as a line about it shows it: on one line, cut where it is long."""
     try:
         text = " ".join(repr(value).splitlines())
@@ -54,12 +56,12 @@ def shown(value) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
 
 
-def is_count(value) -> bool:
+def is_count(value: object) -> TypeGuard[int]:
     """Whether a value is a whole number that something can be counted with."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < LARGEST_COUNT
 
 
-def _integer(value) -> int:
+def _integer(value: object) -> int:
     if not _is_real(value) or int(value) != value:
         raise TypeError
     if int(value).bit_length() > _BITS:
@@ -67,11 +69,11 @@ def _integer(value) -> int:
     return int(value)
 
 
-def _real(value) -> float:
+def _real(value: object) -> float:
     if not _is_real(value):
         raise TypeError
     return float(value)
 
 
-def _is_real(value) -> bool:
+def _is_real(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _MOST = 1 << 32  # bytes
 _REMEDY = "give a file that `Network.save` wrote"
 
 
-def save(network: Network, path: str | os.PathLike) -> None:
+def save(network: Network, path: str | os.PathLike[str]) -> None:
     """See `Network.save`."""
     import safetensors.numpy
 
@@ -33,7 +34,7 @@ def save(network: Network, path: str | os.PathLike) -> None:
     publish(path, safetensors.numpy.save(arrays, about))
 
 
-def load(path: str | os.PathLike) -> Network:
+def load(path: str | os.PathLike[str]) -> Network:
     """See `Network.load`."""
     import safetensors
 
@@ -65,7 +66,7 @@ def _named(weights: Weights) -> dict[str, np.ndarray]:
     }
 
 
-def _weights(wanted: Weights, tensors: dict[str, dict]) -> Weights:
+def _weights(wanted: Weights, tensors: dict[str, dict[str, Any]]) -> Weights:
     """The matrices of these shapes.
 
     Raises:

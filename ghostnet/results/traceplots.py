@@ -13,7 +13,8 @@ from matplotlib.colors import LogNorm, Normalize
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
 from ghostnet.model.equations import transfer
-from ghostnet.model.experiment import Experiment, from_mapping, require_known
+from ghostnet.model.experiment import Experiment, from_mapping
+from ghostnet.model.typed import require_known
 from ghostnet.results.plots import ERROR, OTHER, RIGHT, SERIES
 
 SHADES = ("none", "#e3e8ee", "#f6e7d3", "#e2efe2")  # by phase; free ones are not shaded
