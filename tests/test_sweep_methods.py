@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from builders import command, of, refusal, same_bits, sweep_settings, tiny, without_seconds
@@ -127,3 +130,12 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(task, tmp_pat
         (tmp_path / "s.toml").write_text(toml.lines(settings | changes))
         assert command(capsys, "sweep", tmp_path / "s.toml", "--out", tmp_path / "out")[0] == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_the_sweep_of_the_documentation_is_one(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "s.toml").write_text(block)
+    assert [task.at for task in sweep.read(tmp_path / "s.toml").tasks] == [
+        {"model": method, "seed": 0} for method in ("MB", "BP", "DFA")
+    ]
