@@ -34,6 +34,7 @@ class Selection(NamedTuple):
     """A Recorder applied to an experiment: nothing but names and index arrays.
 
     variables: activities, in the order of their columns. matrices: weights. runs, examples: places on those axes.
+    compress: whether files are.
     """
 
     experiment: Experiment
@@ -41,6 +42,7 @@ class Selection(NamedTuple):
     matrices: tuple[Variable, ...]
     runs: np.ndarray
     examples: np.ndarray
+    compress: bool = True
 
     @property
     def columns(self) -> int:
@@ -67,6 +69,7 @@ class Recorder:
         weights_at: steps of a presentation (1 is the first) at which they are recorded; by default the last.
         presentations: which ones, counted from the network's first (0).
         from_epoch: no presentation before this epoch (1 is the first).
+        compress: files are a third as large, and take several times longer to write.
 
     Raises:
         ConfigError: on construction or from `select`, where a name, place or number is impossible.
@@ -81,6 +84,7 @@ class Recorder:
     weights_at: Sequence[int] | None = None
     presentations: slice | None = None
     from_epoch: int = 1
+    compress: bool = True
 
     def __post_init__(self):
         for name in ("every", "from_epoch"):
@@ -110,6 +114,7 @@ class Recorder:
             self._variables(e, self.weights, MATRICES),
             places("runs", self.runs, len(e.seeds)),
             places("examples", self.examples, e.batch),
+            self.compress,
         )
 
     def wants(self, e: Experiment, presentation: int) -> bool:

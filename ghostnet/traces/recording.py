@@ -38,7 +38,16 @@ class Segment:
         self.step, self.phase = np.empty(self.capacity, np.int64), np.empty(self.capacity, np.int8)
         self.presentation, self.epoch, self.row_steps = (np.empty(self.capacity, np.int32) for _ in range(3))
         self.example, self.label = (np.empty((self.capacity, *lanes), np.int32) for _ in range(2))
+        self._other: Segment | None = None
         self.clear()
+
+    def next(self) -> Segment:
+        """An empty one like this: two take turns, so that one can be written while the other fills."""
+        if self._other is None:
+            self._other = Segment(self.selection, self.dtype, self.capacity)
+            self._other._other = self
+        self._other.clear()
+        return self._other
 
     def clear(self) -> None:
         self.rows, self.snapshots, self.snapshot_bytes, self.opened = 0, [], 0, time.monotonic()
@@ -53,7 +62,7 @@ class Recording:
     """What a Simulator shows its presentations to, so that those declared are recorded.
 
     Args:
-        keep: called with the Segment whenever it is full and at the end; it is used again afterwards.
+        keep: called with a Segment whenever it is full and at the end; it is used again after the next call.
         shown: what is shown, for the record; without it, epoch 0 and dataset index -1.
         learn: if not, each presentation starts from the same network and leaves it as it was.
         capacity: rows of a segment; by default what fits into SEGMENT_BYTES.
@@ -128,10 +137,7 @@ class Recording:
 
     def close(self) -> None:
         """Hand over what is left."""
-        if self.segment.rows or self.segment.snapshots:
-            self.keep(self.segment)
-            self.sealed += 1
-        self.segment.clear()
+        self._hand_over()
 
     def _mark(self) -> tuple[int, int, int]:
         return self.sealed, self.segment.rows, len(self.segment.snapshots)
@@ -160,7 +166,13 @@ class Recording:
 
     def _seal(self) -> None:
         if self.segment.full:
-            self.close()
+            self._hand_over()
+            self.segment = self.segment.next()
+
+    def _hand_over(self) -> None:
+        if self.segment.rows or self.segment.snapshots:
+            self.keep(self.segment)
+            self.sealed += 1
 
     def _whole(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
         """Presentations that fit into the segment, at one stroke."""
