@@ -6,7 +6,7 @@ import numpy as np
 
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.models import CLAMPED, labels
-from ghostnet.model.recorder import Variable
+from ghostnet.model.recorder import NORMS, Variable
 from ghostnet.traces.reading import Array
 from ghostnet.traces.recording import Segment
 
@@ -64,7 +64,9 @@ def _phase_attributes(e: Experiment) -> dict:
 
 
 def _attributes(v: Variable) -> dict:
-    return {"units": "1", "long_name": _ABOUT[v.symbol].format(k=v.k), "symbol": v.name}
+    norm = "Frobenius norm of the " * (v.symbol in NORMS)
+    about = norm + _ABOUT[v.symbol.removeprefix("norm_")].format(k=v.k)
+    return {"units": "1", "long_name": about, "symbol": v.name}
 
 
 def _snapshots(segment: Segment) -> dict[str, Array]:
@@ -76,7 +78,7 @@ def _snapshots(segment: Segment) -> dict[str, Array]:
     about = {"units": "s", "long_name": "model time at which the matrices were recorded"}
     arrays: dict[str, Array] = {"snapshot": (("snapshot",), steps * own.experiment.dt, about)}
     for i, v in enumerate(own.matrices):
-        fast = ("example",) if v.symbol == "W_gp" and own.experiment.plasticity.owned else ()
+        fast = ("example",) if v.symbol.endswith("W_gp") and own.experiment.plasticity.owned else ()
         shape = (0, len(own.runs), *((len(own.examples),) if fast else ()), *map(len, v.units))
         values = np.stack([m[i] for _, m in segment.snapshots]) if len(steps) else np.empty(shape, segment.dtype)
         arrays[v.name] = (("snapshot", "run", *fast, *v.axes), values, _attributes(v))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ghostnet.engines import Divergence, Engine
 from ghostnet.host import memory
-from ghostnet.model.recorder import Recorder, Selection, Shown
+from ghostnet.model.recorder import NORMS, Recorder, Selection, Shown
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
 
@@ -87,7 +87,7 @@ class Recording:
         with memory.room(needed, what, "take more steps between rows, fewer variables, units or examples"):
             self.segment = Segment(self.selection, np.dtype(dtype), capacity)
             self.row_steps = recorder.row_steps(e)
-            self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
+            self.ends = recorder.ends(e)
         self.phase_ends = np.cumsum(e.steps)
         self.length = int(self.phase_ends[-1])
         self.weights_at = set(recorder.weights_at or (self.length,)) if self.selection.matrices else set()
@@ -152,7 +152,7 @@ class Recording:
         done = 0
         while done < len(xs):
             whole = (self.segment.capacity - self.segment.rows) // len(self.ends)
-            if whole and not self.weights_at and hasattr(engine, "record_presentations"):
+            if whole and all(self.row_steps) and not self.weights_at and hasattr(engine, "record_presentations"):
                 part = slice(done, done + whole)
                 found = self._whole(engine, xs[part], ys[part], first + done)
             else:
@@ -223,7 +223,7 @@ class Recording:
         s.step[rows] = np.add.outer(numbers * self.length, ends).ravel()
         s.phase[rows] = np.tile(np.searchsorted(self.phase_ends, ends), count)
         s.presentation[rows] = np.repeat(numbers, len(ends))
-        s.row_steps[rows] = np.tile(np.diff(self.ends, prepend=0)[np.searchsorted(self.ends, ends)], count)
+        s.row_steps[rows] = np.tile(np.concatenate(self.row_steps)[np.searchsorted(self.ends, ends)], count)
         s.epoch[rows] = np.repeat([epoch for epoch, _ in shown], len(ends))
         s.example[rows] = np.repeat([examples[lanes] for _, examples in shown], len(ends), axis=0)
         s.label[rows] = np.repeat(ys.argmax(-1)[:, *lanes], len(ends), axis=0)
@@ -233,8 +233,10 @@ class Recording:
         weights, places = engine.export()[0]._asdict(), (self.selection.runs, self.selection.examples)
         matrices = []
         for v in self.selection.matrices:
-            whole = weights[v.symbol][v.k]
-            index = np.ix_(*(places[:1] if whole.ndim == 3 else places), *v.units)
+            whole = weights[v.symbol.removeprefix("norm_")][v.k]
+            if v.symbol in NORMS:
+                whole = np.linalg.norm(whole, axis=(-2, -1))
+            index = np.ix_(*places[: whole.ndim - len(v.units)], *v.units)
             matrices.append(whole[index].astype(self.segment.dtype))
         self.segment.snapshots.append((step, matrices))
         self.segment.snapshot_bytes += sum(matrix.nbytes for matrix in matrices)
