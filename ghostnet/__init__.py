@@ -3,6 +3,7 @@
 import importlib
 
 from ghostnet import baselines
+from ghostnet.data import dataset
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, Stopped
 from ghostnet.gradients import gradcheck
 from ghostnet.model.experiment import Experiment
@@ -11,7 +12,9 @@ from ghostnet.model.models import MODELS, Model, Phase, Rule
 from ghostnet.model.network import Network, build
 from ghostnet.model.presets import PRESETS, preset
 from ghostnet.model.recorder import Recorder
-from ghostnet.runs.training import Training, resume, train
+from ghostnet.runs.loop import Run, Training
+from ghostnet.runs.resuming import resume
+from ghostnet.runs.training import train
 from ghostnet.simulator import Simulator
 
 __all__ = [
@@ -29,12 +32,15 @@ __all__ = [
     "Phase",
     "Recorder",
     "Rule",
+    "Run",
     "Simulator",
     "Stopped",
     "Training",
     "Transfer",
     "baselines",
     "build",
+    "dataset",
+    "from_torch",
     "gradcheck",
     "load_sweep",
     "open_trace",
@@ -47,6 +53,10 @@ __all__ = [
 
 def __getattr__(name: str):
     """What brings packages that most uses do without: loaded when first asked for."""
+    if name == "from_torch":
+        from ghostnet.model.modules import from_torch
+
+        return from_torch
     if name == "open_trace":
         from ghostnet.traces.reading import open_trace
 

@@ -15,7 +15,7 @@ from ghostnet.engines.evaluation import Score, evaluate, scored_parts
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.host.threads import Turns
 from ghostnet.model.experiment import Experiment
-from ghostnet.model.inputs import numbers, rates
+from ghostnet.model.inputs import numbers, rates, require_fit
 from ghostnet.model.network import Network
 from ghostnet.model.recorder import Recorder, Shown
 
@@ -137,13 +137,13 @@ class Simulator:
             most = max(1, _CHUNK_BYTES // (len(e.seeds) * e.batch * e.sizes[0] * self.dtype.itemsize))
             for start in range(0, len(order), most):
                 some = order[start : start + most]
-                x = data.scale(dataset.train_images[some], self.dtype)  # of uint8, so there is nothing to check
+                x = data.scale(dataset.train_images[some], self.dtype)
                 self._run(x, data.one_hot(dataset.train_labels[some], dataset.classes, self.dtype))
 
     def evaluate(self, dataset: data.Dataset) -> dict[str, Score]:
         """How well the network as it is now classifies: scores of the feedforward graph on {"train": …, "test": …}.
 
-        The training part is the first `train_examples`.
+        The training part is the first `train_examples`, or all.
 
         Raises:
             ConfigError: the data set does not fit the experiment.
@@ -250,24 +250,6 @@ class Simulator:
         if values.ndim == len(leading) + 2:
             values = np.broadcast_to(values[..., None, :, :], (*values.shape[:-2], len(e.seeds), *own))
         return values
-
-
-def require_fit(e: Experiment, dataset: data.Dataset) -> None:
-    """Raises ConfigError where an experiment does not fit a data set, or what stands for one is none."""
-    if not isinstance(dataset, data.Dataset):
-        raise ConfigError(f"data set is a {type(dataset).__name__}: expected what `ghostnet.data.load` gives")
-    for part in ("train", "test"):
-        images, labels = dataset.part(part)
-        fits = images.dtype == np.uint8 and images.ndim == 2 and labels.dtype.kind in "iu" and labels.ndim == 1
-        if not fits or len(images) != len(labels):
-            found = f"{images.dtype} {images.shape} with labels {labels.dtype} {labels.shape}"
-            expected = "uint8 (examples, pixels) with an integer label each, as `ghostnet.data.load` gives them"
-            raise ConfigError(f"{dataset.name}: {part} images are {found}: expected {expected}")
-    for index, wanted, what in ((0, dataset.pixels, "inputs"), (-1, dataset.classes, "outputs")):
-        if e.sizes[index] != wanted:
-            raise ConfigError(f"sizes = {e.sizes}: {dataset.name} needs {wanted} {what}")
-    if e.train_examples > len(dataset.train_images):
-        raise ConfigError(f"train_examples = {e.train_examples}: {dataset.name} has {len(dataset.train_images)}")
 
 
 def _divergence_error(e: Experiment, divergence: engines.Divergence, presentation: int) -> DivergenceError:

@@ -21,7 +21,7 @@ from ghostnet import data
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.learner import Learner
 from ghostnet.engines.tensors import Images
-from ghostnet.runs.training import presentation_order
+from ghostnet.model.order import presentation_order
 
 ROUNDS = 3
 

@@ -19,8 +19,8 @@ import ghostnet as gn
 from ghostnet import data
 from ghostnet.engines import create
 from ghostnet.files.figures import publish_figure
+from ghostnet.model.order import presentation_order
 from ghostnet.results import plots
-from ghostnet.runs.training import presentation_order
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 RUNS = {"mb-500-tf": 10, "mb-300-300-tf": 4, "mb-300-300-fa": 4}

@@ -6,8 +6,9 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import h5py
@@ -20,11 +21,11 @@ from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, bui
 from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
-from ghostnet.data import datasets
+from ghostnet.data import idx
 from ghostnet.engines import ENGINES
 from ghostnet.files import hdf5
 from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
-from ghostnet.model.models import MODELS
+from ghostnet.model.models import MODELS, Model
 
 STILL: dict[str, float] = {}  # no rule acts
 TYPED_ENGINES = tuple(
@@ -38,16 +39,29 @@ TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # between engines, after a pres
 OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "reference"))
 
 
-def experiment(model: str = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
+def covering(*axes: Iterable, strength: int = 2) -> list[tuple]:
+    """Few rows of the product of these axes: any `strength` of the axes still meet in every way."""
+    values = [list(axis) for axis in axes]
+    groups = list(itertools.combinations(range(len(values)), strength))
+    rows = list(itertools.product(*(range(len(axis)) for axis in values)))
+    meetings = {row: {(group, tuple(row[i] for i in group)) for group in groups} for row in rows}
+    missing, chosen = set().union(*meetings.values()), []
+    while missing:
+        chosen.append(max(rows, key=lambda row: len(meetings[row] & missing)))
+        missing -= meetings[chosen[-1]]
+    return [tuple(axis[i] for axis, i in zip(values, row, strict=True)) for row in chosen]
+
+
+def experiment(model: str | Model = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:
     """A few steps of a small network whose every plastic matrix moves visibly in one presentation."""
-    hidden, row = len(sizes) - 2, MODELS[model]
+    hidden, row = len(sizes) - 2, model if isinstance(model, Model) else MODELS[model]
     eta, eta_ghost = 0.2 if row.once else 2.0, 20.0 if row.owned else 3.0
     fields = dict(
         model=model, feedback="TF", sizes=sizes, ghosts=sizes[2:] if row.paired else (5, 3, 4)[:hidden],
         tau=0.01, dt=0.002, beta=0.5, free_steps=12, clamped_steps=8, init=0.4, batch=7, train_examples=100,
         eta=[eta * 0.9**k for k in range(hidden + 1)], eta_ghost=[eta_ghost * 0.9**k for k in range(hidden)],
         clip=2.0 if row.rule("W").clip else None,
-        eta_imitation=(3.0,) * hidden if model == "mixed" else (),
+        eta_imitation=(3.0,) * hidden if any(rule.rate == "eta_imitation" for rule in row.rules) else (),
     )  # fmt: skip
     return Experiment(**(fields | changes))
 
@@ -162,10 +176,10 @@ TINY = {
 }
 
 
-def tiny(task, model="MB", **changes) -> Experiment:
+def tiny(task, model: str | Model = "MB", **changes) -> Experiment:
     """What learns the `task` of conftest.py in a second."""
     fields = dict(sizes=(16, 12, 4), dt=0.005, tau=0.01, init=0.5, epochs=2, data=task, train_examples=80)
-    return Experiment(**(dict(model=model, feedback="TF") | fields | TINY[model] | changes))
+    return Experiment(**(dict(model=model, feedback="TF") | fields | TINY[model if model in TINY else "MB"] | changes))
 
 
 def table(folder: Path) -> list[dict]:
@@ -248,7 +262,7 @@ def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, 
     return p, e, net.credit(p, e, method)
 
 
-IDX_FILES = datasets._FILES
+IDX_FILES = idx.FILES
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -256,9 +270,9 @@ def idx_bytes(array: np.ndarray) -> bytes:
 
 
 def small_parts() -> list[np.ndarray]:
-    """Four arrays that fit together: 5 and 3 images of 2 × 3 pixels, labels up to 2 and up to 4."""
+    """Four arrays that fit together: 5 and 3 images of 2 × 3 pixels, labels from 0 to 2."""
     images = np.arange(30, dtype=np.uint8).reshape(5, 2, 3)
-    return [images, np.array([0, 1, 2, 0, 1], np.uint8), images[:3] + 100, np.array([4, 3, 0], np.uint8)]
+    return [images, np.array([0, 1, 2, 0, 1], np.uint8), images[:3] + 100, np.array([2, 1, 0], np.uint8)]
 
 
 def write_parts(folder: Path, arrays, names=IDX_FILES) -> Path:

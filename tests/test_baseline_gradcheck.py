@@ -14,8 +14,8 @@ import ghostnet as gn
 from ghostnet import ConfigError, FileError, baselines, build
 from ghostnet.baselines import METHODS, Baseline, methods
 from ghostnet.baselines.learner import Learner
+from ghostnet.baselines.mlps import load
 from ghostnet.baselines.rates import learning_rates
-from ghostnet.baselines.training import load
 from ghostnet.gradients.likeness import FIGURES
 from ghostnet.model.baseline import LOSSES
 from ghostnet.model.network import tie_feedback

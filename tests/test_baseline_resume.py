@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from builders import assert_same_end, refusal, tiny
 
-from ghostnet import ConfigError, Stopped, baselines, resume, train
+from ghostnet import ConfigError, Recorder, Stopped, baselines, resume
+from ghostnet.baselines import Baseline
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
 from ghostnet.runs import checkpoint
@@ -59,7 +60,7 @@ def test_a_stopped_baseline_goes_on_to_the_same_bits(task, tmp_path, monkeypatch
         status = json.loads((out / "status.json").read_text())
         assert status["status"] == "stopped" and status["epoch"] == (steps - 1) // 20
         assert (out / "checkpoints" / status["checkpoint"]).exists()
-        assert_same_end(baselines.resume(out), out, whole)
+        assert_same_end(resume(out), out, whole)
 
 
 def test_the_command_line_resumes_baselines_too(task, tmp_path, monkeypatch):
@@ -81,17 +82,45 @@ def test_without_hidden_layers_or_checkpoints_a_baseline_goes_on_too(task, tmp_p
     whole = baselines.train("BP", e, tmp_path, learning_rate=0.1)
     newest = tmp_path / "checkpoints" / "epoch-0002.h5"
     newest.write_bytes(newest.read_bytes()[:-1])
-    assert_same_end(baselines.resume(tmp_path), tmp_path, whole)
+    assert_same_end(resume(tmp_path), tmp_path, whole)
     for path in (tmp_path / "checkpoints").iterdir():
         path.unlink()
-    assert_same_end(baselines.resume(tmp_path), tmp_path, whole)
+    assert_same_end(resume(tmp_path), tmp_path, whole)
 
 
-def test_each_kind_of_run_is_resumed_by_its_own(task, tmp_path):
-    train(tiny(task, epochs=0), tmp_path / "ghosts")
-    baselines.train("BP", tiny(task, epochs=0), tmp_path / "bp", learning_rate=0.1)
-    assert "no table [baseline]" in refusal(ConfigError, baselines.resume, tmp_path / "ghosts")
-    assert "baseline" in refusal(ConfigError, resume, tmp_path / "bp")
+def test_what_only_a_simulator_can_do_is_refused_for_a_baseline_in_one_line(task, tmp_path):
+    baselines.train("BP", tiny(task, epochs=0), tmp_path, learning_rate=0.1)
+    assert "record: a baseline has no" in refusal(ConfigError, resume, tmp_path, record=Recorder(("s",)))
+
+
+@pytest.mark.parametrize(("method", "settings"), [run for run in RUNS if "noise" not in run[1]])
+def test_a_baseline_goes_on_within_an_epoch(task, tmp_path, monkeypatch, method, settings):
+    e, settings = of_three_hidden_layers(task), {"learning_rate": 0.1} | settings
+    whole = baselines.train(method, e, **settings)
+    stop_in_step(monkeypatch, 23)  # of 20 in an epoch
+    with pytest.raises(Stopped):
+        baselines.train(method, e, tmp_path, **settings)
+    assert json.loads((tmp_path / "status.json").read_text())["presentation"] in range(3, 21)
+    done, step = [], Learner.step
+    monkeypatch.setattr(Learner, "step", lambda self, *batch: done.append(1) or step(self, *batch))
+    assert_same_end(resume(tmp_path), tmp_path, whole)
+    assert len(done) < 60  # less than three whole epochs
+
+
+STREAMS = {
+    "beyond its buffer": lambda states: states[:, 10].__setitem__(0, 5),
+    "with half a number too many": lambda states: states[:, 11].__setitem__(0, 2),
+}
+
+
+@pytest.mark.parametrize("wrong", STREAMS)
+def test_a_random_stream_that_none_is_in_is_passed_over(task, wrong):
+    learner = Learner(tiny(task), Baseline(method="FA", dropout=0.2, learning_rate=0.1))
+    state = learner.state()
+    learner.require_fit(state)
+    STREAMS[wrong](state["draws.DROPOUT"])
+    with pytest.raises(ValueError, match="random stream"):
+        learner.require_fit(state)
 
 
 def test_a_directory_that_could_not_be_resumed_is_free(task, tmp_path):
@@ -100,6 +129,6 @@ def test_a_directory_that_could_not_be_resumed_is_free(task, tmp_path):
     written = (out / "provenance.json").read_text()
     (out / "provenance.json").write_text(written.replace('"dtype"', '"type"'))
     with pytest.raises(ConfigError, match="lacks 'dtype'") as held:  # as a notebook holds the last error
-        baselines.resume(out)
+        resume(out)
     (out / "provenance.json").write_text(written)
-    assert baselines.resume(out).metrics and held
+    assert resume(out).metrics and held

@@ -186,7 +186,7 @@ def test_a_baseline_goes_on_from_the_checkpoint_before_one_with_wrong_arrays(tas
     whole = baselines.train("FA", tiny(task, seeds=(3, 1)), tmp_path, **how)
     newest = tmp_path / "checkpoints" / "epoch-0002.h5"
     resealed(newest, ARRAYS[change], newest)
-    assert_same_end(baselines.resume(tmp_path, progress=False), tmp_path, whole)
+    assert_same_end(resume(tmp_path, progress=False), tmp_path, whole)
 
 
 def edit(run, before, after, name="config.toml"):
@@ -219,7 +219,7 @@ def test_a_configuration_that_was_edited_is_refused_by_its_field(task, tmp_path,
 def test_a_baselines_settings_that_were_edited_are_refused_by_their_field(task, tmp_path):
     baselines.train("DFA", tiny(task), tmp_path, learning_rate=0.1, progress=False)
     edit(tmp_path, "learning_rate = [0.1]", "learning_rate = [0.2]")
-    for call in (baselines.resume, run_summary):
+    for call in (resume, run_summary):
         assert "learning_rate = (0.2,)" in refusal(ConfigError, call, tmp_path)
 
 
@@ -248,7 +248,7 @@ def test_a_run_is_not_gone_on_with_in_another_precision(made, task, tmp_path):
     assert "dtype = float32" in told and "float64" in told
     baselines.train("BP", tiny(task, epochs=0), tmp_path / "bp", learning_rate=0.1, progress=False)
     edit(tmp_path / "bp", '"dtype": "float32"', '"dtype": "float64"', "provenance.json")
-    assert "dtype = float64" in refusal(ConfigError, baselines.resume, tmp_path / "bp", progress=False)
+    assert "dtype = float64" in refusal(ConfigError, resume, tmp_path / "bp", progress=False)
 
 
 @pytest.mark.parametrize("name", PROVENANCES)
@@ -259,7 +259,7 @@ def test_a_provenance_that_lacks_a_field_is_refused_by_it(made, tmp_path, name):
 @pytest.mark.parametrize(("name", "value"), [("dtype", "half"), ("dtype", 5), ("threads", "x"), ("threads", 0)])
 def test_a_provenance_of_a_baseline_that_cannot_be_is_refused_by_its_field(task, tmp_path, name, value):
     baselines.train("BP", tiny(task, epochs=0), tmp_path / "made", learning_rate=0.1, progress=False)
-    told = refusal(ConfigError, baselines.resume, changed_provenance(tmp_path / "made", tmp_path, name, value))
+    told = refusal(ConfigError, resume, changed_provenance(tmp_path / "made", tmp_path, name, value))
     assert f"provenance.json: {name} = {value!r}" in told
 
 

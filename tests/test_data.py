@@ -12,7 +12,7 @@ import pytest
 from builders import IDX_FILES, idx_bytes, refusal, small_parts, write_parts
 
 from ghostnet import DataError, data
-from ghostnet.data import datasets
+from ghostnet.data import published
 
 FILES_GZ = tuple(f"{file}.gz" for file in IDX_FILES)
 
@@ -26,14 +26,14 @@ def fashion(monkeypatch, tmp_path):
 
     def retrieve(url, known_hash, fname, path):
         requests.append((url, known_hash))
-        if url.startswith(datasets._FASHION_MIRRORS[1]) and (tmp_path / "net" / fname).exists():
+        if url.startswith(published._FASHION_MIRRORS[1]) and (tmp_path / "net" / fname).exists():
             return str(tmp_path / "net" / fname)
         raise OSError("no route to host\nand a second line")
 
     parts = small_parts()
     hashes = tuple(hashlib.sha256(idx_bytes(part)).hexdigest() for part in parts)
-    monkeypatch.setitem(datasets._SHA256, "fashion-mnist", hashes)
-    monkeypatch.setattr(datasets, "_FASHION_SYSTEM", tmp_path / "system")
+    monkeypatch.setitem(published._SHA256, "fashion-mnist", hashes)
+    monkeypatch.setattr(published, "_FASHION_SYSTEM", tmp_path / "system")
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
     monkeypatch.setattr(pooch, "retrieve", retrieve)
     monkeypatch.setenv("GHOSTNET_DATA", str(tmp_path / "own"))
@@ -52,15 +52,15 @@ def test_bundled_mnist_is_the_published_one():
 
 
 def test_mnist_is_held_to_its_hash_and_the_file_named(monkeypatch):
-    monkeypatch.setitem(datasets._SHA256, "mnist", (*datasets._SHA256["mnist"][:3], "0" * 64))
+    monkeypatch.setitem(published._SHA256, "mnist", (*published._SHA256["mnist"][:3], "0" * 64))
     assert re.search(f"{IDX_FILES[3]}.gz: SHA-256 .* isn't the published", refusal(DataError, data.load, "mnist"))
 
 
 def test_the_notice_lists_the_hashes_the_code_checks():
-    notice = datasets.importlib.resources.files("ghostnet") / "data" / "mnist" / "NOTICE"
+    notice = published.importlib.resources.files("ghostnet") / "data" / "mnist" / "NOTICE"
     lines = notice.read_text(encoding="utf-8").splitlines()
     assert lines[-4:] == [
-        f"{sha256}  {file}" for file, sha256 in zip(IDX_FILES, datasets._SHA256["mnist"], strict=True)
+        f"{sha256}  {file}" for file, sha256 in zip(IDX_FILES, published._SHA256["mnist"], strict=True)
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_directory_is_a_data_set_in_every_spelling(tmp_path, monkeypatch, mark
     parts = small_parts()
     write_parts(tmp_path / "mnist", parts, [file.replace("-idx", mark) + suffix for file in IDX_FILES])
     got = data.load("./mnist")  # while "mnist" alone stays the bundled one
-    assert (got.name, got.classes, got.pixels, data.load("mnist").pixels) == ("./mnist", 5, 6, 784)
+    assert (got.name, got.classes, got.pixels, data.load("mnist").pixels) == (str(tmp_path / "mnist"), 3, 6, 784)
     assert np.array_equal(got.train_images, parts[0].reshape(5, 6))
     assert np.array_equal(got.test_images, parts[2].reshape(3, 6))
     assert np.array_equal(got.train_labels, parts[1]) and np.array_equal(got.test_labels, parts[3])
@@ -111,7 +111,7 @@ def test_an_unknown_name_gets_the_choices_and_the_nearest(tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     nearest = {"MNIST": "; did you mean 'mnist'?", "fashion_mnist": "; did you mean 'fashion-mnist'?"}.get(name, "")
     assert refusal(DataError, data.load, name).endswith(
-        f"'mnist', 'fashion-mnist' or a directory of IDX files{nearest}"
+        f"'mnist', 'fashion-mnist', a .npz file or a directory of IDX or CIFAR files{nearest}"
     )
 
 
@@ -132,16 +132,16 @@ def test_fashion_mnist_out_of_reach_says_where_it_was_sought(tmp_path, fashion):
     text = refusal(DataError, data.load, "fashion-mnist")
     places = ("own/fashion-mnist", "own", "system", "cache/ghostnet/fashion-mnist")
     assert ", ".join(str(tmp_path / place) for place in places) in text and "set GHOSTNET_DATA" in text
-    assert [url for url, _ in fashion[1]] == [mirror + FILES_GZ[0] for mirror in datasets._FASHION_MIRRORS]
+    assert [url for url, _ in fashion[1]] == [mirror + FILES_GZ[0] for mirror in published._FASHION_MIRRORS]
 
 
 def test_fashion_mnist_is_fetched_from_the_mirror_that_answers_and_held_to_its_hash(tmp_path, fashion):
     parts, requests = fashion
     write_parts(tmp_path / "net", parts, FILES_GZ)
     assert data.load("fashion-mnist").pixels == 6
-    known = [f"sha256:{sha256}" for sha256 in datasets._FASHION_GZ_SHA256]
+    known = [f"sha256:{sha256}" for sha256 in published._FASHION_GZ_SHA256]
     wanted = list(zip(FILES_GZ, known, strict=True))
-    assert requests == [(mirror + file, sha256) for file, sha256 in wanted for mirror in datasets._FASHION_MIRRORS]
+    assert requests == [(mirror + file, sha256) for file, sha256 in wanted for mirror in published._FASHION_MIRRORS]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -159,6 +159,10 @@ def test_one_hot_has_its_one_in_the_place_of_the_class():
 
 
 @pytest.mark.parametrize("labels", [[4], [-1], [1.0]])
-def test_what_is_no_pixel_or_label_is_refused(labels):
+def test_what_is_no_label_is_refused(labels):
     assert "from 0 to 3" in refusal(DataError, data.one_hot, labels, 4, "float64")
-    assert "expected uint8" in refusal(DataError, data.scale, labels, "float64")
+
+
+@pytest.mark.parametrize("images", [[4], [True], ["7"]])
+def test_what_is_neither_pixels_nor_floats_is_refused(images):
+    assert "expected uint8" in refusal(DataError, data.scale, images, "float64")

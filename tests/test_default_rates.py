@@ -14,7 +14,7 @@ from torch.nn import functional
 
 import ghostnet as gn
 from ghostnet import data
-from ghostnet.baselines import Baseline, cnn, methods
+from ghostnet.baselines import Baseline, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.engines.evaluation import warn_at_chance
@@ -141,8 +141,9 @@ def test_every_way_of_training_says_so_at_its_end(task, tmp_path, capsys, caplog
     still = tiny(task, epochs=epochs, eta=(0.0, 0.0), seeds=(0, 3))
     gn.train(still, engine="reference")
     gn.baselines.train("FA", still, tmp_path / "run", learning_rate=0.0)
-    gn.baselines.resume(tmp_path / "run")
-    cnn.fit(cnn.two_blocks(4, 4), "BP", data.load(task), epochs=epochs, batch=4, learning_rate=0, train_examples=80)
+    gn.resume(tmp_path / "run")
+    how = {"architecture": "two-blocks", "loss": "cross-entropy", "learning_rate": 0.0}
+    gn.baselines.train("BP", gn.baselines.mlp((16, 4), batch=4, data=task, train_examples=80, epochs=epochs), **how)
     said = at_chance(caplog)
     assert len(said) == 4 * epochs and all(len(text.splitlines()) == 1 for text in said)
     assert [text.split(":")[0] for text in said] == ["seed 0, 3", "seed 0, 3", "seed 0, 3", "seed 0"][: len(said)]

@@ -111,7 +111,7 @@ def test_an_order_that_does_not_fit_is_refused_before_anything_is_shown(engine, 
     [
         ({"sizes": (21, *SIZES[1:])}, "noise needs 20 inputs"),
         ({"sizes": (*SIZES[:-1], 7)}, "noise needs 6 outputs"),
-        ({"train_examples": 121}, "train_examples = 121: noise has 120"),
+        ({"train_examples": 121}, "train_examples = 121: noise has 120; None takes all"),
     ],
 )
 def test_a_data_set_that_does_not_fit_is_refused(engine, changes, text):

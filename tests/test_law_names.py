@@ -50,7 +50,7 @@ def test_a_run_directory_is_never_imported_from(somewhere, monkeypatch):
 def test_a_run_keeps_the_law_and_is_not_resumed_with_another(somewhere, task, capsys):
     e = tiny(task, transfer="own_law:softsign", epochs=1)
     (somewhere / "e.toml").write_text(e.to_toml())
-    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet")[0] == 0
+    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet", "--engine", "torch")[0] == 0
     kept = json.loads((somewhere / "run" / "provenance.json").read_text())["laws"]["transfer"]
     assert kept["name"] == "own_law:softsign" and "return 0.5 + 0.5 * s" in kept["source"]
     (somewhere / "run" / "status.json").write_text('{"status": "stopped", "epoch": 1}')
@@ -64,9 +64,46 @@ def test_a_run_keeps_the_law_and_is_not_resumed_with_another(somewhere, task, ca
     assert "transfer = own_law:softsign: its text is not the one that the run began with" in text
 
 
-def test_the_example_learns(task):
-    spec = importlib.util.spec_from_file_location("own_law", EXAMPLE)
+def test_a_run_keeps_the_model_and_is_not_resumed_with_another(somewhere, task, capsys):
+    text = """
+import ghostnet as gn
+def post(e):
+    return 0.2 * e
+mb = gn.MODELS["MB"]
+mine = gn.Model(mb.phases, (mb.rule("W_gp"), gn.Rule("W", post, "r", "eta", "end", decay=0.001)))
+"""
+    (somewhere / "own_law.py").write_text(text)
+    (somewhere / "e.toml").write_text(tiny(task, epochs=1).to_toml())
+    assert command(capsys, "train", "--config", "e.toml", "--model", "own_law:mine", "--out", "run", "--quiet")[0] == 0
+    kept = json.loads((somewhere / "run" / "provenance.json").read_text())["laws"]["model"]
+    assert kept["name"] == "own_law:mine" and "return 0.2 * e" in kept["source"] and "0.001" in kept["source"]
+    assert resume("run", progress=False).network.experiment.model == "own_law:mine"
+    for change in (
+        ("0.2 * e", "0.3 * e"),
+        ("decay=0.001", "decay=0.002"),
+        ("mb.phases", "mb.phases[:1] + (gn.Phase('b', 1),)"),
+    ):
+        sys.modules.pop("own_law")
+        gn.model.names._imported.cache_clear()
+        (somewhere / "own_law.py").write_text(text.replace(*change))
+        importlib.invalidate_caches()
+        refused = refusal(ConfigError, resume, "run", progress=False)
+        assert "model = own_law:mine: its text is not the one that the run began with" in refused, change
+
+
+@pytest.mark.parametrize(
+    ("file", "field", "name", "changes"),
+    [
+        ("own_law", "transfer", "softsign", {}),
+        ("own_cost", "cost", "weighted", {}),
+        ("own_rule", "model", "gainless", {"eta": (1.6, 0.4)}),
+        ("own_phase", "model", "rested", {}),
+    ],
+)
+def test_the_examples_learn(task, file, field, name, changes):
+    spec = importlib.util.spec_from_file_location(file, EXAMPLE.with_name(f"{file}.py"))
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    rows = train(tiny(task, transfer=example.softsign, epochs=6)).metrics
+    e = tiny(task, **{field: getattr(example, name)}, epochs=6, **changes)
+    rows = train(e, engine="torch", progress=False).metrics
     assert rows[-1]["test_accuracy"] > 0.9

@@ -35,7 +35,9 @@ SPOILED = [  # symbol, k, what becomes of the array, the text
 
 
 @pytest.mark.parametrize("engine", ["cpu", "torch"])
-@pytest.mark.parametrize(("symbol", "k", "spoil", "text"), SPOILED, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("symbol", "k", "spoil", "text"), SPOILED, ids=lambda value: None if callable(value) else str(value)[:30]
+)
 def test_a_network_that_does_not_fit_its_experiment_is_refused_where_it_meets_an_engine(engine, symbol, k, spoil, text):
     network = running(experiment("MB", SIZES, seeds=(0, 1)))
     arrays = getattr(network.weights if symbol[0] in "WB" else network.state, symbol)
@@ -125,9 +127,7 @@ def test_what_is_no_network_is_refused(wrong):
 def test_what_is_no_experiment_and_no_data_set_is_refused():
     assert "experiment is a str: expected an Experiment" in refusal(ConfigError, build, "mb-500-tf")
     tested = Simulator(build(experiment("MB", SIZES)), "reference")
-    assert "data set is a str: expected what `ghostnet.data.load` gives" in refusal(
-        ConfigError, tested.evaluate, "mnist"
-    )
+    assert "data set is a str: expected what `ghostnet.dataset` gives" in refusal(ConfigError, tested.evaluate, "mnist")
 
 
 @pytest.mark.parametrize("engine", ["cpu", "torch", "reference"])

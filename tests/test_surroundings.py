@@ -10,7 +10,6 @@ import torch
 from builders import learner, tiny
 
 from ghostnet import baselines, build, data, gradcheck
-from ghostnet.baselines import cnn
 
 
 @contextlib.contextmanager
@@ -46,8 +45,8 @@ def everything(task) -> list:
     settings = dict(learning_rate=0.1, momentum=0.5, optimizer="rmsprop", dropout=0.1, progress=False)
     found = list(baselines.train("DTP", e, **settings).metrics)
     for method in ("BP", "DFA"):
-        module = cnn.two_blocks(4, 4)
-        found += cnn.fit(module, method, images, epochs=1, batch=4, learning_rate=0.05, train_examples=8)
+        how = {"architecture": "two-blocks", "loss": "cross-entropy", "learning_rate": 0.05, "progress": False}
+        found += baselines.train(method, e.replace(train_examples=8), **how).metrics
     found = [{name: value for name, value in row.items() if name != "seconds"} for row in found]
     reports = baselines.gradcheck(learner("DFA"), x, y), gradcheck(build(e), x, y, causes=False, autograd=True)
     return [*found, *(report.text() for report in reports)]

@@ -13,8 +13,8 @@ from ghostnet import ConfigError, DataError, DivergenceError, FileError, Simulat
 from ghostnet.files import toml
 from ghostnet.files.publishing import publish
 from ghostnet.model.experiment import from_mapping
+from ghostnet.model.order import presentation_order
 from ghostnet.runs import store
-from ghostnet.runs.training import presentation_order
 
 
 def files(folder):
@@ -178,7 +178,7 @@ def test_a_file_is_published_whole_or_the_old_one_stays(tmp_path, monkeypatch):
         (ConfigError, {"sizes": (15, 12, 4)}, "needs 16 inputs"),
         (ConfigError, {"sizes": (16, 12, 5)}, "needs 4 outputs"),
         (ConfigError, {"train_examples": 101}, "train_examples = 101"),
-        (DataError, {"data": "no-such-folder"}, "no-such-folder': no such directory"),
+        (DataError, {"data": "no-such-folder"}, "no-such-folder': no such file or directory"),
     ],
 )
 def test_what_does_not_fit_the_data_is_refused_before_anything_is_written(task, tmp_path, error, changes, text):

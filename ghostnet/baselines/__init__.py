@@ -1,21 +1,23 @@
 """Backprop, feedback alignment and kin on the ghost units' data, weights and order: only credit assignment differs.
 
     baselines.train("DFA", experiment, learning_rate=2.0)    an MLP; `methods` is the page of equations
+    baselines.train("BP", experiment, architecture="two-blocks", loss="cross-entropy", learning_rate=0.05)   a CNN
     baselines.convert(module, "DFA", output_dim=10)          a torch module of Linear and Conv2d layers
 
 torch is imported when one of these is first asked for, not with the package.
 """
 
-from ghostnet.model.baseline import METHODS, Baseline, mlp
+from ghostnet.model.baseline import METHODS, Baseline, BaselineRun, mlp
+from ghostnet.runs import resuming
 
-__all__ = ["METHODS", "Baseline", "convert", "gradcheck", "mlp", "resume", "train"]
+__all__ = ["METHODS", "Baseline", "convert", "gradcheck", "mlp", "train"]
 
 
 def __getattr__(name: str):
-    if name in ("train", "resume"):
-        from ghostnet.baselines import training
+    if name == "train":
+        from ghostnet.baselines.training import train
 
-        return getattr(training, name)
+        return train
     if name == "gradcheck":
         from ghostnet.baselines.check import gradcheck
 
@@ -25,3 +27,12 @@ def __getattr__(name: str):
 
         return convert
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _restored(*given):
+    from ghostnet.baselines.training import restored
+
+    return restored(*given)
+
+
+resuming.register(BaselineRun, _restored)

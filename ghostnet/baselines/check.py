@@ -13,7 +13,7 @@ import torch
 
 from ghostnet.baselines import measures, methods
 from ghostnet.baselines.learner import Learner
-from ghostnet.baselines.training import load
+from ghostnet.baselines.mlps import load
 from ghostnet.engines.tensors import own_precision
 from ghostnet.gradients.check import examples
 from ghostnet.gradients.likeness import concatenated, figures, moments, together

@@ -54,3 +54,25 @@ class Noise:
     def normal(self, shape: tuple) -> np.ndarray:
         """Standard normal, (runs, *shape), float32."""
         return np.stack([g.standard_normal(shape, np.float32) for g in self._generators])
+
+    def state(self) -> np.ndarray:
+        """Where the generators are, (runs, 13), uint64: counter, key, buffer, its next place, half a number, if any."""
+        return np.stack([_flat(g.bit_generator.state) for g in self._generators])
+
+    def restore(self, states: np.ndarray) -> None:
+        """Go on from where the generators were whose `state` this is, one that `require_states` lets pass."""
+        for g, values in zip(self._generators, states, strict=True):
+            (place, half, number), named = values[10:].tolist(), {"counter": values[:4], "key": values[4:6]}
+            parts = {"buffer": values[6:10], "buffer_pos": place, "has_uint32": half, "uinteger": number}
+            g.bit_generator.state = {"bit_generator": "Philox", "state": named, **parts}
+
+
+def _flat(state: dict) -> np.ndarray:
+    last = [state[name] for name in ("buffer_pos", "has_uint32", "uinteger")]
+    return np.array([*state["state"]["counter"], *state["state"]["key"], *state["buffer"], *last], np.uint64)
+
+
+def require_states(states: np.ndarray) -> None:
+    """Raise ValueError for what no Philox generator is in: NumPy would read beyond its buffer."""
+    if states.dtype != np.uint64 or np.any(states[:, 10:] > np.array([4, 1, 2**32 - 1], np.uint64)):
+        raise ValueError("the state of a random stream is none")

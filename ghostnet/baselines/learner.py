@@ -6,13 +6,14 @@ import numpy as np
 import torch
 
 from ghostnet.baselines import methods, privacy
-from ghostnet.baselines.draws import BaselineStream, Noise, weights
+from ghostnet.baselines.draws import BaselineStream, Noise, require_states, weights
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.model.baseline import Baseline
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import room
 
 _BLOCK = 1000  # examples at a time in predictions
+_DRAWS = "draws."
 
 
 class Learner:
@@ -30,6 +31,12 @@ class Learner:
             W, B = weights(experiment, baseline)
             self.W, self.B = ([None, *(torch.from_numpy(a).to(self.dtype) for a in group[1:])] for group in (W, B))
         self._optimizer = self._make_optimizer()
+        used = {
+            BaselineStream.DROPOUT: baseline.dropout,
+            BaselineStream.INVERSE: baseline.method == "DTP",
+            BaselineStream.PRIVACY: baseline.noise,
+        }
+        self._streams = tuple(filter(used.get, used))
         self.begin(0)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -43,29 +50,35 @@ class Learner:
 
     def begin(self, epoch: int) -> None:
         """Start the random streams of an epoch."""
-        self._draws = {stream: Noise(self.experiment.seeds, stream, epoch) for stream in BaselineStream}
+        self._draws = {stream: Noise(self.experiment.seeds, stream, epoch) for stream in self._streams}
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the next step depends on beside W: B, and what the optimizer has accumulated, "name.parameter"."""
+        """What the next step depends on beside W: B, what the optimizer has accumulated, "name.parameter", and where
+        the random streams are."""
         found = {f"B.{k}": B.numpy() for k, B in enumerate(self.B) if B is not None}
         for index, values in self._optimizer.state_dict()["state"].items():
             found |= {f"{name}.{index}": np.asarray(value) for name, value in values.items() if value is not None}
-        return found
+        return found | {f"{_DRAWS}{stream.name}": draws.state() for stream, draws in self._draws.items()}
 
     def require_fit(self, state: dict[str, np.ndarray]) -> None:
         """Raise ValueError unless these arrays are what `state` gives, before the first step or after it."""
         b, parameters = self.baseline, [p for group in self._optimizer.param_groups for p in group["params"]]
         kinds = (("step", "square_avg") if b.optimizer == "rmsprop" else ()) + ("momentum_buffer",) * bool(b.momentum)
         first = {f"B.{k}": tuple(B.shape) for k, B in enumerate(self.B) if B is not None}
+        first |= {f"{_DRAWS}{stream.name}": draws.state().shape for stream, draws in self._draws.items()}
         later = {
             f"{kind}.{i}": () if kind == "step" else tuple(p.shape) for kind in kinds for i, p in enumerate(parameters)
         }
         found = {name: values.shape for name, values in state.items()}
-        if found not in (first, first | later) or any(values.dtype.kind != "f" for values in state.values()):
+        drawn = {name for name in found if name.startswith(_DRAWS)}
+        floats = all(values.dtype.kind == "f" for name, values in state.items() if name not in drawn)
+        if found not in (first, first | later) or not floats:
             raise ValueError(f"its arrays {found} are not those of {b.method} with {b.optimizer}")
+        for name in drawn:
+            require_states(state[name])
 
     def restore(self, W: list, state: dict[str, np.ndarray]) -> None:
-        """Be as the learner was whose W and `state` these are; an epoch has to begin next."""
+        """Be as the learner was whose W and `state` these are."""
         for own, values in zip(self.W[1:], W[1:], strict=True):
             own.copy_(torch.from_numpy(values))
         accumulated: dict[int, dict] = {}
@@ -73,6 +86,8 @@ class Learner:
             kind, _, index = name.partition(".")
             if kind == "B":
                 self.B[int(index)].copy_(torch.from_numpy(values))
+            elif name.startswith(_DRAWS):
+                self._draws[BaselineStream[index]].restore(values)
             else:
                 accumulated.setdefault(int(index), {})[kind] = torch.from_numpy(values)
         groups = self._optimizer.state_dict()["param_groups"]
@@ -108,13 +123,15 @@ class Learner:
         return torch.cat(list(blocks), 1)
 
     def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1].
+        """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1], or as far as x goes.
 
         The attack is on the network, whoever taught it: its gradient is the true one for every method.
         """
         p = methods.forward(self.W, x, self.transfer)
         delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), "BP")
-        return (x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()).clamp_(0, 1)
+        least, greatest = x.aminmax()
+        moved = x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()
+        return moved.clamp_(least.clamp(max=0), greatest.clamp(min=1))
 
     def _masks(self, x: torch.Tensor) -> list | None:
         """Dropout's factors of hidden units: 0, or 1 / (1 - dropout)."""
@@ -132,9 +149,10 @@ class Learner:
             inverse.grad = gradient
 
     def _private(self, delta: list, r: list, present: torch.Tensor | None) -> list:
-        b, draws = self.baseline, self._draws[BaselineStream.PRIVACY]
+        b = self.baseline
         sums = privacy.clipped_sums(delta, r, b.clip, present)
         if b.noise:
+            draws = self._draws[BaselineStream.PRIVACY]
             for total in sums[1:]:
                 total += b.noise * b.clip * torch.from_numpy(draws.normal(total.shape[1:])).to(self.dtype)
         return [None, *(total / self.experiment.batch for total in sums[1:])]

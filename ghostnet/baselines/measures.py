@@ -13,7 +13,7 @@ from ghostnet.engines.evaluation import Score
 
 
 def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:
-    """Score on uint8 images (n, n_0) with labels (n,); the squared error is that of ŷ, which the loss defines."""
+    """Score on images (n, n_0) with labels (n,); the squared error is that of ŷ, which the loss defines."""
     guess = functools.partial(methods.output, loss=learner.baseline.loss)
     return tensors.score(learner.outputs, guess, images, labels, learner.dtype)
 

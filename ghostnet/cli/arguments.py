@@ -66,6 +66,21 @@ def baseline_method(run: str | Path) -> str | None:
     return str(fields["baseline"].get("method")) if isinstance(fields.get("baseline"), dict) else None
 
 
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """--data: what to show, where it is not what the network was made for."""
+    parser.add_argument(
+        "--data",
+        metavar="NAME",
+        help="show others: mnist, fashion-mnist, a .npz file, or a directory of IDX or CIFAR files "
+        "(default: the run's own, which have to be those that it began with)",
+    )
+
+
+def run_directory(name: str) -> Path | None:
+    """The run directory that a network is taken from; None for a preset."""
+    return Path(name) if Path(name).is_dir() else None
+
+
 def network(name: str):
     """The newest checkpoint of a run directory, or the initial network of a preset.
 
@@ -76,7 +91,7 @@ def network(name: str):
 
     if method := baseline_method(name):
         raise ConfigError(f"{name}: a run of the baseline {method} has no ghost units; give one of `ghostnet train`")
-    if Path(name).is_dir():
+    if run_directory(name):
         from ghostnet.runs import checkpoint
 
         return checkpoint.newest(name)

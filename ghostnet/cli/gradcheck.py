@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet.cli.arguments import baseline_method, given, indices, network
+from ghostnet.cli.arguments import add_data, baseline_method, given, indices, network, run_directory
 from ghostnet.errors import ConfigError
 from ghostnet.files.figures import picture_path, publish_picture
 from ghostnet.files.publishing import publish
@@ -29,6 +29,7 @@ def add_parser(commands) -> None:
     parser.add_argument("network", metavar="RUN_OR_PRESET", help="a run directory, or a preset such as mb-500-tf")
     parser.add_argument("--examples", default="0:100", metavar="A:B", help="which (default: 0:100)")
     parser.add_argument("--part", choices=("train", "test"), default="train", help="of the data set (default: train)")
+    add_data(parser)
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write every figure to a CSV file")
     parser.add_argument(
         "--picture", type=Path, metavar="FILE", help="write a picture of the first seed: .png, .pdf, .svg"
@@ -56,7 +57,7 @@ def _of_baseline(arguments: argparse.Namespace, method: str):
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{option} is for ghost units, {arguments.network} is a run of {method}: leave it out")
     from ghostnet.baselines.check import gradcheck
-    from ghostnet.baselines.training import load
+    from ghostnet.baselines.mlps import load
 
     learner = load(arguments.network)
     return gradcheck(learner, *_examples(arguments, learner.experiment))
@@ -78,8 +79,9 @@ def _of_ghosts(arguments: argparse.Namespace):
 def _examples(arguments: argparse.Namespace, e: Experiment) -> tuple[np.ndarray, np.ndarray]:
     """x (n, n_0) and one-hot y (n, n_N) of the examples asked for."""
     from ghostnet import data
+    from ghostnet.runs.data import data_to_show
 
-    dataset = data.load(e.data)
+    dataset = data_to_show(e, run_directory(arguments.network), arguments.data)
     images, labels = dataset.part(arguments.part)
     some = indices(arguments.examples, len(images))
     return data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")

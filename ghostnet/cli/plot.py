@@ -8,7 +8,7 @@ from pathlib import Path
 from ghostnet.cli.arguments import network, span
 from ghostnet.errors import ConfigError
 from ghostnet.files.figures import appended, publish_picture
-from ghostnet.model.recorder import ACTIVITIES
+from ghostnet.model.symbols import ACTIVITIES
 
 _OF_A_TRACE = ("variable", "heat", "presentation", "window", "against")
 

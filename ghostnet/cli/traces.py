@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ghostnet.cli.arguments import indices, network, span
+from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.engines import STEPPING
-from ghostnet.model.recorder import ACTIVITIES, MATRICES, Recorder
+from ghostnet.model.recorder import Recorder
+from ghostnet.model.symbols import ACTIVITIES, WEIGHTS
 
 _CHUNK = 256  # presentations run at once
 _FEW = 3  # examples, where none are named
@@ -31,10 +32,11 @@ def _record_parser(commands) -> None:
     parser.add_argument("--classes", nargs="+", type=int, metavar="N", help="of these classes only")
     parser.add_argument("--misclassified", action="store_true", help="those only that the network gets wrong")
     parser.add_argument("--part", choices=("test", "train"), default="test", help="of which images (default: test)")
+    add_data(parser)
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
-    matrices = ", ".join(MATRICES)
+    matrices = ", ".join(WEIGHTS)
     parser.add_argument(
         "--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}, norm_W, …"
     )
@@ -53,11 +55,13 @@ def _record_parser(commands) -> None:
 
 def _record(arguments: argparse.Namespace) -> None:
     from ghostnet import data
+    from ghostnet.runs.data import data_to_show
     from ghostnet.simulator import Simulator
 
     simulator = Simulator(network(arguments.network), arguments.engine, arguments.dtype)
-    e, digits = simulator.experiment, data.load(simulator.experiment.data)
-    images, labels = digits.part(arguments.part)
+    e = simulator.experiment
+    dataset = data_to_show(e, run_directory(arguments.network), arguments.data)
+    images, labels = dataset.part(arguments.part)
     batches, first = _batches(arguments, simulator.network, images, labels), simulator.presentations
     recorder = Recorder(
         arguments.variables,

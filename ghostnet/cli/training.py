@@ -7,8 +7,7 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet import baselines
-from ghostnet.cli.arguments import add_setting, baseline_method, given, span
+from ghostnet.cli.arguments import add_setting, given, span
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
@@ -17,7 +16,8 @@ from ghostnet.model.experiment import Experiment, from_mapping
 from ghostnet.model.recorder import Recorder
 from ghostnet.results import report
 from ghostnet.runs import store
-from ghostnet.runs.training import resume, train
+from ghostnet.runs.resuming import resume
+from ghostnet.runs.training import train
 
 _ENGINE_OPTIONS = ("device", "fast_matmul", "settle_tol", "max_sweeps")
 
@@ -47,8 +47,9 @@ def add_parsers(commands) -> None:
         add_setting(settings, spec)
     parser.set_defaults(command=_train)
 
-    again = commands.add_parser("resume", help="go on with a run that was stopped or killed")
-    again.add_argument("run", type=Path, help="its run directory")
+    again = commands.add_parser("resume", help="go on with a run that was stopped or killed, or with more epochs")
+    again.add_argument("run", type=Path, help="its run directory, of any model or baseline")
+    again.add_argument("--epochs", type=int, metavar="N", help="until there are so many (default: as it was asked for)")
     again.add_argument(
         "--threads", type=int, metavar="N", help="at most (default: the CPUs allowed); a baseline keeps to its own"
     )
@@ -135,10 +136,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
-    if baseline_method(arguments.run):
-        result = baselines.resume(arguments.run, progress=not arguments.quiet)
-    else:
-        result = resume(arguments.run, threads=arguments.threads, progress=not arguments.quiet)
+    how = {"epochs": arguments.epochs, "threads": arguments.threads, "progress": not arguments.quiet}
+    result = resume(arguments.run, **how)
     print(report.final_line(result.metrics), f"({arguments.run})", sep="   ")
 
 

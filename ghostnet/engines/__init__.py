@@ -19,7 +19,7 @@ from ghostnet.model import names
 from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment, check_model, integer, require, require_known
 from ghostnet.model.inputs import numbers
-from ghostnet.model.models import RATES
+from ghostnet.model.models import PRE, RATES
 from ghostnet.model.network import Network, checked, room
 from ghostnet.model.recorder import Selection
 
@@ -118,6 +118,16 @@ def create(engine: str, network: Network, dtype: str, threads: int, **options) -
     # In float64 what is put in and what is taken out; in `dtype` what is stepped, and how a presentation found it.
     with room(network.experiment, 16 + 2 * np.dtype(dtype).itemsize):
         return kind(network, dtype, threads, **options)
+
+
+def require_usual_rules(e: Experiment) -> None:
+    """Raise ConfigError for a model with a rule that only the reference engine runs."""
+    for rule in e.plasticity.rules:
+        usual = PRE[rule.matrix][0]
+        text = f"pre = {rule.pre} of {rule.matrix}'s rule in {e.model}: expected {usual}"
+        require(rule.pre == usual, f"{text}; take the reference engine")
+        text = f"clip of {rule.matrix}'s rule in {e.model}: only W's is clipped"
+        require(rule.matrix == "W" or not rule.clip, f"{text}; take the reference engine")
 
 
 def stepping(settings: Mapping) -> dict:

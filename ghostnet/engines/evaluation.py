@@ -25,8 +25,8 @@ class Score(NamedTuple):
     mse: np.ndarray
 
 
-def scored_parts(train: Sequence, test: Sequence, train_examples: int) -> dict[str, Sequence]:
-    """What of a data set is scored: of each training array or tensor the first `train_examples`, and the test part."""
+def scored_parts(train: Sequence, test: Sequence, train_examples: int | None) -> dict[str, Sequence]:
+    """What of a data set is scored: of each training array the first `train_examples`, or all; and the test."""
     return {"train": [values[:train_examples] for values in train], "test": test}
 
 
@@ -37,7 +37,7 @@ def score_columns(scores: dict[str, Score], run: int) -> dict[str, float]:
 
 
 def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str, dtype, threads: int) -> Score:
-    """Score the MLP u_k = W_k ρ(u_{k-1}) on uint8 images (n, n_0) with labels (n,); argmax of u_N is its answer.
+    """Score the MLP u_k = W_k ρ(u_{k-1}) on images (n, n_0) with labels (n,); argmax of u_N is its answer.
 
     Raises ConfigError where there is too little memory.
 

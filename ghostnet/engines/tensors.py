@@ -21,11 +21,23 @@ def own_precision() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def working(threads: int) -> Iterator[None]:
+    """`own_precision`, and torch with so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with own_precision():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Images:
     """A data set on a device.
 
     Attributes:
-        train, test: uint8 images (n, n_0) and int64 labels (n,). classes: their number.
+        train, test: images (n, n_0), uint8 or floats, and int64 labels (n,). classes: their number.
     """
 
     def __init__(self, dataset: Dataset, device: str | torch.device = "cpu"):
@@ -36,13 +48,15 @@ class Images:
         self.classes = dataset.classes
 
     def batch(self, shown: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """x (*shown, n_0) in [0, 1] and one-hot y (*shown, n_N) of training examples."""
+        """x (*shown, n_0) and one-hot y (*shown, n_N) of training examples."""
         images, labels = self.train
         return scale(images[shown], dtype), one_hot(labels[shown], self.classes, dtype)
 
 
 def scale(images: Tensor, dtype: torch.dtype) -> Tensor:
     """`ghostnet.data.scale` on the images' device, to the same bits."""
+    if images.dtype != torch.uint8:
+        return images.to(dtype)
     return images.to(dtype).div_(images.new_full((), 255, dtype=dtype))  # by a number, CUDA would take its reciprocal
 
 
@@ -58,7 +72,7 @@ def score(
     labels: Tensor,
     dtype: torch.dtype,
 ) -> Score:
-    """Score what classifies uint8 images (n, n_0) with labels (n,), on their device; waits for it once, at the end.
+    """Score what classifies images (n, n_0) with labels (n,), on their device; waits for it once, at the end.
 
     Args:
         outputs: u_N (runs, n, n_N) of inputs (n, n_0) of `dtype`; its argmax is the answer.

@@ -75,7 +75,7 @@ def _nudged(v: np.ndarray, y: np.ndarray, beta: float, c: Constants) -> np.ndarr
     def excess(s: np.ndarray) -> np.ndarray:
         return s - v - beta * output_error(y, s, transfer(s, c.transfer), c.cost)
 
-    low, high = (_beyond(excess, v, sign * beta * (1 + np.abs(y))) for sign in (-1, 1))
+    low, high = (_beyond(excess, v, sign * abs(beta) * (1 + np.abs(y))) for sign in (-1, 1))
     s = v
     for _ in range(60):
         off = excess(s)

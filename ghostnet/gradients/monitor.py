@@ -74,11 +74,8 @@ def _distances(network: Network) -> list[float]:
 
 
 def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
-    some = slice(0, min(count, network.experiment.train_examples))
-    return (
-        data.scale(dataset.train_images[some], "float64"),
-        data.one_hot(dataset.train_labels[some], dataset.classes, "float64"),
-    )
+    images, labels = (values[: network.experiment.train_examples][:count] for values in dataset.part("train"))
+    return data.scale(images, "float64"), data.one_hot(labels, dataset.classes, "float64")
 
 
 def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:

@@ -97,8 +97,8 @@ def alone(network: Network, run: int, examples: np.ndarray) -> Network:
     kept = tuple(rule for rule in model.rules if rule.matrix == "W" or rule.per_example)
     owned = network.constants.rules["W_gp"].decay if model.owned else 0.0
     still = e.replace(
-        seeds=e.seeds[run], batch=len(lanes), train_examples=max(e.train_examples, len(lanes)),
-        model=model if kept == model.rules else replace(model, rules=kept),
+        seeds=e.seeds[run], batch=len(lanes), train_examples=None,
+        model=e.model if kept == model.rules else replace(model, rules=kept),
         eta=(0.0,) * e.depth, eta_imitation=(), decay=(0.0, 0.0, owned),
     )  # fmt: skip
 

@@ -20,6 +20,8 @@ METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
 OPTIMIZERS = ("sgd", "rmsprop")
 INITS = ("experiment", "fan-in", "zero")
+_CONVERTED = ("BP", "FA", "DFA")  # methods that torch modules learn by, too
+ARCHITECTURES = ("mlp", "two-blocks", "three-convolutions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,10 @@ class Baseline:
     """
 
     method: str = documented("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
+    architecture: str = documented(
+        "mlp, of the experiment's sizes; or two-blocks or three-convolutions, on square images, of which sizes say the "
+        "pixels and classes only", default="mlp"
+    )  # fmt: skip
     loss: str = documented("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
     learning_rate: tuple[float, ...] | None = documented(
         "η of W_k -= η · mean gradient: one for all, or one per W_k (default: the ghost units' steps, where stable)",
@@ -54,7 +60,8 @@ class Baseline:
 
     def __post_init__(self):
         object.__setattr__(self, "method", str(self.method).upper())
-        for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS)):
+        for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS),
+                            ("architecture", ARCHITECTURES)):  # fmt: skip
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
             names.require_name("transfer", self.transfer)
@@ -77,10 +84,24 @@ class Baseline:
             self.clip is None or (self.method != "DTP" and self.adversarial == 0),
             "clip: privacy is offered without adversarial examples and for all methods but DTP",
         )
+        if self.architecture != "mlp":
+            _check_convolutional(self)
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""
         return toml.lines(dataclasses.asdict(self))
+
+
+def _check_convolutional(b: Baseline) -> None:
+    """Raise ConfigError for what the convolutional networks don't do: they learn in one way, by three methods."""
+    require(b.method in _CONVERTED, f"method = {b.method}: {b.architecture} learns by {', '.join(_CONVERTED)}")
+    require(b.loss == "cross-entropy", f"loss = {b.loss}: {b.architecture} has softmax outputs; give cross-entropy")
+    rates = len(b.learning_rate or ())
+    require(rates == 1, f"learning_rate has {rates} values: {b.architecture} takes one, such as 0.05")
+    for spec in dataclasses.fields(b):
+        if spec.name not in ("method", "architecture", "loss", "learning_rate", "momentum"):
+            text = f"{spec.name} = {getattr(b, spec.name)}: {b.architecture} takes none; leave it out"
+            require(getattr(b, spec.name) == spec.default, text)
 
 
 @dataclass(frozen=True)

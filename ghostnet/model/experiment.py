@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostnet.data import NAMES
+from ghostnet.data import NAMES, OWN
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
 from ghostnet.model import names
@@ -76,10 +76,17 @@ class Experiment:
     )
     epochs: int = documented("passes through the training set", default=1)
     seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
-    data: str = documented("mnist, fashion-mnist, or a directory of IDX files (kept absolute)", default="mnist")
-    train_examples: int = documented("how many training images to use, from the first", default=55_000)
+    data: str = documented(
+        "mnist, fashion-mnist, a .npz file, or a directory of IDX or CIFAR files (a path is kept absolute)",
+        default="mnist",
+    )
+    train_examples: int | None = documented(
+        "how many training images to use, from the first (default: all; MNIST in a preset: 55000)", default=None
+    )
 
     def __post_init__(self):
+        if isinstance(self.data, os.PathLike):
+            object.__setattr__(self, "data", os.path.join(os.curdir, os.path.expanduser(self.data)))  # no name
         for spec in dataclasses.fields(self):
             value = names.named(spec.name, getattr(self, spec.name))
             object.__setattr__(self, spec.name, typed(spec.name, str(spec.type), value))
@@ -118,7 +125,12 @@ class Experiment:
 
     @property
     def presentations_per_epoch(self) -> int:
-        """Batches in the training set; what does not fill one is left out of the epoch."""
+        """Batches in the training set; what does not fill one is left out of the epoch.
+
+        Raises:
+            ConfigError: train_examples is None; a run has put a number there.
+        """
+        require(self.train_examples is not None, "train_examples: left out, so an epoch has no length; give a number")
         return self.train_examples // self.batch
 
     def replace(self, /, **changes) -> Experiment:
@@ -181,7 +193,7 @@ def require_printable(name: str, text: str) -> None:
 
 
 def data_place(data: str) -> str:
-    """What `data` means wherever it is read: the name of a data set, or a directory's absolute path.
+    """What `data` means wherever it is read: the name of a data set, "arrays", or an absolute path.
 
     A relative path is taken from the working directory, ~ for the home directory.
 
@@ -189,7 +201,7 @@ def data_place(data: str) -> str:
         ConfigError: it is empty or not printable, or there is no working directory.
     """
     require_printable("data", data)
-    if data in NAMES:
+    if data in (*NAMES, OWN):
         return data
     try:
         place = str(Path(os.path.expanduser(data)).absolute())
@@ -221,8 +233,9 @@ def _check_numbers(e: Experiment) -> None:
     )
     require(e.dt >= LEAST_STEP * e.tau, f"dt = {e.dt}: too small to move anything; expected {LEAST_STEP:g} tau or more")
     for name in ("free_steps", "clamped_steps", "batch", "train_examples"):
-        require(getattr(e, name) >= 1, f"{name} = {getattr(e, name)}: expected at least 1")
-        _require_top(name, getattr(e, name))
+        count = getattr(e, name)
+        require(count is None or count >= 1, f"{name} = {count}: expected at least 1")
+        _require_top(name, count or 1)
     require(e.epochs >= 0, f"epochs = {e.epochs}: expected 0 or more")
     _require_top("epochs", e.epochs)
     for name in ("eta", "eta_ghost", "eta_imitation", "decay"):
@@ -234,7 +247,7 @@ def _check_numbers(e: Experiment) -> None:
     require(all(1e-3 <= abs(nudge) <= 1e3 for nudge in e.nudges) and len(set(e.nudges)) == len(e.nudges), text)
     require(len(e.nudges) <= MOST_NUDGES, f"nudges has {len(e.nudges)} values: expected at most {MOST_NUDGES}")
     require(
-        e.batch <= e.train_examples,
+        e.train_examples is None or e.batch <= e.train_examples,
         f"batch = {e.batch}: only {e.train_examples} training examples; take a smaller batch",
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ghostnet.data import Dataset
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.experiment import Experiment
@@ -42,10 +43,31 @@ def rates(name: str, values: ArrayLike, e: Experiment, layer: int, *shapes: tupl
         expected = " or ".join(f"({', '.join(map(str, shape))})" for shape in shapes)
         raise ConfigError(f"{name} has shape {array.shape}: expected {expected}")
     if array.dtype.kind != "b":
-        # The clip is looked for only where inputs in [0, 1] can need it.
-        inside = (0.0, 1.0) if layer == 0 and e.clip is not None else names.transfer(e.transfer).bounds
-        require_within(name, array, *inside, f"scale {name} and clean it")
+        require_within(name, array, *_bounds(e, layer), f"scale {name} and clean it")
     return array
+
+
+def require_fit(e: Experiment, dataset: Dataset) -> None:
+    """Raise ConfigError where an experiment does not fit a data set, or what stands for one is none."""
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"data set is a {type(dataset).__name__}: expected what `ghostnet.dataset` gives")
+    for index, wanted, what in ((0, dataset.pixels, "inputs"), (-1, dataset.classes, "outputs")):
+        if e.sizes[index] != wanted:
+            raise ConfigError(f"sizes = {e.sizes}: {dataset.name} needs {wanted} {what}")
+    count = len(dataset.train_images)
+    if e.train_examples is not None and e.train_examples > count:
+        raise ConfigError(f"train_examples = {e.train_examples}: {dataset.name} has {count}; None takes all")
+    low, high = _bounds(e, 0)
+    for part in ("train", "test"):
+        least, greatest = dataset.span(part)
+        if least < low or greatest > high:
+            name = f"{dataset.name}: {part} images"
+            require_within(name, dataset.part(part)[0], low, high, "scale them, or take another transfer function")
+
+
+def _bounds(e: Experiment, layer: int) -> tuple[float, float]:
+    """Of what is shown to a layer. The clip is looked for only where inputs in [0, 1] can need it."""
+    return (0.0, 1.0) if layer == 0 and e.clip is not None else names.transfer(e.transfer).bounds
 
 
 def _fits(found: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:

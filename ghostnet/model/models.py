@@ -178,6 +178,11 @@ def labels(phases: tuple[Phase, ...]) -> tuple[str, ...]:
     )
 
 
+def collects(phases: tuple[Phase, ...]) -> bool:
+    """Whether W, learning once, needs more than what the last phase ends with: other nudged ones, or one before it."""
+    return sum(phase.nudge != 0 for phase in phases) > 1 or not phases[-1].nudge
+
+
 def shares(phases: tuple[Phase, ...]) -> tuple[float, ...]:
     """What each phase's learning signal counts for in the change of W: 1 in free phases, else as their slope by the
     nudge, by least squares: (1/2, -1/2) for nudges 1 and -1, half the difference, has no error of first order in β.

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ghostnet.host import memory
 from ghostnet.model.equations import Constants, Plasticity, State, Weights, feedback
@@ -15,6 +18,9 @@ from ghostnet.model.experiment import MOST_STORED, Experiment, integer, require,
 from ghostnet.model.inputs import numbers, require_within
 from ghostnet.model.laws import RULES
 from ghostnet.model.models import MATRICES, Rule
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Stream(IntEnum):
@@ -55,6 +61,56 @@ class Network:
     @property
     def runs(self) -> int:
         return len(self.experiment.seeds)
+
+    def outputs(self, x: ArrayLike) -> np.ndarray:
+        """Rates of the output layer, (runs, n, n_N), float64, by the feedforward graph: r_k = ρ(W_k r_{k-1}).
+
+        Args:
+            x: images (n, …) as `ghostnet.dataset` takes them: uint8 pixels from 0 to 255, or floats.
+
+        Raises:
+            ConfigError, DataError: they are none, are not of n_0 values each, or no rates.
+        """
+        from ghostnet.model import feedforward
+
+        return feedforward.outputs(self, x)
+
+    def predict(self, x: ArrayLike) -> np.ndarray:
+        """The class of each image, (runs, n): the index of the largest output. x, Raises: see `outputs`."""
+        return self.outputs(x).argmax(-1)
+
+    def to_torch(self, run: int = 0, dtype: str = "float32") -> torch.nn.Sequential:
+        """One run as Linear layers without bias and activations in turn, which give what `outputs` does.
+
+        Pixels have to be divided by 255 before.
+
+        Raises:
+            ConfigError: no such run or dtype.
+        """
+        from ghostnet.model import modules
+
+        return modules.to_torch(self, run, dtype)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the weights as a safetensors file, W_1, B_1, W_pg_1, W_gp_1, …, with the experiment's TOML in it.
+
+        Raises:
+            FileError: it can't be written.
+        """
+        from ghostnet.model import weightfile
+
+        weightfile.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Network:
+        """The network that `save` wrote, its activities at rest.
+
+        Raises:
+            FileError: it can't be read, or is no such file.
+        """
+        from ghostnet.model import weightfile
+
+        return weightfile.load(path)
 
     @property
     def constants(self) -> Constants:

@@ -1,4 +1,4 @@
-"""Every column of the paper's Tables 2, 3 and 4 by name: ``ma-100-tf`` … ``mb-500-500-fa``."""
+"""Every column of the paper's Tables 2, 3 and 4 by name, ``ma-100-tf`` … ``mb-500-500-fa``, and mixed ones."""
 
 from __future__ import annotations
 
@@ -40,13 +40,28 @@ _COLUMNS: dict[str, dict] = {
     "mb-500-500-fa": _two_hidden_mb(500, 100, (200.0, 1.0, 0.01)),
 }
 
-PRESETS = {name: Experiment(feedback=name[-2:].upper(), **fields) for name, fields in _COLUMNS.items()}
+
+def _mixed(mb: dict) -> dict:
+    """MB's settings with a ghost for every unit above, which it imitates; they cancel as fast as MB's five."""
+    ghosts = mb["sizes"][2:]
+    rates = dict(eta_ghost=tuple(100 / m for m in ghosts), eta_imitation=(0.01,) * len(ghosts))
+    return dict(mb, model="mixed", ghosts=ghosts, **rates)
+
+
+_COLUMNS |= {name.replace("mb", "mixed"): _mixed(mb) for name, mb in _COLUMNS.items() if mb["model"] == "MB"}
+_OF_MNIST = 55_000  # training examples, in the paper
+
+PRESETS = {
+    name: Experiment(feedback=name[-2:].upper(), train_examples=_OF_MNIST, **fields)
+    for name, fields in _COLUMNS.items()
+}
 
 
 def preset(name: str, /, feedback: str | None = None, **changes) -> Experiment:
     """The paper's settings by name, ``preset("mb-500-tf")`` or ``preset("mb-500", feedback="TF")``, with changes.
 
-    After a full name, `feedback` is a change like any other: ``preset("mb-500-tf", feedback="FA")`` keeps TF's rates.
+    Of other `data` than MNIST all training examples are taken, unless `train_examples` is given. After a full name,
+    `feedback` is a change like any other: ``preset("mb-500-tf", feedback="FA")`` keeps TF's rates.
 
     Raises:
         ConfigError: unknown preset or field (with the nearest valid name), or an impossible value.
@@ -57,4 +72,6 @@ def preset(name: str, /, feedback: str | None = None, **changes) -> Experiment:
     elif feedback is not None:
         name = f"{name}-{feedback}".lower()
     require_known([name], PRESETS, "preset")
+    if changes.get("data", "mnist") != "mnist":
+        changes = {"train_examples": None} | changes
     return PRESETS[name].replace(**changes)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ghostnet.errors import ConfigError
+from ghostnet.model import symbols
 from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.model.inputs import numbers
 from ghostnet.model.models import labels
+from ghostnet.model.symbols import ACTIVITIES, NORMS, SYMBOLS, WEIGHTS
 
-ACTIVITIES = ("s", "r", "g", "e", "drive")
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
-MATRICES = ("W", "B", "W_pg", "W_gp")
-NORMS = tuple(f"norm_{symbol}" for symbol in MATRICES)
 
 
 class Variable(NamedTuple):
@@ -119,7 +118,7 @@ class Recorder:
         return Selection(
             e,
             self._variables(e, self.variables, ACTIVITIES),
-            self._variables(e, self.weights, (*MATRICES, *NORMS)),
+            self._variables(e, self.weights, WEIGHTS | NORMS),
             places("runs", self.runs, len(e.seeds)),
             places("examples", self.examples, e.batch),
             self.compress,
@@ -127,7 +126,9 @@ class Recorder:
 
     def wants(self, e: Experiment, presentation: int) -> bool:
         """Whether this presentation, counted from the network's first, is recorded."""
-        s, first = self.presentations or slice(None), (self.from_epoch - 1) * e.presentations_per_epoch
+        s, first = self.presentations or slice(None), 0
+        if self.from_epoch > 1:
+            first = (self.from_epoch - 1) * e.presentations_per_epoch
         start = s.start or 0
         inside = presentation >= max(start, first) and (s.stop is None or presentation < s.stop)
         return inside and (presentation - start) % (s.step or 1) == 0
@@ -153,14 +154,14 @@ class Recorder:
         chosen = names if self.phases is None else self.phases
         return [n if name in chosen else 0 for name, n in zip(names, e.steps, strict=True)]
 
-    def _variables(self, e: Experiment, names: Sequence[str], symbols: tuple[str, ...]) -> tuple[Variable, ...]:
-        valid = {f"{symbol}_{k}": (symbol, k) for symbol in symbols for k in _layers(e, symbol)}
-        require_known(names, [*symbols, *valid], "variable")
+    def _variables(self, e: Experiment, names: Sequence[str], known: Iterable[str]) -> tuple[Variable, ...]:
+        valid = {f"{symbol}_{k}": (symbol, k) for symbol in known for k in _layers(e, symbol)}
+        require_known(names, [*known, *valid], "variable")
         wanted = [n for name in names for n in valid if n == name or valid[n][0] == name]
         return tuple(self._variable(e, *valid[name]) for name in dict.fromkeys(wanted))
 
     def _variable(self, e: Experiment, symbol: str, k: int) -> Variable:
-        axes, counts = _own_axes(symbol, k), _axes(e)
+        axes, counts = symbols.axes(symbol, k), _axes(e)
         units = self.units if isinstance(self.units, Mapping) else {a: self.units for a in axes if a != "unit_0"}
         return Variable(symbol, k, axes, tuple(places(f"units of {a}", units.get(a), counts[a]) for a in axes))
 
@@ -174,20 +175,8 @@ def _listed(name: str, values, expected: str) -> tuple:
 
 
 def _layers(e: Experiment, symbol: str) -> range:
-    """The layers that have such a symbol: ghosts and what belongs to them, and B, only the hidden ones."""
-    return range(1, e.depth + (symbol in ("s", "r", "e", "drive", "W", "norm_W")))
-
-
-def _own_axes(symbol: str, k: int) -> tuple[str, ...]:
-    if symbol in NORMS:
-        return ()
-    return {
-        "g": (f"ghost_{k}",),
-        "W": (f"unit_{k}", f"unit_{k - 1}"),
-        "B": (f"unit_{k}", f"unit_{k + 1}"),
-        "W_pg": (f"ghost_{k}", f"unit_{k}"),
-        "W_gp": (f"unit_{k}", f"ghost_{k}"),
-    }.get(symbol, (f"unit_{k}",))
+    """The layers that have such a symbol."""
+    return range(1, e.depth + (not SYMBOLS[symbol].hidden))
 
 
 def _axes(e: Experiment) -> dict[str, int]:

@@ -30,7 +30,7 @@ def typed(name: str, kind: str, value):
             return value
         if value is None and "None" in kind:
             return None
-        return _integer(value) if kind == "int" else _real(value)
+        return _integer(value) if "int" in kind else _real(value)
     except (TypeError, ValueError, OverflowError):
         raise ConfigError(f"{name} = {shown(value)}: expected {kind.replace(', ...', ' …')}") from None
 

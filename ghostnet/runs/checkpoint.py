@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _KEPT = 3
 _NAME = re.compile(r"epoch-(-?[0-9]{1,18})(?:_([0-9]{1,18}))?\.h5")
 _EXTRA = "extra_"
+_COUNTS = ("presentations", "epoch", "shown", "seconds")
 
 log = logging.getLogger("ghostnet")
 
@@ -36,7 +37,8 @@ class Checkpoint:
     """Where a run is.
 
     Attributes:
-        network: weights and activities; `presentations` counts all that it has seen.
+        network: weights and activities; `presentations` counts all that it has seen. None for a convolutional
+            baseline: all of it is in `extra`.
         epoch: finished and evaluated epochs; -1 before the initial evaluation.
         shown: presentations of the next epoch already done.
         seconds: training time so far.
@@ -46,7 +48,7 @@ class Checkpoint:
         dtype: the type that its values were stored in, where it was loaded.
     """
 
-    network: Network
+    network: Network | None
     epoch: int = -1
     shown: int = 0
     seconds: float = 0.0
@@ -72,15 +74,16 @@ def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype
     """
     from ghostnet.files import hdf5  # here, so that the command line answers without loading HDF5
 
-    c, weights, state = checkpoint, checkpoint.network.weights, checkpoint.network.state
+    c, n = checkpoint, checkpoint.network
+    arrays = n.weights._asdict() | n.state._asdict() if n else {}
 
     def write(file: h5py.File) -> None:
-        file.attrs["config_toml"] = (c.configuration or c.network.experiment).to_toml()
+        file.attrs["config_toml"] = (c.configuration or n.experiment).to_toml()
         file.attrs["metrics_csv"] = metrics.csv_text(c.metrics)
         file.attrs["epoch"], file.attrs["shown"], file.attrs["seconds"] = c.epoch, c.shown, c.seconds
-        file.attrs["presentations"] = c.network.presentations
-        for name, arrays in (weights._asdict() | state._asdict()).items():
-            for k, values in enumerate(arrays):
+        file.attrs["presentations"] = n.presentations if n else 0
+        for name, layers in arrays.items():
+            for k, values in enumerate(layers):
                 if values is not None:
                     file.create_dataset(f"{name}_{k}", data=values.astype(dtype))
         for name, values in c.extra.items():
@@ -112,19 +115,24 @@ def load(path: str | os.PathLike) -> Checkpoint:
     with hdf5.open_strictly(path) as file:
         made = _configuration(path, file)
         e = configuration.experiment(made)
-        weights, state = (_arrays(file, wanted) for wanted in shapes(e))
-        network = Network(e, weights, state, hdf5.number(file, "presentations"))
-        tie_feedback(network)
-        position = [hdf5.number(file, name) for name in ("epoch", "shown", "seconds")]
-        _require_possible(e, network.presentations, *position)
+        presentations, *position = (hdf5.number(file, name) for name in _COUNTS)
+        _require_possible(e, presentations, *position)
+        network = _network(file, e, presentations) if configuration.has_network(made) else None
         rows = metrics.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
         metrics.require_sound(rows, e.seeds, position[0])
         names = [name for name in file if name.startswith(_EXTRA)]
         extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
         if not all(np.isfinite(values).all() for values in extra.values()):
             raise ValueError("an array has values that are not finite")
-        dtype = file["W_1"].dtype.name
+        dtype = file["W_1"].dtype.name if network else None
     return Checkpoint(network, *position, rows, extra, made, dtype)
+
+
+def _network(file: h5py.File, e: Experiment, presentations: int) -> Network:
+    weights, state = (_arrays(file, wanted) for wanted in shapes(e))
+    network = Network(e, weights, state, presentations)
+    tie_feedback(network)
+    return network
 
 
 def _arrays(file: h5py.File, wanted: Weights | State) -> Weights | State:
@@ -149,6 +157,8 @@ def _configuration(path: Path, file: h5py.File) -> Configuration:
 
 def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int, seconds: float) -> None:
     """Raise ValueError where no run of the experiment can be."""
+    if e.train_examples is None:
+        raise ValueError("train_examples is left out")
     each = e.presentations_per_epoch
     tops = {
         "epoch": (epoch, -1, e.epochs),
@@ -188,7 +198,7 @@ def latest(
             continue
         if written:
             configuration.require_same(run, written, found.configuration)
-        if dtype not in (None, found.dtype):
+        if dtype not in (None, found.dtype or dtype):
             text = f"dtype = {dtype}, but its checkpoint was made with {found.dtype}; undo the change, or train anew"
             raise ConfigError(f"{run / store.PROVENANCE}: {text}")
         return found
@@ -219,6 +229,7 @@ def newest(run: str | os.PathLike) -> Network:
     """
     run = Path(run)
     found = latest(run, configuration.read(run) if (run / store.CONFIG).exists() else None)
-    if found is None:
-        raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet train` has taken past epoch 0")
+    if found is None or found.network is None:
+        what = "no readable checkpoint" if found is None else "a convolutional baseline's"
+        raise FileError(f"{run}: {what}; give a run that `ghostnet train` has taken past epoch 0")
     return found.network

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
 from ghostnet.errors import ConfigError
-from ghostnet.files import toml
+from ghostnet.files import jsonfile, toml
 from ghostnet.model.baseline import BaselineRun
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.experiment import from_mapping as from_fields
@@ -47,17 +48,43 @@ def experiment(found: Configuration) -> Experiment:
     return found.experiment if isinstance(found, BaselineRun) else found
 
 
+def with_epochs(found: Configuration, epochs: int) -> Configuration:
+    """The same for another number of epochs."""
+    if isinstance(found, Experiment):
+        return found.replace(epochs=epochs)
+    return dataclasses.replace(found, experiment=found.experiment.replace(epochs=epochs))
+
+
+def epochs_given(settings: dict) -> list:
+    """The numbers of epochs that a run was given in turn, as its provenance.json says; none where it is the first."""
+    given = settings.get("epochs")
+    return given if isinstance(given, list) else []
+
+
+def has_network(found: Configuration) -> bool:
+    """Whether what such a run trains is a Network: an MLP, with or without ghosts."""
+    return isinstance(found, Experiment) or found.baseline.architecture == "mlp"
+
+
 def require_same(run: Path, written: Configuration, made: Configuration) -> None:
-    """Raise ConfigError where the config.toml of a run says something else than its checkpoint was made with."""
-    ours, theirs = _facts(written), _facts(made)
+    """Raise ConfigError where the config.toml of a run says something else than its checkpoint was made with.
+
+    The checkpoint may be of a number of epochs that the run was given before the last (`RunDirectory.give_epochs`).
+    """
+    ours, theirs = facts(written), facts(made)
+    if ours["epochs"] != theirs["epochs"]:
+        given = epochs_given(jsonfile.read(run / store.PROVENANCE))
+        if ours["epochs"] in given[-1:] and theirs["epochs"] in given:
+            theirs["epochs"] = ours["epochs"]
     for name in ours | theirs:
         if ours.get(name) != theirs.get(name):
             text = f"{name} = {ours.get(name)}, but its checkpoint was made with {name} = {theirs.get(name)}"
-            raise ConfigError(f"{run / store.CONFIG}: {text}; undo the change, or train anew with --config")
+            advice = "undo the change, or train anew with --config" + ", or resume with --epochs" * (name == "epochs")
+            raise ConfigError(f"{run / store.CONFIG}: {text}; {advice}")
 
 
-def _facts(found: Configuration) -> dict:
+def facts(found: Configuration) -> dict:
     """Every field by name."""
     if isinstance(found, Experiment):
-        return vars(found)
+        return dict(vars(found))
     return vars(found.experiment) | {f"baseline.{name}": value for name, value in vars(found.baseline).items()}

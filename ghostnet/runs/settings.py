@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 
 from ghostnet.engines import ENGINES
-from ghostnet.errors import ConfigError, DataError
+from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.typed import is_count
@@ -52,25 +52,18 @@ def _are_options(value) -> bool:
     )
 
 
-def own_laws(e: Experiment) -> dict[str, dict]:
-    """The laws and the model of an experiment that are not built in, by field."""
-    laws = {field: names.described(field, getattr(e, field)) for field in names.FIELDS}
+def own_laws(e: Experiment, fields: Iterable[str] = names.FIELDS) -> dict[str, dict]:
+    """The laws and the model of an experiment, or those of some fields, that are not built in, by field."""
+    laws = {field: names.described(field, getattr(e, field)) for field in fields}
     return {field: law for field, law in laws.items() if law}
 
 
-def require_same_laws(e: Experiment, began_with: dict) -> None:
-    """Raise ConfigError where a law of an experiment is not the one of that name that its run began with."""
-    for field, law in own_laws(e).items():
+def require_same_laws(laws: dict[str, dict], directory: RunDirectory) -> None:
+    """Raise ConfigError where one of these is not the law of that name that a run began with."""
+    began_with = directory.settings.get("laws", {})
+    for field, law in laws.items():
         if law["sha256"] != began_with.get(field, {}).get("sha256"):
             raise ConfigError(
                 f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "
                 "put that back, or train anew"
             )
-
-
-def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
-    """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
-    began = settings.get("data_sha256", "none")
-    if began != sha256:
-        text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
-        raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")

@@ -15,6 +15,7 @@ from ghostnet.errors import ConfigError, FileError, InUse
 from ghostnet.files import jsonfile, toml
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place, unfinished
+from ghostnet.model.baseline import BaselineRun
 from ghostnet.model.experiment import Experiment, from_mapping
 from ghostnet.model.typed import is_count
 from ghostnet.runs.metrics import csv_text
@@ -53,19 +54,20 @@ class RunDirectory:
     """The directory of one training run, held by one process at a time. Layout: "Run directories" in the README.
 
     Attributes:
-        path, experiment: as given or found.
+        path: as given.
+        configuration: what decides the result: an Experiment, or a BaselineRun.
         settings: how it is run: engine, dtype, threads, and options of the engine.
         place: where everything is written: the directory that was locked, or nowhere.
     """
 
-    def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict):
+    def __init__(self, path: str | os.PathLike, configuration: Experiment | BaselineRun, settings: dict):
         """Make a new directory and write what is known before training.
 
         Raises:
             ConfigError: it exists and is not empty, or is a file. InUse: another process is at work on it.
             FileError: it can't be made or written.
         """
-        self.path, self.experiment, self.settings = Path(path), experiment, settings
+        self.path, self.configuration, self.settings = Path(path), configuration, settings
         try:
             _require_free(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ class RunDirectory:
         self._lock()
         try:
             _require_free(self.path)  # still: another may have been there since, and ended
-            self.place.publish(CONFIG, experiment.to_toml().encode())
+            self.place.publish(CONFIG, configuration.to_toml().encode())
             self.place.publish(PROVENANCE, jsonfile.text(provenance() | settings))
             self.status("running", epoch=0)
         except BaseException:
@@ -86,7 +88,7 @@ class RunDirectory:
         """A directory that a run has left, whatever ended it. What a killed process was just writing is removed.
 
         Args:
-            from_mapping: makes `experiment` of config.toml's fields.
+            from_mapping: makes `configuration` of config.toml's fields.
 
         Raises:
             FileError: it is no run directory, can't be read or written, or what is in it leads elsewhere.
@@ -94,7 +96,7 @@ class RunDirectory:
         """
         self = cls.__new__(cls)
         self.path = Path(path)
-        self.experiment = from_mapping(toml.read(self.path / CONFIG))
+        self.configuration = from_mapping(toml.read(self.path / CONFIG))
         self.settings = jsonfile.read(self.path / PROVENANCE)
         self._lock()
         try:
@@ -138,6 +140,17 @@ class RunDirectory:
     def metrics(self, rows: Iterable[dict]) -> None:
         """Replace metrics.csv by these rows, which share their keys."""
         self.place.publish(METRICS, csv_text(rows).encode())
+
+    def give_epochs(self, configuration: Experiment | BaselineRun, given: list[int], **position) -> None:
+        """Make the run one of another number of epochs, as its new `configuration` says.
+
+        No two files change at once: before config.toml says the new number, status.json no longer says complete, and
+        provenance.json has all that were `given`, so that whatever is killed in between goes on.
+        """
+        self.status("running", **position)
+        self.configuration, self.settings["epochs"] = configuration, given
+        self.place.publish(PROVENANCE, jsonfile.text(self.settings))
+        self.place.publish(CONFIG, configuration.to_toml().encode())
 
 
 def _require_free(path: Path) -> None:

@@ -20,8 +20,9 @@ from ghostnet.model.models import RATES
 from ghostnet.model.network import build, select
 from ghostnet.runs import checkpoint
 from ghostnet.runs.checkpoint import Checkpoint
+from ghostnet.runs.resuming import resume
 from ghostnet.runs.store import RunDirectory
-from ghostnet.runs.training import resume, train
+from ghostnet.runs.training import train
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome, ended_by, status
 

@@ -20,7 +20,7 @@ from ghostnet.sweep import ensembles, pools
 from ghostnet.sweep.plan import Sweep, Task
 from ghostnet.sweep.pools import Job, Pool
 from ghostnet.sweep.progress import SweepProgress
-from ghostnet.sweep.task import Outcome, complete, hash_of, perform, state
+from ghostnet.sweep.task import Outcome, complete, counted, hash_of, perform, state
 
 FILE = "sweep.toml"
 _LOOK = 1.0  # seconds between looks at how far the tasks are
@@ -57,13 +57,14 @@ def run(
 
     Raises:
         ConfigError: an impossible argument, or workers that can't begin, as in a script that lacks
-            ``if __name__ == "__main__":``. FileError: `out` can't be written, the scheduler not reached or lost, or
-            all workers died at once; the same call goes on.
+            ``if __name__ == "__main__":``. DataError: there is a task without train_examples, whose data can't be read.
+        FileError: `out` can't be written, the scheduler not reached or lost, or all workers died at once; the same call
+            goes on.
         Stopped: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
     """
     pools.end_where_imported()
     _require_possible(workers, scheduler, threads)
-    tasks = sweep.matching(only)
+    tasks = counted(sweep.matching(only))
     folder = _begin(sweep, out)
     states = {task.name: state(folder / task.name) for task in tasks}
     jobs, places = _jobs(tasks, states, folder, pack)

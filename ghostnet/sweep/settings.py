@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import math
 import numbers
+import os
 from collections.abc import Iterable, Mapping, Set
 
 from ghostnet.engines import ENGINES
@@ -30,6 +31,8 @@ def plain(name: str, value) -> str | bool | int | float | list:
 
 
 def _one(name: str, value) -> str | bool | int | float:
+    if isinstance(value, os.PathLike):
+        value = os.path.join(os.curdir, os.path.expanduser(value))  # no name of a data set
     if isinstance(value, str):
         require_printable(name, value)
         return data_place(value) if name == "data" else str(value)

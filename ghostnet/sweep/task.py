@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, 
 from ghostnet.files import jsonfile, toml
 from ghostnet.model.experiment import from_mapping
 from ghostnet.runs import checkpoint, store
-from ghostnet.runs.settings import require_same_data
-from ghostnet.runs.training import resume, train
+from ghostnet.runs.data import require_same_data
+from ghostnet.runs.resuming import resume
+from ghostnet.runs.training import train
 from ghostnet.sweep.plan import Task
 
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
@@ -52,6 +55,23 @@ def state(path: Path) -> str | None:
         return status(path).get("status")
     except FileError:
         return "unreadable"
+
+
+def counted(tasks: Iterable[Task]) -> list[Task]:
+    """The tasks, with a number where `train_examples` is left out: of all there are.
+
+    Raises:
+        DataError: the data can't be read. ConfigError: a batch is larger.
+    """
+    count = functools.cache(lambda place: len(data.load(place).train_images))
+
+    def one(task: Task) -> Task:
+        e = task.experiment
+        if e.train_examples is not None:
+            return task
+        return dataclasses.replace(task, experiment=e.replace(train_examples=count(e.data)))
+
+    return list(map(one, tasks))
 
 
 def perform(task: Task, folder: Path, threads: int) -> Outcome:
@@ -90,7 +110,7 @@ def complete(task: Task, folder: Path, hashes: Callable[[str], str | None]) -> O
 
 
 def hash_of(place: str) -> str | None:
-    """SHA-256 of the data in a directory. None for a data set that is held to what is published, and for what can't be
+    """SHA-256 of the data at a path. None for a data set that is held to what is published, and for what can't be
     read: it is no other data.
     """
     if place in data.NAMES:

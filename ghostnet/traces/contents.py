@@ -6,21 +6,10 @@ import numpy as np
 
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.models import CLAMPED, labels
-from ghostnet.model.recorder import NORMS, Variable
+from ghostnet.model.recorder import Variable
+from ghostnet.model.symbols import SYMBOLS
 from ghostnet.traces.reading import Array
 from ghostnet.traces.recording import Segment
-
-_ABOUT = {
-    "s": "activity of the pyramidal units of layer {k}",
-    "r": "firing rate of layer {k}",
-    "g": "activity of the ghost units of layer {k}",
-    "e": "error term of layer {k}",
-    "drive": "feedforward drive of layer {k}, W_k r_(k-1)",
-    "W": "feedforward weights into layer {k}",
-    "B": "feedback weights onto layer {k}",
-    "W_pg": "lateral weights of layer {k}, pyramidal to ghost",
-    "W_gp": "lateral weights of layer {k}, ghost to pyramidal",
-}
 
 
 def contents(segment: Segment) -> dict[str, Array]:
@@ -64,9 +53,8 @@ def _phase_attributes(e: Experiment) -> dict:
 
 
 def _attributes(v: Variable) -> dict:
-    norm = "Frobenius norm of the " * (v.symbol in NORMS)
-    about = norm + _ABOUT[v.symbol.removeprefix("norm_")].format(k=v.k)
-    return {"units": "1", "long_name": about, "symbol": v.name}
+    symbol = SYMBOLS[v.symbol]
+    return {"units": symbol.unit, "long_name": symbol.about.format(k=v.k), "symbol": v.name}
 
 
 def _snapshots(segment: Segment) -> dict[str, Array]:

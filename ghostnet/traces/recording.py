@@ -10,7 +10,8 @@ import numpy as np
 
 from ghostnet.engines import Divergence, Engine
 from ghostnet.host import memory
-from ghostnet.model.recorder import NORMS, Recorder, Selection, Shown
+from ghostnet.model.recorder import Recorder, Selection, Shown
+from ghostnet.model.symbols import NORMS
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
 
@@ -39,18 +40,25 @@ class Segment:
         self.presentation, self.epoch, self.row_steps = (np.empty(self.capacity, np.int32) for _ in range(3))
         self.example, self.label = (np.empty((self.capacity, *lanes), np.int32) for _ in range(2))
         self._other: Segment | None = None
+        self.kept = capacity is not None
         self.clear()
 
     def next(self) -> Segment:
-        """An empty one like this: two take turns, so that one can be written while the other fills."""
-        if self._other is None:
+        """An empty one like this: two take turns, so that one can be written while the other fills. One of a capacity
+        of its own is never filled again: it is for who keeps it in memory.
+        """
+        if self._other is None or self.kept:
             self._other = Segment(self.selection, self.dtype, self.capacity)
-            self._other._other = self
+            self._other._other, self._other.kept = self, self.kept
         self._other.clear()
         return self._other
 
     def clear(self) -> None:
         self.rows, self.snapshots, self.snapshot_bytes, self.opened = 0, [], 0, time.monotonic()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.rows or self.snapshots)
 
     @property
     def full(self) -> bool:
@@ -137,7 +145,9 @@ class Recording:
 
     def close(self) -> None:
         """Hand over what is left."""
-        self._hand_over()
+        if not self.segment.empty:
+            self.keep(self.segment)
+            self.sealed += 1
 
     def _mark(self) -> tuple[int, int, int]:
         return self.sealed, self.segment.rows, len(self.segment.snapshots)
@@ -165,14 +175,9 @@ class Recording:
         return None
 
     def _seal(self) -> None:
-        if self.segment.full:
-            self._hand_over()
+        if self.segment.full and not self.segment.empty:  # with an empty one, the other may still be being written
+            self.close()
             self.segment = self.segment.next()
-
-    def _hand_over(self) -> None:
-        if self.segment.rows or self.segment.snapshots:
-            self.keep(self.segment)
-            self.sealed += 1
 
     def _whole(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
         """Presentations that fit into the segment, at one stroke."""

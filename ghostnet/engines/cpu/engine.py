@@ -7,16 +7,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 
-from ghostnet.engines import Divergence
+from ghostnet.engines import Divergence, require_usual_rules
 from ghostnet.engines.cpu import kernels, layout, recording, slots
 from ghostnet.engines.cpu.recording import NOTHING
 from ghostnet.engines.cpu.vectorlaws import Law
 from ghostnet.model import names
 from ghostnet.model.equations import Plasticity, State, Weights
-from ghostnet.model.experiment import require
 from ghostnet.model.laws import cancellation, imitation
 from ghostnet.model.lowering import arguments
-from ghostnet.model.models import MATRICES, PRE, shares
+from ghostnet.model.models import MATRICES, collects, shares
 from ghostnet.model.network import Network
 from ghostnet.model.recorder import Selection
 
@@ -26,6 +25,7 @@ class Engine:
 
     def __init__(self, network: Network, dtype: str = "float32", threads: int = 1):
         e = self.experiment = network.experiment
+        require_usual_rules(e)
         self.layout = layout.Layout(e, dtype)
         self.memory = self.layout.allocate(network.runs)
         self.views = self.layout.views(self.memory)
@@ -137,8 +137,11 @@ class Engine:
         return layout.get(self.layout.views(memory))
 
     def _inputs(self, values: np.ndarray):
-        """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type: made in its thread."""
-        return lambda run: np.ascontiguousarray(values[..., run, :, :], self.memory.dtype)
+        """values ([presentations,] runs, batch, n) by run, as the kernels want them: made in its thread.
+
+        Contiguous, in the engine's type and writable: for arrays that are not, Numba would compile a kernel once more.
+        """
+        return lambda run: np.require(values[..., run, :, :], self.memory.dtype, "CW")
 
 
 def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
@@ -148,20 +151,12 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 
 
 def settings(network: Network) -> slots.Settings:
-    """The experiment as the kernels want it.
-
-    Raises:
-        ConfigError: they can't run its model.
-    """
+    """The experiment as the kernels want it."""
     e, model, c = network.experiment, network.experiment.plasticity, network.constants
     transfer, cost, phases = names.transfer(e.transfer), names.cost(e.cost), e.phases
-    for rule in model.rules:
-        text = f"pre = {rule.pre} of {rule.matrix}'s rule in {e.model}: expected {PRE[rule.matrix][0]}"
-        require(rule.pre == PRE[rule.matrix][0], f"{text}; take the reference engine")
     still = Plasticity(cancellation, "", [0.0] * e.depth, 0.0, None)  # of a matrix that no rule is for
     W, W_pg, W_gp = (c.rules.get(matrix, still) for matrix in MATRICES)
     W_pg = W_pg._replace(post=imitation) if W_pg is still else W_pg
-    require(W_pg.clip is None and W_gp.clip is None, f"clip: {e.model} clips W_pg or W_gp; take the reference engine")
     return slots.Settings(
         batch=e.batch,
         dt=e.dt,
@@ -185,5 +180,5 @@ def settings(network: Network) -> slots.Settings:
         rates_above="r_above" in arguments(W_pg.post),
         owned=model.owned,
         once=model.once,
-        centred=sum(phase.nudge != 0 for phase in phases) > 1,
+        collects=collects(phases),
     )

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from ghostnet.data import Dataset
-from ghostnet.engines import EXPLODED, Divergence, run_experiments
+from ghostnet.engines import EXPLODED, Divergence, require_usual_rules, run_experiments
 from ghostnet.engines.evaluation import Score, scored_parts
 from ghostnet.engines.recordable import Recordable
 from ghostnet.engines.tensors import score
@@ -63,6 +63,7 @@ class Engine(Recordable):
         _require_device(device)
         require(isinstance(fast_matmul, bool), f"fast_matmul = {fast_matmul!r}: expected True or False")
         e, self.constants = network.experiment, network.constants
+        require_usual_rules(e)
         self.experiment = e
         self.device, self.precision = device, "tf32" if fast_matmul else "ieee"
         experiments = run_experiments(e, per_run)
@@ -116,7 +117,8 @@ class Engine(Recordable):
         """The data set on the device: the last one asked for stays there."""
         if self.examples is None or self.examples.dataset is not dataset:
             e = self.experiment
-            self.examples = Examples(dataset, e.presentations_per_epoch, self.ensemble.x)
+            shown = (e.train_examples or len(dataset.train_images)) // e.batch
+            self.examples = Examples(dataset, max(1, shown), self.ensemble.x)
         return self.examples
 
     def _present_all(self, stimuli: Arrays | Examples, *shown: np.ndarray) -> Divergence | None:

@@ -19,7 +19,7 @@ from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.laws import cancellation
 from ghostnet.model.lowering import arguments
-from ghostnet.model.models import Rule, shares
+from ghostnet.model.models import Rule, collects, shares
 from ghostnet.model.network import Network
 
 
@@ -58,7 +58,7 @@ class Ensemble:
             self.rate = [None, *(torch.zeros_like(W) for W in self.lasting.W[1:])]
         elif not model.once:
             self.gram, self.d_sum = like.new_zeros(R, e.batch, e.batch), torch.zeros_like(z.units[1])
-        if sum(phase.nudge != 0 for phase in self.phases) > 1:
+        if collects(self.phases):
             self.means = Means(z.flat.clone(), z.new(e), z.new(e))
         self.put_off = False  # whether Σ d waits for `finish`
         self._factors(experiments, lanes[0] // R, like)
@@ -146,7 +146,7 @@ class Ensemble:
                 self.lasting.z.flat.copy_(self.means.free)
 
     def _leave(self) -> None:
-        """The end of a nudged phase: its learning signal, and where there are several their sum, and the mean rates."""
+        """The end of a nudged phase: its learning signal; where it is not the only one, or not the last phase, kept."""
         self._rates_and_errors()
         self._signals()
         if self.means:
@@ -180,7 +180,8 @@ class Ensemble:
         if self.gram is not None:
             add_outer(W[1], self.d_sum, self.x, self.eta["W"][1], self.d_sum, self.fade)
         elif self.model.once:
-            self._leave()
+            if self.nudge:
+                self._leave()
             d, r, share = self.D.units, self.r, self.shares[self.phase]
             if self.means:
                 d, r, share = self.means.d.units, [self.x, *self.means.r.units[1:]], 1.0

@@ -1,0 +1,101 @@
+"""The feedforward graph of a network as a torch module, and back."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ghostnet.errors import ConfigError
+from ghostnet.model import names
+from ghostnet.model.experiment import Experiment, integer, require, require_known
+from ghostnet.model.laws import Transfer
+from ghostnet.model.network import Network, build, checked
+
+_ACTIVATIONS = {
+    "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "hard-sigmoid": nn.Hardsigmoid, "softplus": nn.Softplus, "relu": nn.ReLU,
+}  # fmt: skip
+
+
+class Rate(nn.Module):
+    """A transfer function of a user's own as a layer: its text takes tensors as it stands.
+
+    Attributes:
+        transfer: with the law ρ(s).
+    """
+
+    def __init__(self, transfer: Transfer):
+        super().__init__()
+        self.transfer = transfer
+
+    def forward(self, s: Tensor) -> Tensor:
+        """ρ(s), of s's type."""
+        return torch.as_tensor(self.transfer.rho(s)).to(s)
+
+
+def to_torch(network: Network, run: int = 0, dtype: str = "float32") -> nn.Sequential:
+    """See `Network.to_torch`."""
+    run = integer("run", run, 0, network.runs - 1)
+    require_known([dtype], ("float32", "float64"), "dtype")
+    layers: list[nn.Module] = []
+    for W in network.weights.W[1:]:
+        linear = nn.utils.skip_init(nn.Linear, *W.shape[:0:-1], bias=False)  # draws nothing from torch's generator
+        linear.weight = nn.Parameter(torch.tensor(W[run], dtype=getattr(torch, dtype)))
+        layers += [linear, _activation(network.experiment)]
+    return nn.Sequential(*layers)
+
+
+def from_torch(module: nn.Sequential, experiment: Experiment) -> Network:
+    """A network with a torch module's weights; B, W_pg and W_gp are as `ghostnet.build` draws them (under TF, B = W^T).
+
+    Args:
+        module: Linear layers without bias, each followed by the experiment's transfer function as a layer (Sigmoid,
+            Tanh, Hardsigmoid, Softplus, ReLU, or what `Network.to_torch` makes of one's own); the last may lack it.
+        experiment: of these sizes. All its runs get these weights.
+
+    Raises:
+        ConfigError: the module is another, or its weights are not finite.
+    """
+    network, runs = build(experiment), len(experiment.seeds)
+    require(isinstance(module, nn.Sequential), f"module is a {type(module).__name__}: expected a torch.nn.Sequential")
+    wanted = [layer for sizes in itertools.pairwise(experiment.sizes) for layer in (sizes, None)]
+    layers = list(module)
+    if len(layers) not in (len(wanted) - 1, len(wanted)):
+        expected = f"{len(wanted)}, Linear and {_name(_activation(experiment))} in turn, for sizes = {experiment.sizes}"
+        raise ConfigError(f"module has {len(layers)} layers: expected {expected}")
+    for index, (layer, sizes) in enumerate(zip(layers, wanted, strict=False)):
+        if sizes:
+            _require_linear(f"module[{index}]", layer, *sizes)
+            weight = layer.weight.detach().cpu().double().numpy()
+            network.weights.W[1 + index // 2] = np.repeat(weight[None], runs, 0)
+        else:
+            _require_activation(f"module[{index}]", layer, experiment)
+    return checked(network, "float64")
+
+
+def _activation(e: Experiment) -> nn.Module:
+    return _ACTIVATIONS[e.transfer]() if e.transfer in _ACTIVATIONS else Rate(names.transfer(e.transfer))
+
+
+def _name(layer: nn.Module) -> str:
+    return type(layer).__name__
+
+
+def _require_linear(name: str, layer: nn.Module, inputs: int, units: int) -> None:
+    require(type(layer) is nn.Linear, f"{name} is a {_name(layer)}: expected a Linear of {inputs} to {units}")
+    found = layer.in_features, layer.out_features
+    text = f"{name} is a Linear of {found[0]} to {found[1]}: expected {inputs} to {units}, as sizes say"
+    require(found == (inputs, units), text)
+    require(layer.bias is None, f"{name} has a bias, and networks here have none: make it with bias=False")
+
+
+def _require_activation(name: str, layer: nn.Module, e: Experiment) -> None:
+    wanted = _activation(e)
+    same = type(layer) is type(wanted)
+    if isinstance(wanted, Rate):
+        same = same and layer.transfer.identity == wanted.transfer.identity
+    if isinstance(wanted, nn.Softplus):
+        same = same and layer.beta == wanted.beta
+    require(same, f"{name} is {layer}: expected {wanted}, as transfer = {e.transfer}")
