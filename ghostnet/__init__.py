@@ -58,7 +58,7 @@ def __getattr__(name: str):
 
         return from_torch
     if name == "open_trace":
-        from ghostnet.traces.files import open_trace
+        from ghostnet.traces.reading import open_trace
 
         return open_trace
     if name == "load_sweep":

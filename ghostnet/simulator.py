@@ -184,7 +184,7 @@ class Simulator:
 
         e = self._timed(recorder)
         files = TraceFiles(path, e, self.settings)
-        with self._recorded(Recording(recorder, e, self.dtype, files.keep, shown, learn)):
+        with contextlib.closing(files), self._recorded(Recording(recorder, e, self.dtype, files.keep, shown, learn)):
             yield files
 
     def record(
@@ -199,16 +199,17 @@ class Simulator:
         Returns:
             Rows along `time` (model time in s), variables such as s_1 (time, run, example, unit_1).
         """
-        from ghostnet.traces import files
+        from ghostnet.traces.contents import contents
+        from ghostnet.traces.reading import dataset
         from ghostnet.traces.recording import Recording
 
         recorder = Recorder(variables, units, every, **more)
         e, parts = self._timed(recorder), []
-        keep = lambda segment: parts.append(files.contents(segment))  # noqa: E731
+        keep = lambda segment: parts.append(contents(segment))  # noqa: E731
         recording = Recording(recorder, e, self.dtype, keep, None, learn, recorder.rows(e))
         with self._turns, self._recorded(recording):
             self.present(x, y)
-        return files.dataset(parts, {"config_toml": e.to_toml()})
+        return dataset(parts, {"config_toml": e.to_toml()})
 
     def _timed(self, recorder: Recorder) -> Experiment:
         """The experiment with the time step of the runs that are recorded."""

@@ -21,7 +21,7 @@ import xarray as xr
 import ghostnet as gn
 from ghostnet import data
 from ghostnet.files.figures import publish_figure
-from ghostnet.results import plots
+from ghostnet.results import plots, traceplots
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 
@@ -47,8 +47,8 @@ def main() -> None:
         network = gn.train(experiment.replace(epochs=epoch, train_examples=examples)).network
         with tempfile.TemporaryDirectory() as folder:
             recorded = trace(network, digits.test_images[:3], digits.test_labels[:3], Path(folder))
-        recorded = recorded.assign_coords(time=recorded.time - recorded.time[0])
-        plots.figure4(recorded, top, bottom)
+        one = traceplots.lane(recorded)
+        traceplots.figure4(one.rows(np.arange(len(one.time)), one.begins[0]), top, bottom)
         top.set_title(f"after {epoch * examples} examples" if epoch else "before training")
         if epoch:
             top.set_ylabel(""), bottom.set_ylabel("")

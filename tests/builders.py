@@ -6,8 +6,9 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import h5py
@@ -36,6 +37,19 @@ TYPED_ENGINES = tuple(
 STEPPING = tuple(pair for pair in TYPED_ENGINES if pair[0] != "equilibrium")  # that one goes straight to a phase's end
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}  # between engines, after a presentation
 OTHERS = tuple(dict.fromkeys(engine for engine, _ in STEPPING if engine != "reference"))
+
+
+def covering(*axes: Iterable, strength: int = 2) -> list[tuple]:
+    """Few rows of the product of these axes: any `strength` of the axes still meet in every way."""
+    values = [list(axis) for axis in axes]
+    groups = list(itertools.combinations(range(len(values)), strength))
+    rows = list(itertools.product(*(range(len(axis)) for axis in values)))
+    meetings = {row: {(group, tuple(row[i] for i in group)) for group in groups} for row in rows}
+    missing, chosen = set().union(*meetings.values()), []
+    while missing:
+        chosen.append(max(rows, key=lambda row: len(meetings[row] & missing)))
+        missing -= meetings[chosen[-1]]
+    return [tuple(axis[i] for axis, i in zip(values, row, strict=True)) for row in chosen]
 
 
 def experiment(model: str | Model = "MB", sizes: tuple = (20, 37, 10), **changes) -> Experiment:

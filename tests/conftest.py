@@ -14,6 +14,12 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # looked at when Triton is imported
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers and what they start have one thread each: with more than there are CPUs, OpenMP waits for its own."""
+    if getattr(config.option, "numprocesses", None):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session")
 def task(tmp_path_factory) -> str:
     """A directory of IDX files: 100 training and 40 test images of 4 × 4 pixels, one noisy picture per class."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from builders import TOLERANCE, distance, experiment, inputs, named, of, running, same_bits
+from builders import TOLERANCE, covering, distance, experiment, inputs, named, of, running, same_bits
 
 from ghostnet import Network, Simulator, build, preset
 from ghostnet.engines import create
@@ -43,11 +43,12 @@ def assert_agrees(engine, dtype, e, x, y):
     assert got.keys() == wanted.keys() and max(off.values()) <= TOLERANCE[dtype], off
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("feedback", FEEDBACKS)
-@pytest.mark.parametrize("transfer", TRANSFERS)
-@pytest.mark.parametrize(("batch", "seeds"), [(1, (0, 1, 5)), (4, (0,)), (2, (0, 1))])
-def test_the_kernel_agrees_with_the_reference(dtype, feedback, transfer, batch, seeds):
+@pytest.mark.parametrize(
+    ("transfer", "batch_seeds", "dtype", "feedback"),
+    covering(TRANSFERS, [(1, (0, 1, 5)), (4, (0,)), (2, (0, 1))], TOLERANCE, FEEDBACKS),
+)
+def test_the_kernel_agrees_with_the_reference(transfer, batch_seeds, dtype, feedback):
+    batch, seeds = batch_seeds
     e = experiment("MB", SIZES, feedback=feedback, transfer=transfer, batch=batch, seeds=seeds)
     assert_agrees(fused_engine(running(e), dtype), dtype, e, *inputs(e, 3, len(seeds)))
 

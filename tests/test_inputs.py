@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from builders import examples, experiment, inputs, noise, of, quick, refusal, running, same_bits, simulator
+from builders import OTHERS, examples, experiment, inputs, noise, of, quick, refusal, running, same_bits, simulator
 
 from ghostnet import ConfigError, DataError, Simulator, build, gradcheck
 from ghostnet.engines import ENGINES
@@ -53,17 +53,23 @@ def test_an_input_that_is_no_number_is_named_by_its_place_before_anything_is_sho
 @pytest.mark.parametrize(
     ("transfer", "factor", "shown"),
     [("sigmoid", 255, "from 0 to 1"), ("sigmoid", -1, "from 0 to 1"), ("hard-sigmoid", -1, "from 0 to 1"),
-     ("tanh", 2, "from -1 to 1"), ("tanh", -1, "")],
+     ("tanh", 2, "from -1 to 1")],
 )  # fmt: skip
 def test_inputs_and_targets_are_rates_that_the_transfer_function_can_give(engine, name, transfer, factor, shown):
     tested, x, y = shows(engine, transfer=transfer)
     wrong = {"x": x, "y": y}
     wrong[name] *= factor
-    if shown:
-        assert shown in refused(tested, tested.run, x, y)
-    else:
-        tested.run(x, y)
-        assert tested.presentations == 5
+    assert shown in refused(tested, tested.run, x, y)
+
+
+@pytest.mark.parametrize("engine", ["reference", *OTHERS])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_negative_rates_are_shown_where_the_transfer_function_can_give_them(engine, name):
+    tested, x, y = shows(engine, transfer="tanh")
+    shown = {"x": x, "y": y}
+    shown[name] *= -1
+    tested.run(x, y)
+    assert tested.presentations == 5
 
 
 def test_whole_numbers_are_held_to_the_same_scale():

@@ -50,7 +50,7 @@ def test_a_run_directory_is_never_imported_from(somewhere, monkeypatch):
 def test_a_run_keeps_the_law_and_is_not_resumed_with_another(somewhere, task, capsys):
     e = tiny(task, transfer="own_law:softsign", epochs=1)
     (somewhere / "e.toml").write_text(e.to_toml())
-    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet")[0] == 0
+    assert command(capsys, "train", "--config", "e.toml", "--out", "run", "--quiet", "--engine", "torch")[0] == 0
     kept = json.loads((somewhere / "run" / "provenance.json").read_text())["laws"]["transfer"]
     assert kept["name"] == "own_law:softsign" and "return 0.5 + 0.5 * s" in kept["source"]
     (somewhere / "run" / "status.json").write_text('{"status": "stopped", "epoch": 1}')
@@ -104,5 +104,6 @@ def test_the_examples_learn(task, file, field, name, changes):
     spec = importlib.util.spec_from_file_location(file, EXAMPLE.with_name(f"{file}.py"))
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    rows = train(tiny(task, **{field: getattr(example, name)}, epochs=6, **changes), progress=False).metrics
+    e = tiny(task, **{field: getattr(example, name)}, epochs=6, **changes)
+    rows = train(e, engine="torch", progress=False).metrics
     assert rows[-1]["test_accuracy"] > 0.9

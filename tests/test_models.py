@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from ghostnet import ConfigError, Model, Phase, Rule
 from ghostnet.gradients.backward import autograd
 from ghostnet.gradients.fixedpoint import fixed_point
 from ghostnet.gradients.presented import End, learned
+from ghostnet.model import symbols
 from ghostnet.model.laws import cancellation, difference, imitation
 from ghostnet.model.models import MODELS, labels, shares
 from ghostnet.model.network import mixtures
@@ -241,3 +243,15 @@ REFUSED = {
 @pytest.mark.parametrize(("make", "text"), REFUSED.values(), ids=REFUSED)
 def test_rows_that_make_no_sense_are_refused_by_name(make, text):
     assert text in refusal(ConfigError, make)
+
+
+def test_the_table_of_symbols_is_in_the_documents_the_recorder_and_the_experiment():
+    document = (Path(__file__).parents[1] / "docs" / "symbols.md").read_text(encoding="utf-8")
+    assert document.endswith(symbols.table())
+    e = experiment("mixed", SIZES)
+    chosen = gn.Recorder(variables=tuple(symbols.ACTIVITIES), weights=tuple(symbols.WEIGHTS)).select(e)
+    assert {v.symbol for v in (*chosen.variables, *chosen.matrices)} == {*symbols.ACTIVITIES, *symbols.WEIGHTS}
+    shapes = {name: array.shape for name, array in of(running(e)).items()}
+    for v in chosen.matrices:
+        assert shapes[f"{v.symbol}[{v.k}]"][-2:] == tuple(map(len, v.units))
+    assert set(symbols.CONSTANTS) <= set(vars(e))

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from builders import STEPPING, assert_same_end, of, refusal, same_bits, table, tiny
+from builders import STEPPING, assert_same_end, covering, of, refusal, same_bits, table, tiny
 
 from ghostnet import ConfigError, FileError, Simulator, Stopped, resume, train
 from ghostnet.runs import checkpoint
@@ -37,12 +37,11 @@ def signal_after(monkeypatch, calls, number=signal.SIGTERM):
     monkeypatch.setattr(Simulator, "run_examples", counting)
 
 
-@pytest.mark.parametrize(("engine", "dtype"), STEPPING)
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("feedback", ["TF", "FA"])
+@pytest.mark.parametrize(("engine_dtype", "model", "feedback"), covering(STEPPING, MODELS, ["TF", "FA"]))
 def test_a_stopped_run_goes_on_to_the_same_bits_on_any_number_of_threads(
-    task, tmp_path, monkeypatch, model, feedback, engine, dtype
+    task, tmp_path, monkeypatch, engine_dtype, model, feedback
 ):
+    engine, dtype = engine_dtype
     e, how = run_of(task, model, feedback=feedback, seeds=(3, 1), epochs=3), {"engine": engine, "dtype": dtype}
     whole = train(e, **how)
     for calls in (2, 5):

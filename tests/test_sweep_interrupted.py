@@ -20,24 +20,24 @@ from ghostnet.sweep import Sweep
 from ghostnet.sweep.task import Outcome, perform, status
 
 
-def eight(task, **changes) -> Sweep:
-    """Eight experiments of some seconds each: long enough to lose a worker in the midst of."""
+def four(task, **changes) -> Sweep:
+    """Four experiments of some seconds each, by two workers: long enough to lose a worker in the midst of."""
     return Sweep(
-        sweep_settings(task, engine="reference", epochs=8, seeds=[0, 1, 2, 3], **changes), {"feedback": ["TF", "FA"]}
+        sweep_settings(task, engine="reference", epochs=8, seeds=[0, 1], **changes), {"feedback": ["TF", "FA"]}
     )
 
 
 @pytest.fixture(scope="session")
 def undisturbed(task, tmp_path_factory):
-    """The directory in which the eight were trained one after another, here."""
+    """The directory in which the four were trained one after another, here."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    for one in eight(task).tasks:
+    for one in four(task).tasks:
         assert perform(one, folder, 1) == Outcome(one.name, "complete")
     return folder
 
 
 def assert_same_results(task, folder, undisturbed):
-    for one in eight(task).tasks:
+    for one in four(task).tasks:
         a, b = folder / one.name, undisturbed / one.name
         assert status(a)["status"] == "complete"
         assert same_bits(of(checkpoint.newest(a)), of(checkpoint.newest(b)))
@@ -68,16 +68,16 @@ def test_a_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undisturbe
         os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
     killer = when_under_way(tmp_path, kill)
-    outcomes = sweep.run(eight(task), tmp_path, workers=2, progress=False)
+    outcomes = sweep.run(four(task), tmp_path, workers=2, progress=False)
     assert not killer.is_alive()
-    assert [outcome.status for outcome in outcomes] == ["complete"] * 8
+    assert [outcome.status for outcome in outcomes] == ["complete"] * 4
     assert_same_results(task, tmp_path, undisturbed)
 
 
 def interrupted(task, folder, number: signal.Signals) -> tuple[list[str], subprocess.Popen]:
-    """The command of a sweep of the eight to folder/out, and its process after such a signal in the midst."""
-    file, out = folder / "eight.toml", folder / "out"
-    file.write_text(eight(task).to_toml())
+    """The command of a sweep of the four to folder/out, and its process after such a signal in the midst."""
+    file, out = folder / "four.toml", folder / "out"
+    file.write_text(four(task).to_toml())
     command = [sys.executable, "-m", "ghostnet", "sweep", str(file), "--out", str(out), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     when_under_way(out, lambda: process.send_signal(number)).join(timeout=120)
@@ -119,11 +119,11 @@ def test_a_dask_worker_killed_in_the_midst_changes_nothing(task, tmp_path, undis
             time.sleep(0.1)
         killer = when_under_way(out, processes[-1].kill)
         scheduler = json.loads(address.read_text())["address"]
-        outcomes = sweep.run(eight(task), out, scheduler=scheduler, progress=False)
+        outcomes = sweep.run(four(task), out, scheduler=scheduler, progress=False)
         assert not killer.is_alive() and processes[-1].wait() == -signal.SIGKILL
     finally:
         for process in processes:
             process.kill()
             process.wait()
-    assert [outcome.status for outcome in outcomes] == ["complete"] * 8
+    assert [outcome.status for outcome in outcomes] == ["complete"] * 4
     assert_same_results(task, out, undisturbed)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from ghostnet.cli import baseline, doctor, gradcheck, sweep, traces, training
+from ghostnet.cli import baseline, doctor, gradcheck, plot, sweep, traces, training, view
 from ghostnet.cli.parser import Parser, Version
 from ghostnet.errors import FileError, GhostnetError
 from ghostnet.host.streams import Steady, steady_output
@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training.add_parsers(commands)
     traces.add_parsers(commands)
+    plot.add_parser(commands)
+    view.add_parser(commands)
     baseline.add_parsers(commands)
     sweep.add_parser(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")

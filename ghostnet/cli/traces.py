@@ -1,4 +1,4 @@
-"""The commands about traces: `ghostnet record` and `ghostnet plot`, and what `ghostnet info` says of a trace file."""
+"""`ghostnet record`, and what `ghostnet info` says of a trace file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ import numpy as np
 
 from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.engines import STEPPING
-from ghostnet.errors import ConfigError
-from ghostnet.files.figures import appended, publish_picture
-from ghostnet.model.recorder import ACTIVITIES, MATRICES, Recorder
+from ghostnet.model.recorder import Recorder
+from ghostnet.model.symbols import ACTIVITIES, WEIGHTS
 
 _CHUNK = 256  # presentations run at once
+_FEW = 3  # examples, where none are named
 
 
 def add_parsers(commands) -> None:
     _record_parser(commands)
-    _plot_parser(commands)
 
 
 def _record_parser(commands) -> None:
@@ -29,14 +28,21 @@ def _record_parser(commands) -> None:
         "netCDF-4, for xarray, h5py, H5Web and `ghostnet plot`.",
     )
     parser.add_argument("network", help="a run directory (its newest checkpoint), or a preset (a fresh network)")
-    parser.add_argument("--examples", default="0:3", metavar="A:B", help="which (default 0:3)")
+    parser.add_argument("--examples", metavar="A:B", help="which, such as 0:3 or 5,8 (default: 3, or a batch)")
+    parser.add_argument("--classes", nargs="+", type=int, metavar="N", help="of these classes only")
+    parser.add_argument("--misclassified", action="store_true", help="those only that the network gets wrong")
     parser.add_argument("--part", choices=("test", "train"), default="test", help="of which images (default: test)")
     add_data(parser)
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
-    matrices = ", ".join(MATRICES)
-    parser.add_argument("--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}")
+    matrices = ", ".join(WEIGHTS)
+    parser.add_argument(
+        "--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}, norm_W, …"
+    )
+    parser.add_argument("--runs", metavar="A:B", help="places among the seeds (default: all)")
+    parser.add_argument("--phases", nargs="+", metavar="NAME", help="such as clamped (default: all)")
+    parser.add_argument("--no-compression", action="store_true", help="three times larger files, in less time")
     parser.add_argument("--units", metavar="A:B", help="units of every layer (default: all)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="steps between rows (default 1)")
     parser.add_argument(
@@ -45,23 +51,6 @@ def _record_parser(commands) -> None:
     parser.add_argument("--engine", choices=STEPPING, default="cpu")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.set_defaults(command=_record)
-
-
-def _plot_parser(commands) -> None:
-    parser = commands.add_parser(
-        "plot",
-        help="draw a run or a trace",
-        description="Draw a run over its epochs (accuracy, MSE and, where measured, gradient error and the ghosts' "
-        "distances: the paper's Figures 3 and 5), or from a trace the paper's Figure 4 (output rates, the right class "
-        "highlighted, the clamped phases shaded; below, the hidden error) or one variable.",
-    )
-    parser.add_argument("path", type=Path, help="a run directory or a trace file")
-    parser.add_argument("--variable", metavar="NAME", help="of a trace, such as e_1, instead of Figure 4")
-    parser.add_argument("--units", default=":", metavar="A:B", help="default: all")
-    parser.add_argument("--run", type=int, default=0, metavar="N", help="among the runs recorded (default 0)")
-    parser.add_argument("--example", type=int, default=0, metavar="N", help="place in the batch (default 0)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="its name ends in the format (default: PATH.png)")
-    parser.set_defaults(command=_plot)
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -73,12 +62,16 @@ def _record(arguments: argparse.Namespace) -> None:
     e = simulator.experiment
     dataset = data_to_show(e, run_directory(arguments.network), arguments.data)
     images, labels = dataset.part(arguments.part)
-    chosen = indices(arguments.examples, len(images))
-    if len(chosen) % e.batch:
-        raise ConfigError(f"examples: {len(chosen)} do not fill batches of {e.batch}; give a multiple")
-    batches, first = chosen.reshape(-1, e.batch), simulator.presentations
-    units = arguments.units and span("units", arguments.units)
-    recorder = Recorder(arguments.variables, units, arguments.every, weights=arguments.weights)
+    batches, first = _batches(arguments, simulator.network, images, labels), simulator.presentations
+    recorder = Recorder(
+        arguments.variables,
+        arguments.units and span("units", arguments.units),
+        arguments.every,
+        runs=arguments.runs and span("runs", arguments.runs),
+        weights=arguments.weights,
+        phases=arguments.phases,
+        compress=not arguments.no_compression,
+    )
 
     def shown(presentation: int) -> tuple[int, np.ndarray]:
         return 0, np.tile(batches[presentation - first], (len(e.seeds), 1))
@@ -90,43 +83,19 @@ def _record(arguments: argparse.Namespace) -> None:
     print(*files.paths, sep="\n")
 
 
-def _plot(arguments: argparse.Namespace) -> None:
-    import matplotlib.pyplot as plt
+def _batches(arguments: argparse.Namespace, network, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The examples to show, (presentations, batch)."""
+    from ghostnet.traces import choosing
 
-    from ghostnet.results import plots
-
-    out = arguments.out or appended(arguments.path, ".png")
-    plt.switch_backend("agg")
-    with plt.style.context(plots.STYLE):
-        figure = _run_figure(arguments) if arguments.path.is_dir() else _trace_figure(arguments)
-        print(publish_picture(figure, out))
-        plt.close(figure)
-
-
-def _run_figure(arguments: argparse.Namespace):
-    from ghostnet.results import comparison, plots
-
-    if arguments.variable:
-        raise ConfigError(f"variable = {arguments.variable}: {arguments.path} is a run directory; give a trace file")
-    (curves,) = comparison.read([arguments.path])
-    return plots.training(curves.epoch, {name: values.T for name, values in curves.columns.items()})
-
-
-def _trace_figure(arguments: argparse.Namespace):
-    import matplotlib.pyplot as plt
-
-    from ghostnet.results import plots
-    from ghostnet.traces.files import open_trace
-
-    trace = open_trace(arguments.path, arguments.variable and [arguments.variable])
-    chosen = {"run": arguments.run, "example": arguments.example}
-    if arguments.variable:
-        figure, axes = plt.subplots()
-        plots.variable(trace, arguments.variable, axes, span("units", arguments.units), **chosen)
-    else:
-        figure, (top, bottom) = plt.subplots(2, sharex=True)
-        plots.figure4(trace, top, bottom, **chosen)
-    return figure
+    batch, filtered = network.experiment.batch, arguments.classes is not None or arguments.misclassified
+    chosen = indices(arguments.examples or ":", len(images))
+    if arguments.classes is not None:
+        chosen = choosing.of_classes(labels, chosen, arguments.classes)
+    if arguments.misclassified:
+        chosen = choosing.misclassified(network, images, labels, chosen)
+    if arguments.examples is None:
+        chosen = chosen[: max(_FEW, batch) // batch * batch]
+    return choosing.batches(chosen, batch, cut=filtered)
 
 
 def describe(path: Path) -> str:

@@ -46,6 +46,7 @@ class Engine(cpu.Engine):
         real = isinstance(self.settle_tol, numbers.Real) and not isinstance(self.settle_tol, bool)
         if not (real and 0 < self.settle_tol < math.inf):
             raise ConfigError(f"settle_tol = {self.settle_tol!r}: expected a positive number")
+        self.settle_tol = float(self.settle_tol)  # one type, for which the kernels are compiled once
         self.max_sweeps = integer("max_sweeps", self.max_sweeps, 1, MOST_SWEEPS)
         super().__init__(network, dtype, threads)
         self.sweeps = np.zeros((network.runs, self.max_sweeps + 1), np.int64)

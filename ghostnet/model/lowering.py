@@ -41,16 +41,23 @@ def functions(law: Callable) -> list[types.FunctionType]:
 
 
 def numbers(law: Callable) -> list[tuple]:
-    """The numbers that a law takes from elsewhere than its text: of it and of each function that it calls, its defaults
-    and, by name, what it finds around it.
+    """The numbers and primitives that a law takes from elsewhere than its text: of it and of each function that it
+    calls, its defaults and, by name, what it finds around it.
     """
-    around = ({n: v for n, v in _names(f).items() if isinstance(v, (int, float))} for f in functions(law))
+    around = (
+        {n: PRIMITIVES[v] if isinstance(v, types.FunctionType) else v for n, v in _names(f).items() if _is_leaf(v)}
+        for f in functions(law)
+    )
     return [(f.__defaults__, sorted(found.items())) for f, found in zip(functions(law), around, strict=True)]
 
 
 def arguments(law: Callable) -> tuple[str, ...]:
     """The names of a law's arguments."""
     return law.__code__.co_varnames[: law.__code__.co_argcount]
+
+
+def _is_leaf(value: object) -> bool:
+    return isinstance(value, (int, float)) or (isinstance(value, types.FunctionType) and value in PRIMITIVES)
 
 
 def require_plain(law: Callable) -> None:

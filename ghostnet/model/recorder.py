@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from ghostnet.errors import ConfigError
+from ghostnet.model import symbols
 from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require, require_known
 from ghostnet.model.inputs import numbers
+from ghostnet.model.models import labels
+from ghostnet.model.symbols import ACTIVITIES, NORMS, SYMBOLS, WEIGHTS
 
-ACTIVITIES = ("s", "r", "g", "e", "drive")
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
-MATRICES = ("W", "B", "W_pg", "W_gp")
 
 
 class Variable(NamedTuple):
@@ -34,6 +35,7 @@ class Selection(NamedTuple):
     """A Recorder applied to an experiment: nothing but names and index arrays.
 
     variables: activities, in the order of their columns. matrices: weights. runs, examples: places on those axes.
+    compress: whether files are.
     """
 
     experiment: Experiment
@@ -41,6 +43,7 @@ class Selection(NamedTuple):
     matrices: tuple[Variable, ...]
     runs: np.ndarray
     examples: np.ndarray
+    compress: bool = True
 
     @property
     def columns(self) -> int:
@@ -63,10 +66,12 @@ class Recorder:
             all of the others. All by default.
         every: steps between rows, counted from the start of each phase; the last step of a phase has always a row.
         runs, examples: places on the axes of runs and of the batch; all by default.
-        weights: of "W", "B", "W_pg", "W_gp", or with a layer.
+        weights: of "W", "B", "W_pg", "W_gp", or with a layer; "norm_W" and the like are their Frobenius norms.
         weights_at: steps of a presentation (1 is the first) at which they are recorded; by default the last.
         presentations: which ones, counted from the network's first (0).
         from_epoch: no presentation before this epoch (1 is the first).
+        phases: names of those that have rows, such as ("clamped",); all by default.
+        compress: files are a third as large, and take several times longer to write.
 
     Raises:
         ConfigError: on construction or from `select`, where a name, place or number is impossible.
@@ -81,6 +86,8 @@ class Recorder:
     weights_at: Sequence[int] | None = None
     presentations: slice | None = None
     from_epoch: int = 1
+    phases: Sequence[str] | None = None
+    compress: bool = True
 
     def __post_init__(self):
         for name in ("every", "from_epoch"):
@@ -90,6 +97,9 @@ class Recorder:
         if self.weights_at is not None:
             steps = _listed("weights_at", self.weights_at, "steps, such as (1, 20)")
             object.__setattr__(self, "weights_at", tuple(integer("weights_at", step, 1, 2 * MOST) for step in steps))
+        if self.phases is not None:
+            object.__setattr__(self, "phases", _listed("phases", self.phases, "names, such as clamped"))
+            require(len(self.phases), "phases: expected at least one, such as clamped")
         if not len(self.variables) + len(self.weights):
             raise ConfigError("variables: expected at least one, such as s or e_1")
         require(isinstance(self.presentations, slice | None), f"presentations = {self.presentations}: expected a slice")
@@ -102,14 +112,16 @@ class Recorder:
         """The places of an experiment that this declares."""
         if isinstance(self.units, Mapping):
             require_known(self.units, _axes(e), "axis of units")
+        require_known(self.phases or (), labels(e.phases), "phase")
         for step in self.weights_at or ():
             integer("weights_at", step, 1, sum(e.steps))
         return Selection(
             e,
             self._variables(e, self.variables, ACTIVITIES),
-            self._variables(e, self.weights, MATRICES),
+            self._variables(e, self.weights, WEIGHTS | NORMS),
             places("runs", self.runs, len(e.seeds)),
             places("examples", self.examples, e.batch),
+            self.compress,
         )
 
     def wants(self, e: Experiment, presentation: int) -> bool:
@@ -123,20 +135,33 @@ class Recorder:
 
     def rows(self, e: Experiment) -> int:
         """How many rows a presentation has."""
-        return sum(-(-n // self.every) for n in e.steps)
+        return sum(-(-n // self.every) for n in self._steps(e))
 
     def row_steps(self, e: Experiment) -> list[list[int]]:
         """For each phase, the Euler steps that every row stands for."""
-        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in e.steps]
+        steps = self._steps(e)
+        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in steps]
 
-    def _variables(self, e: Experiment, names: Sequence[str], symbols: tuple[str, ...]) -> tuple[Variable, ...]:
-        valid = {f"{symbol}_{k}": (symbol, k) for symbol in symbols for k in _layers(e, symbol)}
-        require_known(names, [*symbols, *valid], "variable")
+    def ends(self, e: Experiment) -> np.ndarray:
+        """The steps of a presentation (1 is the first) after which there is a row."""
+        starts = np.cumsum(e.steps) - e.steps
+        found = [start + np.cumsum(steps, dtype=int) for start, steps in zip(starts, self.row_steps(e), strict=True)]
+        return np.concatenate(found)
+
+    def _steps(self, e: Experiment) -> list[int]:
+        """Of each phase, the steps that rows stand for."""
+        names = labels(e.phases)
+        chosen = names if self.phases is None else self.phases
+        return [n if name in chosen else 0 for name, n in zip(names, e.steps, strict=True)]
+
+    def _variables(self, e: Experiment, names: Sequence[str], known: Iterable[str]) -> tuple[Variable, ...]:
+        valid = {f"{symbol}_{k}": (symbol, k) for symbol in known for k in _layers(e, symbol)}
+        require_known(names, [*known, *valid], "variable")
         wanted = [n for name in names for n in valid if n == name or valid[n][0] == name]
         return tuple(self._variable(e, *valid[name]) for name in dict.fromkeys(wanted))
 
     def _variable(self, e: Experiment, symbol: str, k: int) -> Variable:
-        axes, counts = _own_axes(symbol, k), _axes(e)
+        axes, counts = symbols.axes(symbol, k), _axes(e)
         units = self.units if isinstance(self.units, Mapping) else {a: self.units for a in axes if a != "unit_0"}
         return Variable(symbol, k, axes, tuple(places(f"units of {a}", units.get(a), counts[a]) for a in axes))
 
@@ -150,18 +175,8 @@ def _listed(name: str, values, expected: str) -> tuple:
 
 
 def _layers(e: Experiment, symbol: str) -> range:
-    """The layers that have such a symbol: ghosts and what belongs to them, and B, only the hidden ones."""
-    return range(1, e.depth + (symbol in ("s", "r", "e", "drive", "W")))
-
-
-def _own_axes(symbol: str, k: int) -> tuple[str, ...]:
-    return {
-        "g": (f"ghost_{k}",),
-        "W": (f"unit_{k}", f"unit_{k - 1}"),
-        "B": (f"unit_{k}", f"unit_{k + 1}"),
-        "W_pg": (f"ghost_{k}", f"unit_{k}"),
-        "W_gp": (f"unit_{k}", f"ghost_{k}"),
-    }.get(symbol, (f"unit_{k}",))
+    """The layers that have such a symbol."""
+    return range(1, e.depth + (not SYMBOLS[symbol].hidden))
 
 
 def _axes(e: Experiment) -> dict[str, int]:

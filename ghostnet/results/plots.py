@@ -1,118 +1,31 @@
-"""Pictures, from arrays and traces only: every function takes the axes it draws into and returns them."""
+"""Pictures of runs over their epochs, from arrays: every function takes the axes it draws into and returns them."""
 
 from __future__ import annotations
 
-import itertools
-import tomllib
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from ghostnet.errors import ConfigError
-from ghostnet.files import toml
-from ghostnet.model.equations import transfer
-from ghostnet.model.experiment import from_mapping, require_known
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 STYLE = Path(__file__).with_name("ghostnet.mplstyle")  # for plt.style.use and plt.style.context
-CLAMPED_SHADE = "#e3e8ee"
 RIGHT, OTHER, ERROR = "#0072b2", "#b5b5b5", "#d55e00"  # Okabe and Ito: told apart by colour-blind readers and in print
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _PARTS = {"train": OTHER, "test": RIGHT}
-_LEGEND_LINES = 12
+_ANGLE, _ALIGNMENT = re.compile(r"(?:gradient_)?angle_(\d+)"), re.compile(r"alignment_(\d+)")
 
 Columns = Mapping[str, np.ndarray]  # of metrics.csv: name → (runs, evaluations)
 
 
-def shade_clamped(time: np.ndarray, phase: np.ndarray, ax: plt.Axes) -> plt.Axes:
-    """Shade the weakly clamped phases; time (steps,) in s, phase (steps,) 0 free, others clamped."""
-    edges = np.flatnonzero(np.diff(np.r_[0, phase, 0]) != 0)
-    for start, stop in itertools.pairwise(edges):
-        if not phase[start]:
-            continue
-        ax.axvspan(time[start], time[stop - 1], color=CLAMPED_SHADE, linewidth=0)
-    return ax
-
-
-def output_rates(time: np.ndarray, phase: np.ndarray, rates: np.ndarray, label: np.ndarray, ax: plt.Axes) -> plt.Axes:
-    """Figure 4, top: output rates (steps, n_N) over time, that of the right class `label` (steps,) highlighted."""
-    shade_clamped(time, phase, ax)
-    ax.plot(time, rates, color=OTHER, linewidth=0.8, linestyle="-")
-    ax.plot(time, np.take_along_axis(rates, label[:, None], 1)[:, 0], color=RIGHT, linestyle="-")
-    ax.set(ylabel="output rates", ylim=(-0.02, 1.02), xlim=(time[0], time[-1]))
-    return ax
-
-
-def hidden_error(time: np.ndarray, phase: np.ndarray, error: np.ndarray, ax: plt.Axes) -> plt.Axes:
-    """Figure 4, bottom: the norm of the hidden error (steps, n_k) over model time, logarithmic."""
-    shade_clamped(time, phase, ax)
-    ax.semilogy(time, np.linalg.norm(error, axis=1), color=ERROR, linestyle="-")
-    ax.set(ylabel="‖hidden error e$_1$‖", xlabel="model time (s)", xlim=(time[0], time[-1]))
-    return ax
-
-
-def figure4(trace: xr.Dataset, top: plt.Axes, bottom: plt.Axes, run: int = 0, example: int = 0) -> None:
-    """The paper's Figure 4 from a trace, for one run and one place in the batch (both among those recorded).
-
-    Raises:
-        ConfigError: r or s of all output units, or e_1, was not recorded.
-    """
-    try:
-        e = from_mapping(toml.loads(trace.attrs["config_toml"]))
-    except (KeyError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"config_toml: the trace has no readable configuration ({error}); take --variable") from error
-    one, rate, activity = _lane(trace, run, example), f"r_{e.depth}", f"s_{e.depth}"
-    if "e_1" not in one or one.sizes.get(f"unit_{e.depth}") != e.sizes[-1] or not {rate, activity} & set(one):
-        raise ConfigError(f"variables: Figure 4 needs e_1 and all of {rate} or {activity}; record them")
-    values = one[rate].to_numpy() if rate in one else transfer(one[activity].to_numpy(), e.transfer)
-    time, phase, label = (one[name].to_numpy() for name in ("time", "phase", "label"))
-    output_rates(time, phase, values, label, top)
-    hidden_error(time, phase, one["e_1"].to_numpy(), bottom)
-
-
-def variable(
-    trace: xr.Dataset, name: str, ax: plt.Axes, units: slice = slice(None), run: int = 0, example: int = 0
-) -> plt.Axes:
-    """An activity over model time, a line for each unit; units, run, example: places among those recorded.
-
-    Raises:
-        ConfigError: it, or such a place, was not recorded.
-    """
-    known = [n for n, values in trace.data_vars.items() if values.dims[:3] == ("time", "run", "example")]
-    require_known([name], known, "variable")
-    one = _lane(trace, run, example)
-    time, array = one["time"].to_numpy(), one[name][:, units]
-    axis, count = array.dims[1], array.shape[1]
-    if not count:
-        raise ConfigError(f"units = {units.start}:{units.stop}: {name} has {one[name].shape[1]} recorded units")
-    shade_clamped(time, one["phase"].to_numpy(), ax)
-    for unit, values in zip(array[axis].to_numpy(), array.to_numpy().T, strict=True):
-        ax.plot(time, values, label=f"{unit}", linewidth=1.2 if count <= _LEGEND_LINES else 0.6)
-    if count <= _LEGEND_LINES:
-        ax.legend(title=axis.replace("_", " "), ncols=2, fontsize="small")
-    ax.set(ylabel=name, xlabel="model time (s)", xlim=(time[0], time[-1]))
-    return ax
-
-
-def _lane(trace: xr.Dataset, run: int, example: int) -> xr.Dataset:
-    """One run and place in the batch of a trace."""
-    for axis, place in (("run", run), ("example", example)):
-        if not 0 <= place < trace.sizes[axis]:
-            raise ConfigError(f"{axis} = {place}: the trace has {trace.sizes[axis]}; count from 0")
-    if not trace.sizes["time"]:
-        raise ConfigError("the trace has no rows; nothing to plot")
-    return trace.isel(run=run, example=example)
-
-
 def training(epoch: np.ndarray, columns: Columns) -> plt.Figure:
-    """A run over its epochs (evaluations,): accuracy and MSE, and what else was measured of Figures 3 and 5."""
+    """A run over its epochs (evaluations,), of ghost units or of a baseline: accuracy and MSE, and what was measured of
+    its gradient's error and angle to backprop, the angle of feedback to forward weights, and Figure 3's norms.
+    """
     panels = [accuracy, mse]
     panels += [gradient_error] if "gradient_mean_error_all" in columns else []
+    panels += [angle] if any(map(_ANGLE.fullmatch, columns)) else []
+    panels += [alignment] if any(map(_ALIGNMENT.fullmatch, columns)) else []
     panels += [ghost_distances] if "distance_pg_1" in columns else []
     figure, axes = plt.subplots(1, len(panels), figsize=(2.4 * len(panels), 2.6))
     for panel, ax in zip(panels, axes, strict=True):
@@ -148,6 +61,29 @@ def gradient_error(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axe
         label = "all layers" if layer == "all" else f"layer {layer}"
         band(epoch, 100 * columns[f"gradient_mean_error_{layer}"], ax, color=colour, label=label, linestyle="-")
     ax.set(xlabel="epoch", ylabel="gradient error against BP (%)", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def angle(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
+    """Angle between what a run learns and backprop's gradient, per layer, in degrees: 90 is no better than chance."""
+    return _by_layer(epoch, columns, _ANGLE, "angle to BP (°)", ax)
+
+
+def alignment(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
+    """Angle between the feedback weights of a layer and the forward weights that backprop would take, in degrees."""
+    if not any(name.startswith("gradient_") for name in columns):  # a baseline's are cosines
+        columns = {n: np.degrees(np.arccos(v)) if _ALIGNMENT.fullmatch(n) else v for n, v in columns.items()}
+    return _by_layer(epoch, columns, _ALIGNMENT, "angle of B$_k$ to W$_{k+1}^T$ (°)", ax)
+
+
+def _by_layer(epoch: np.ndarray, columns: Columns, pattern: re.Pattern, label: str, ax: plt.Axes) -> plt.Axes:
+    layers = {int(match[1]): columns[name] for name in columns if (match := pattern.fullmatch(name))}
+    for place, (k, values) in enumerate(layers.items()):
+        look = {"color": SERIES[place % len(SERIES)], "linestyle": ("-", "--", "-.", ":")[place % 4]}
+        band(epoch, values, ax, label=f"layer {k}", **look)
+    ax.axhline(90, color=OTHER, linewidth=0.6, zorder=0)
+    ax.set(xlabel="epoch", ylabel=label, ylim=(0, None))
     ax.legend()
     return ax
 

@@ -52,7 +52,7 @@ def _are_options(value) -> bool:
 
 
 def own_laws(made: Configuration) -> dict[str, dict]:
-    """The laws and the model of an experiment, or a baseline's transfer function, that are not built in, by field."""
+    """Laws and model of an experiment, or a baseline's transfer function, that are not built in, by field."""
     e, fields = (made, names.FIELDS) if isinstance(made, Experiment) else (made.effective, ("transfer",))
     laws = {field: names.described(field, getattr(e, field)) for field in fields}
     return {field: law for field, law in laws.items() if law}

@@ -137,8 +137,11 @@ class Engine:
         return layout.get(self.layout.views(memory))
 
     def _inputs(self, values: np.ndarray):
-        """values ([presentations,] runs, batch, n) by run, contiguous and in the engine's type: made in its thread."""
-        return lambda run: np.ascontiguousarray(values[..., run, :, :], self.memory.dtype)
+        """values ([presentations,] runs, batch, n) by run, as the kernels want them: made in its thread.
+
+        Contiguous, in the engine's type and writable: for arrays that are not, Numba would compile a kernel once more.
+        """
+        return lambda run: np.require(values[..., run, :, :], self.memory.dtype, "CW")
 
 
 def earliest(ends: list[tuple[int, int]]) -> Divergence | None:

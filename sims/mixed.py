@@ -1,0 +1,60 @@
+"""The mixed model, centred nudging and cross-entropy beside MB: accuracy and the gradient's error, from mixed.toml.
+
+    python sims/mixed.py             all runs, at equilibrium; an hour on one CPU; interrupt and repeat at will
+    python sims/mixed.py --draw      the table from the runs in figures/mixed, and MB's in figures/results
+
+Writes figures/mixed.md: test accuracy after some epochs, mean ± deviation over the complete runs, and the largest error
+of their gradient against backprop in any epoch that was looked at (norm-weighted mean over 1,000 examples), by layer.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import xarray as xr
+from paper_runs import FIGURES, HERE, RESULTS
+
+import ghostnet as gn
+from ghostnet.files.publishing import publish
+from ghostnet.host.streams import show_symbols
+from ghostnet.results.report import percent
+
+FOLDER = FIGURES / "mixed"
+EPOCHS = (1, 5, 20, 50)
+BESIDE = ("mb-500-tf", "mb-500-fa")  # of figures/results
+
+
+def row(name: str, cell: xr.Dataset) -> list[str]:
+    """One line of the table."""
+    done = cell.isel(seed=np.flatnonzero(cell.status.values == "complete"))
+    if not done.sizes["seed"]:
+        return [name, *[""] * len(EPOCHS), "", "", "none yet"]
+    test = done.test_accuracy.dropna("epoch", how="all")
+    accuracies = [percent(test.sel(epoch=n).values.tolist()) if n in test.epoch else "" for n in EPOCHS]
+    errors = [done[f"gradient_mean_error_{layer}"] for layer in ("all", 1, 2)]
+    largest = [f"{100 * float(error.max()):.1f}" for error in errors]
+    return [name, *accuracies, largest[0], " / ".join(largest[1:]), str(done.sizes["seed"])]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    given = parser.parse_args()
+    plan = gn.sweep.read(HERE / "mixed.toml")
+    if not given.draw:
+        gn.sweep.run(plan, FOLDER, workers=given.workers)
+    ours, papers = gn.load_sweep(FOLDER), gn.load_sweep(RESULTS)
+    rows = [row(name, papers.sel(experiment=name)) for name in BESIDE]
+    rows += [row(str(name), ours.sel(experiment=name)) for name in ours.experiment.values]
+    heading = ["run", *(f"test % after {n}" for n in EPOCHS), "gradient error %", "by layer", "seeds"]
+    lines = [heading, ["---"] * len(heading), *rows]
+    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    print(text, end="")
+    publish(FIGURES / "mixed.md", text.encode())
+
+
+if __name__ == "__main__":
+    show_symbols()
+    main()
