@@ -20,7 +20,7 @@ from ghostnet.model.order import presentation_order
 from ghostnet.model.recorder import Recorder
 from ghostnet.runs import checkpoint, traces
 from ghostnet.runs.checkpoint import Checkpoint
-from ghostnet.runs.settings import own_laws, require_same_laws, settings_of
+from ghostnet.runs.settings import settings_of
 from ghostnet.runs.store import RunDirectory
 from ghostnet.simulator import Simulator
 
@@ -93,7 +93,6 @@ def restored(
     engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
     gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
     start = checkpoint.latest(directory.path, directory.configuration, dtype)
-    require_same_laws(own_laws(e), directory)
     if start is None and "start_sha256" in directory.settings:
         text = "began from a network that it was given, and no readable checkpoint is left; train anew"
         raise FileError(f"{directory.path}: {text}")
