@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ghostnet.errors import ConfigError
 from ghostnet.files import jsonfile
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import publish
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def appended(path: Path, ending: str) -> Path:
@@ -23,7 +27,7 @@ def picture_path(path: Path) -> Path:
     return path if path.suffix[1:].isalpha() else appended(path, ".png")
 
 
-def publish_picture(figure, path: Path) -> Path:
+def publish_picture(figure: Figure, path: Path) -> Path:
     """Write a Matplotlib figure to `picture_path(path)`, in the format that its name ends in; returns where.
 
     Raises:
@@ -37,7 +41,7 @@ def publish_picture(figure, path: Path) -> Path:
     return path
 
 
-def publish_figure(figure, path: Path, **facts) -> None:
+def publish_figure(figure: Figure, path: Path, **facts: object) -> None:
     """Write a Matplotlib figure as `path`.png and .pdf, and how it was made, with `facts`, as `path`.json."""
     made = provenance()  # before the new picture makes the checkout differ from its commit
     for ending in (".png", ".pdf"):

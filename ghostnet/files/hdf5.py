@@ -57,12 +57,12 @@ def image(write: Callable[[h5py.File], None]) -> bytes:
     ) as file:
         write(file)
         file.flush()
-        content = file.id.get_file_image()
+        content: bytes = file.id.get_file_image()
     return content + _MARK + hashlib.sha256(content).digest()
 
 
 @contextlib.contextmanager
-def open_strictly(path: str | os.PathLike, sealed: bool = True) -> Iterator[h5py.File]:
+def open_strictly(path: str | os.PathLike[str], sealed: bool = True) -> Iterator[h5py.File]:
     """An HDF5 file from anywhere, for reading: `with open_strictly(path) as file`.
 
     Refused are links other than plain ones, external and virtual storage, filters that need plug-ins, types other than
@@ -110,7 +110,8 @@ def number(thing: h5py.Group, name: str) -> int | float:
     value = thing.attrs[name]
     if not isinstance(value, np.number):
         raise ValueError(f"{name} is {type(value).__name__}, expected a number")
-    return value.item()
+    plain: int | float = value.item()
+    return plain
 
 
 def floats(group: h5py.Group, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -120,7 +121,7 @@ def floats(group: h5py.Group, name: str, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"{name} is no array of float32 or float64")
     if found.shape != shape:
         raise ValueError(f"{name} has shape {found.shape}, expected {shape}")
-    values = found[()].astype(np.float64)
+    values: np.ndarray = found[()].astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite")
     return values

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from ghostnet.errors import FileError
 from ghostnet.files.opening import read_bytes
 
 
-def read(path: Path) -> dict:
+def read(path: Path) -> dict[str, Any]:
     """The JSON object in a file.
 
     Raises:
@@ -25,7 +26,7 @@ def read(path: Path) -> dict:
     return value
 
 
-def text(value: dict) -> bytes:
+def text(value: dict[str, Any]) -> bytes:
     """JSON text; arrays as lists. Bytes of a file name that are no text become escapes that JSON reads back."""
     text = json.dumps(value, indent=2, ensure_ascii=False, default=lambda array: array.tolist())
     return (text + "\n").encode(errors="backslashreplace")

@@ -12,7 +12,7 @@ from ghostnet.errors import FileError
 MAX_TEXT = 1 << 24  # bytes of a file of settings; more takes minutes to parse
 
 
-def open_regular(path: str | os.PathLike) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """A regular file, opened for reading bytes.
 
     Raises:
@@ -28,7 +28,7 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def read_bytes(path: str | os.PathLike, remedy: str, most: int = MAX_TEXT) -> bytes:
+def read_bytes(path: str | os.PathLike[str], remedy: str, most: int = MAX_TEXT) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
     Raises:

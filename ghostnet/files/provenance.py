@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 
 def versions() -> dict[str, str]:
@@ -21,7 +22,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def provenance() -> dict:
+def provenance() -> dict[str, Any]:
     """What was run, with which versions, on what kind of machine."""
     words = [Path(sys.argv[0]).name, *sys.argv[1:]]
     return {

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import stat
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from ghostnet.errors import FileError
@@ -16,7 +17,7 @@ _TEMPORARY = ".unfinished-"  # begins the names of files being written
 _DIRECTORY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY  # O_PATH: it may be one that only takes files
 
 
-def publish(path: str | os.PathLike, content: bytes) -> None:
+def publish(path: str | os.PathLike[str], content: bytes) -> None:
     """Put `content` at `path` so that readers, and a crash at any instant, see the old file or the new one.
 
     Raises:
@@ -42,11 +43,11 @@ class Place:
         FileError: on construction: it can't be opened. From every method: its name leads elsewhere by now.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike[str]):
         self.path, self.where = Path(path), Path(os.path.abspath(path))
         self._open(path, _DIRECTORY, None)
 
-    def _open(self, name: str | os.PathLike, flags: int, parent: int | None) -> None:
+    def _open(self, name: str | os.PathLike[str], flags: int, parent: int | None) -> None:
         try:
             self._descriptor = os.open(name, flags, dir_fd=parent)
         except OSError as error:
@@ -92,7 +93,7 @@ class Place:
         found._open(name, _DIRECTORY | os.O_NOFOLLOW, self._descriptor)
         return found
 
-    def require_own(self, name: str, kind=stat.S_ISREG) -> None:
+    def require_own(self, name: str, kind: Callable[[int], bool] = stat.S_ISREG) -> None:
         """Raise FileError if there is such an entry and it is no regular file (or what else `kind` asks for)."""
         with contextlib.suppress(FileNotFoundError):
             mode = os.stat(name, dir_fd=self._descriptor, follow_symlinks=False).st_mode
@@ -137,7 +138,7 @@ def _free(path: Path) -> str:
     return ""
 
 
-def _sync(directory: str | os.PathLike, parent: int | None) -> None:
+def _sync(directory: str | os.PathLike[str], parent: int | None) -> None:
     """Make the new name last, where the file system can: some (CIFS, FUSE) open or sync files only."""
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY, dir_fd=parent)

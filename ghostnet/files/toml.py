@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ghostnet.errors import ConfigError
 from ghostnet.files.opening import read_bytes
@@ -14,12 +16,12 @@ _NOT_TOML = "not TOML "
 _LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){64}""")
 
 
-def lines(values: dict) -> str:
+def lines(values: Mapping[str, object]) -> str:
     """Strings, numbers and lists of them as lines of TOML. What is None is left out: TOML has no null."""
     return "".join(f"{name} = {_toml(value)}\n" for name, value in values.items() if value is not None)
 
 
-def _toml(value) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, str):  # JSON's strings are TOML's too, but for this character
@@ -27,7 +29,7 @@ def _toml(value) -> str:
     return str(value).lower()  # true and false; Python's shortest decimals, which are exact, inf and nan
 
 
-def read(path: str | Path) -> dict:
+def read(path: str | Path) -> dict[str, Any]:
     """The fields given in a TOML file, unchecked.
 
     Raises:
@@ -42,7 +44,7 @@ def read(path: str | Path) -> dict:
         raise ConfigError(f"{path}: {_NOT_TOML}{reason}; write lines such as 'epochs = 2'") from error
 
 
-def parsed(text: str) -> dict:
+def parsed(text: str) -> dict[str, Any]:
     """The fields given in TOML, unchecked.
 
     Raises:
@@ -54,7 +56,7 @@ def parsed(text: str) -> dict:
         raise ConfigError(f"{_NOT_TOML}({error})") from error
 
 
-def loads(text: str) -> dict:
+def loads(text: str) -> dict[str, Any]:
     """As `tomllib.loads`, with no more memory and depth than text of that length needs.
 
     Raises:
