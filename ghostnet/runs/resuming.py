@@ -17,9 +17,7 @@ from ghostnet.runs.loop import Run, Trainable, Training, require_callbacks
 from ghostnet.runs.settings import require_same_laws
 from ghostnet.runs.store import RunDirectory
 
-Restored = Callable[
-    [RunDirectory, Configuration, Dataset, int | None, Recorder | None], tuple[Trainable, Checkpoint]
-]  # see `ghosts.restored`
+Restored = Callable[..., tuple[Trainable, Checkpoint]]  # takes what `ghosts.restored` does
 _RESTORED: dict[type, Restored] = {Experiment: ghosts.restored}
 
 
