@@ -184,7 +184,7 @@ class Simulator:
 
         e = self._timed(recorder)
         files = TraceFiles(path, e, self.settings)
-        with self._recorded(Recording(recorder, e, self.dtype, files.keep, shown, learn)):
+        with contextlib.closing(files), self._recorded(Recording(recorder, e, self.dtype, files.keep, shown, learn)):
             yield files
 
     def record(

@@ -20,34 +20,32 @@ import torch
 from published import SMALL_NETWORKS
 
 import ghostnet as gn
-from ghostnet import data
-from ghostnet.baselines import cnn
 from ghostnet.files.figures import publish_figure
 from ghostnet.results import plots
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 METHODS = SMALL_NETWORKS.columns
-NETWORKS = {  # title: the MLP's sizes or what makes the CNN, and the row of the slides that is of this network
-    "1x50": ((784, 50, 10), "Linear(50) Linear(10)"),
-    "2 blocks": (cnn.two_blocks, None),
-    "3 convolutions": (cnn.three_convolutions, "Conv2d Conv2d Conv2d Linear Linear"),
-}
 MLP = dict(loss="cross-entropy", transfer="sigmoid", weights="fan-in", learning_rate=0.5)
-CNN = dict(batch=50, learning_rate=0.05, momentum=0.9)
+CNN = dict(loss="cross-entropy", learning_rate=0.05, momentum=0.9)
+NETWORKS = {  # title: sizes, settings, and the row of the slides that is of this network
+    "1x50": ((784, 50, 10), MLP, "Linear(50) Linear(10)"),
+    "2 blocks": ((784, 10), CNN | {"architecture": "two-blocks"}, None),
+    "3 convolutions": (
+        (784, 10), CNN | {"architecture": "three-convolutions"}, "Conv2d Conv2d Conv2d Linear Linear"
+    ),
+}  # fmt: skip
 
 
 def curves(network: str, method: str, epochs: int, examples: int) -> list[dict]:
     """Rows of metrics.csv."""
-    made_of, _ = NETWORKS[network]
-    if callable(made_of):
-        return cnn.fit(made_of(), method, data.load(), epochs=epochs, train_examples=examples, **CNN)
-    e = gn.baselines.mlp(made_of, batch=50, epochs=epochs, train_examples=examples)
-    return gn.baselines.train(method, e, progress=False, **MLP).metrics
+    sizes, settings, _ = NETWORKS[network]
+    e = gn.baselines.mlp(sizes, batch=50, epochs=epochs, train_examples=examples)
+    return gn.baselines.train(method, e, progress=False, **settings).metrics
 
 
 def beside(network: str, method: str) -> str:
     """What the slides have for this network, if anything."""
-    _, row = NETWORKS[network]
+    *_, row = NETWORKS[network]
     if row is None:
         return ""
     return f"   the slides: {SMALL_NETWORKS.rows[row][METHODS.index(method)]:.2f} %"

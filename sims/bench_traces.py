@@ -1,7 +1,7 @@
 """What recording costs, how large its files are, what damaged files do, and whether memory stays constant.
 
     python sims/bench_traces.py                  overhead, file sizes and 1,000 mutated files: a few minutes
-    python sims/bench_traces.py overhead sizes   some parts: overhead, sizes, mutations, memory
+    python sims/bench_traces.py overhead sizes   some parts: overhead, sizes, files, mutations, memory
     python sims/bench_traces.py memory           ten minutes of recording, resident memory minute by minute
     python sims/bench_traces.py --quick          200 mutations; the memory run takes one minute, in steps of 6 s
 
@@ -11,6 +11,7 @@ Times on a shared machine drift: both sides are timed in turn and the ratio is t
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import resource
 import subprocess
 import sys
@@ -112,6 +113,34 @@ def sizes(quick: bool) -> None:
         print(f"  {name:28} {size / span / 1e3:8.1f} kB and {1e3 * passed / span:6.1f} ms for a simulated second")
 
 
+def files(quick: bool) -> None:
+    """How many times longer presentations take that are recorded to files; both compressed and not."""
+    for preset, counts in {PRESET: (60, 3000), "ma-500-tf": (2, 20)}.items():
+        experiment = gn.preset(preset)
+        for (name, recorder), count in zip(list(KINDS.items())[:: len(KINDS) - 1], counts, strict=True):
+            xs, ys = inputs(experiment, count // 10 if quick and count > 100 else count)
+            for compress in (True, False):
+                declared = dataclasses.replace(recorder, compress=compress)
+                ratios = [_recorded_to_file(experiment, declared, xs, ys) for _ in range(3)]
+                ratio, size = (np.median(values) for values in zip(*ratios, strict=True))
+                how = "compressed" if compress else "as they are"
+                print(f"  {preset}, {name}, {how:12} {ratio:6.1f} times   {size / 1e6:.0f} MB/s")
+
+
+def _recorded_to_file(e: gn.Experiment, recorder: gn.Recorder, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float]:
+    """The time that it takes beside presenting alone, and bytes of file a second."""
+    plain, recorded = (gn.Simulator(gn.build(e), threads=1) for _ in range(2))
+    for simulator in (plain, recorded):
+        simulator.run(xs[:1], ys[:1])
+    without = seconds(plain.run, xs, ys, repeats=1)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        with recorded.recording(recorder, Path(folder) / "t.h5") as kept:
+            recorded.run(xs, ys)
+        passed = time.perf_counter() - start
+        return passed / without, sum(path.stat().st_size for path in kept.paths) / passed
+
+
 def mutations(quick: bool) -> None:
     """Damaged trace and checkpoint files, opened in another process."""
     count = 200 if quick else 1000
@@ -165,7 +194,7 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
-PARTS = {"overhead": overhead, "sizes": sizes, "mutations": mutations, "memory": memory}
+PARTS = {"overhead": overhead, "sizes": sizes, "files": files, "mutations": mutations, "memory": memory}
 
 
 def main() -> None:

@@ -57,13 +57,25 @@ PAPER = {
 
 
 def test_the_presets_are_the_columns_of_the_papers_tables():
-    for name, e in PRESETS.items():
+    papers = {name: e for name, e in PRESETS.items() if e.model != "mixed"}
+    for name, e in papers.items():
         steps = (e.free_steps, e.clamped_steps)
         ours = (e.sizes, e.ghosts, e.model, e.batch, e.dt, e.beta, steps, e.init, e.epochs, e.eta, e.eta_ghost, e.clip)
         assert ours == PAPER[name], name
         assert (e.tau, e.feedback, e.rule, e.transfer) == (0.01, name[-2:].upper(), "difference", "sigmoid"), name
         assert (e.data, e.train_examples, e.seeds) == ("mnist", 55_000, (0,)), name
-    assert PRESETS.keys() == PAPER.keys()
+    assert papers.keys() == PAPER.keys()
+
+
+@pytest.mark.parametrize("name", [name for name in PAPER if name.startswith("mb")])
+def test_a_mixed_preset_is_mbs_with_a_ghost_for_every_unit_above(name):
+    mb, mixed = PRESETS[name], PRESETS[name.replace("mb", "mixed")]
+    assert mixed.ghosts == mb.sizes[2:] and set(mixed.eta_imitation) == {0.01}
+    assert [rate * m for rate, m in zip(mixed.eta_ghost, mixed.ghosts, strict=True)] == pytest.approx(
+        [100] * len(mb.ghosts)
+    )
+    same = {"model": "MB", "ghosts": mb.ghosts, "eta_ghost": mb.eta_ghost, "eta_imitation": ()}
+    assert mixed.replace(**same) == mb
 
 
 def test_a_preset_may_be_named_in_full_or_with_its_feedback_and_changed():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from builders import refusal
 
-from ghostnet import FileError, hdf5, open_trace
+from ghostnet import FileError, open_trace
+from ghostnet.files import hdf5
 
 
 def _chunk(stored, mask=0, **filters):

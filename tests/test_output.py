@@ -11,8 +11,10 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import tqdm
 from builders import command, sweep_settings, tiny
 
 from ghostnet import sweep, train
@@ -210,6 +212,25 @@ def test_lasting_lines_stand_above_the_bar_and_not_in_the_output(monkeypatch, ca
     bar.line("epoch 1")
     bar.close()
     assert "epoch 1" in terminal.getvalue() and capsys.readouterr().out == ""
+
+
+def test_in_a_notebook_the_bar_is_that_of_tqdm_auto_and_nothing_is_logged(monkeypatch, capsys, caplog):
+    kernel = SimpleNamespace(config={"IPKernelApp": {}})
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: kernel))
+    monkeypatch.setitem(sys.modules, "tqdm.auto", SimpleNamespace(tqdm=tqdm.tqdm))
+    bar = Progress(10)
+    bar.describe("epoch 1/2")
+    bar.line("epoch 1")
+    bar.close()
+    out, err = capsys.readouterr()
+    assert "epoch 1/2" in out and "epoch 1\n" in out and not err and not caplog.records
+    Progress(10, shown=False).close()
+    assert capsys.readouterr() == ("", "")
+
+
+def test_outside_a_notebook_tqdm_auto_is_not_imported():
+    code = "import sys; from ghostnet.host.progress import Progress; Progress(1); assert 'tqdm.auto' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def ended(monkeypatch, arguments: list, stdout, stderr) -> int:

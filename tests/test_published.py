@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import ghostnet as gn
+from ghostnet.baselines import cnn
 
 ROOT = Path(__file__).resolve().parent.parent
 SIMS = ROOT / "sims"
@@ -80,12 +81,14 @@ END = _End()
 
 def test_the_small_networks_have_the_layers_of_their_rows(sims):
     script, shown = sims("baselines_small"), set()
-    for made_of, row in script.NETWORKS.values():
-        if callable(made_of):
-            weighted = [part for part in made_of().modules() if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
+    made = {"two-blocks": cnn.two_blocks, "three-convolutions": cnn.three_convolutions}
+    for sizes, settings, row in script.NETWORKS.values():
+        if "architecture" in settings:
+            parts = made[settings["architecture"]]().modules()
+            weighted = [part for part in parts if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
             layers = " ".join(type(part).__name__ for part in weighted)
         else:
-            layers = " ".join(f"Linear({units})" for units in made_of[1:])
+            layers = " ".join(f"Linear({units})" for units in sizes[1:])
         assert row == (layers if layers in script.SMALL_NETWORKS.rows else None)
         shown.add(row)
     assert shown >= set(script.SMALL_NETWORKS.rows)

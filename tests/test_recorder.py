@@ -214,3 +214,12 @@ def test_what_could_not_be_written_is_as_if_it_had_not_been_presented(tmp_path, 
         with pytest.raises(FileError):
             tested.run(xs[2:], ys[2:])
         assert tested.presentations == 2 and same_bits(of(tested.network), of(plain.network))
+
+
+def test_a_record_in_memory_that_takes_long_is_that_of_a_quick_one(monkeypatch):
+    e = experiment("MB", SIZES)
+    x, y = inputs(e)
+    quick = Simulator(running(e), "reference").record(x, y, weights=("W_2",), weights_at=(3, 7, 13, 20))
+    monkeypatch.setattr(recording, "SEGMENT_SECONDS", -1.0)
+    slow = Simulator(running(e), "reference").record(x, y, weights=("W_2",), weights_at=(3, 7, 13, 20))
+    assert slow.equals(quick)

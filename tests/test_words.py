@@ -42,7 +42,7 @@ def test_a_preset_after_numbers_is_not_taken_for_one(words, expected):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ("record --variables s e runs/demo", "write them before --variables and --weights"),
+        ("record --variables s e runs/demo", "write them before --classes"),
         ("sweep --only *,seed=0 beta.toml", "write them before --only"),
         ("train mb-500-tf --seeds zero", "argument --seeds: invalid int value: 'zero'"),
         ("train mb-500-tf --seeds 0 one", "unrecognized arguments: one"),

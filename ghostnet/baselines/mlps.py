@@ -19,7 +19,6 @@ from ghostnet.engines.tensors import Images, working
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
 from ghostnet.model.baseline import BaselineRun
-from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
@@ -42,7 +41,7 @@ class MLP:
     def network(self) -> Network:
         """The trained network as the ghost units' code knows networks."""
         learner = self.learner
-        network = build(effective(BaselineRun(learner.experiment, learner.baseline)))
+        network = build(BaselineRun(learner.experiment, learner.baseline).effective)
         network.method = learner.baseline.method
 
         def arrays(tensors: list) -> list:
@@ -88,12 +87,6 @@ class MLP:
     def restore(self, found: Checkpoint) -> None:
         """Be as it was when that checkpoint was made."""
         self.learner.restore(found.network.weights.W, found.extra)
-
-
-def effective(run: BaselineRun) -> Experiment:
-    """The experiment with the transfer function of the hidden units, and no cost of which a baseline has no use."""
-    own = run.baseline.transfer
-    return run.experiment if own is None else run.experiment.replace(transfer=own, cost="quadratic")
 
 
 def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from ghostnet.baselines import privacy
 from ghostnet.baselines.cnn import CNN
-from ghostnet.baselines.mlps import MLP, effective
+from ghostnet.baselines.mlps import MLP
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
 from ghostnet.engines.tensors import own_precision
@@ -21,7 +21,7 @@ from ghostnet.runs import checkpoint
 from ghostnet.runs.checkpoint import Checkpoint
 from ghostnet.runs.data import fitting_data
 from ghostnet.runs.loop import Run, Training, require_callbacks
-from ghostnet.runs.settings import own_laws, require_same_laws, settings_of
+from ghostnet.runs.settings import own_laws, settings_of
 from ghostnet.runs.store import RunDirectory
 
 
@@ -68,7 +68,7 @@ def train(
     run = BaselineRun(experiment, baseline)
     trainable = _trainable(run, dataset, dtype, threads)
     how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads}
-    how |= {"data_sha256": dataset.sha256, "laws": _laws(run)}
+    how |= {"data_sha256": dataset.sha256, "laws": own_laws(run)}
     with RunDirectory(out, run, how) if out is not None else contextlib.nullcontext() as directory:
         start = Checkpoint(*trainable.state()[:1])
         return Run(trainable, dataset, directory, start, progress, callbacks).until_the_end()
@@ -88,7 +88,6 @@ def restored(
     if record is not None:
         raise ConfigError("record: a baseline has no activities over time; leave it out")
     dtype, threads = settings_of(directory, "dtype", "threads")
-    require_same_laws(_laws(wanted), directory)
     trainable = _trainable(wanted, dataset, dtype, threads)
     found = checkpoint.latest(directory.path, directory.configuration, dtype, trainable.require_fit)
     if found:
@@ -101,11 +100,6 @@ def restored(
 def _trainable(run: BaselineRun, dataset: Dataset, dtype: str, threads: int) -> MLP | CNN:
     kind = MLP if run.baseline.architecture == "mlp" else CNN
     return kind(run, dataset, dtype, threads)
-
-
-def _laws(run: BaselineRun) -> dict[str, dict]:
-    """The laws of a user's own that a baseline uses: that of its hidden units."""
-    return own_laws(effective(run), ("transfer",))
 
 
 def _baseline(method: str, dtype: str, threads: int, settings: dict) -> Baseline:

@@ -48,15 +48,15 @@ def span(name: str, text: str) -> slice:
 
 
 def indices(examples: str, count: int) -> np.ndarray:
-    """Those of `count` examples that a span names, integers.
+    """Those of `count` examples that a text names, integers: spans and single numbers, with commas in between.
 
     Raises:
-        ConfigError: it is no span, or goes beyond the last.
+        ConfigError: there is something else in it, or it goes beyond the last.
     """
-    chosen = span("examples", examples)
-    if chosen.start >= count or (chosen.stop or 0) > count:
+    spans = [span("examples", part) for part in examples.split(",")]
+    if any(some.start >= count or (some.stop or 0) > count for some in spans):
         raise ConfigError(f"examples = {examples}: expected A:B with 0 <= A < B <= {count}")
-    return np.arange(count)[chosen]
+    return np.concatenate([np.arange(count)[some] for some in spans])
 
 
 def baseline_method(run: str | Path) -> str | None:

@@ -21,7 +21,9 @@ def add_parsers(commands) -> None:
     """Register the subcommands."""
     _baseline_parser(commands)
     parser = commands.add_parser("compare", help="compare finished or running runs: a table and a picture")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directories, of any model or baseline")
+    parser.add_argument(
+        "runs", nargs="+", type=Path, metavar="RUN", help="run directories, of any model or baseline, or a sweep's"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write a picture, FILE.png and .pdf, and FILE.json")
     parser.set_defaults(command=_compare, shows=True)
 

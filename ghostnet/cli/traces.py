@@ -9,11 +9,11 @@ import numpy as np
 
 from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.engines import STEPPING
-from ghostnet.errors import ConfigError
 from ghostnet.model.recorder import Recorder
 from ghostnet.model.symbols import ACTIVITIES, WEIGHTS
 
 _CHUNK = 256  # presentations run at once
+_FEW = 3  # examples, where none are named
 
 
 def add_parsers(commands) -> None:
@@ -28,14 +28,21 @@ def _record_parser(commands) -> None:
         "netCDF-4, for xarray, h5py, H5Web and `ghostnet plot`.",
     )
     parser.add_argument("network", help="a run directory (its newest checkpoint), or a preset (a fresh network)")
-    parser.add_argument("--examples", default="0:3", metavar="A:B", help="which (default 0:3)")
+    parser.add_argument("--examples", metavar="A:B", help="which, such as 0:3 or 5,8 (default: 3, or a batch)")
+    parser.add_argument("--classes", nargs="+", type=int, metavar="N", help="of these classes only")
+    parser.add_argument("--misclassified", action="store_true", help="those only that the network gets wrong")
     parser.add_argument("--part", choices=("test", "train"), default="test", help="of which images (default: test)")
     add_data(parser)
     parser.add_argument("--out", type=Path, default=Path("trace.h5"), metavar="FILE", help="default: trace.h5")
     names = ", ".join((*ACTIVITIES, "or one layer of them, such as e_1"))
     parser.add_argument("--variables", nargs="+", default=["s", "e"], metavar="NAME", help=f"{names} (default: s e)")
     matrices = ", ".join(WEIGHTS)
-    parser.add_argument("--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}")
+    parser.add_argument(
+        "--weights", nargs="+", default=[], metavar="NAME", help=f"after each presentation: {matrices}, norm_W, …"
+    )
+    parser.add_argument("--runs", metavar="A:B", help="places among the seeds (default: all)")
+    parser.add_argument("--phases", nargs="+", metavar="NAME", help="such as clamped (default: all)")
+    parser.add_argument("--no-compression", action="store_true", help="three times larger files, in less time")
     parser.add_argument("--units", metavar="A:B", help="units of every layer (default: all)")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="steps between rows (default 1)")
     parser.add_argument(
@@ -55,12 +62,16 @@ def _record(arguments: argparse.Namespace) -> None:
     e = simulator.experiment
     dataset = data_to_show(e, run_directory(arguments.network), arguments.data)
     images, labels = dataset.part(arguments.part)
-    chosen = indices(arguments.examples, len(images))
-    if len(chosen) % e.batch:
-        raise ConfigError(f"examples: {len(chosen)} do not fill batches of {e.batch}; give a multiple")
-    batches, first = chosen.reshape(-1, e.batch), simulator.presentations
-    units = arguments.units and span("units", arguments.units)
-    recorder = Recorder(arguments.variables, units, arguments.every, weights=arguments.weights)
+    batches, first = _batches(arguments, simulator.network, images, labels), simulator.presentations
+    recorder = Recorder(
+        arguments.variables,
+        arguments.units and span("units", arguments.units),
+        arguments.every,
+        runs=arguments.runs and span("runs", arguments.runs),
+        weights=arguments.weights,
+        phases=arguments.phases,
+        compress=not arguments.no_compression,
+    )
 
     def shown(presentation: int) -> tuple[int, np.ndarray]:
         return 0, np.tile(batches[presentation - first], (len(e.seeds), 1))
@@ -70,6 +81,21 @@ def _record(arguments: argparse.Namespace) -> None:
             x = data.scale(images[some], simulator.dtype)
             simulator.run(x, data.one_hot(labels[some], e.sizes[-1], simulator.dtype))
     print(*files.paths, sep="\n")
+
+
+def _batches(arguments: argparse.Namespace, network, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The examples to show, (presentations, batch)."""
+    from ghostnet.traces import choosing
+
+    batch, filtered = network.experiment.batch, arguments.classes is not None or arguments.misclassified
+    chosen = indices(arguments.examples or ":", len(images))
+    if arguments.classes is not None:
+        chosen = choosing.of_classes(labels, chosen, arguments.classes)
+    if arguments.misclassified:
+        chosen = choosing.misclassified(network, images, labels, chosen)
+    if arguments.examples is None:
+        chosen = chosen[: max(_FEW, batch) // batch * batch]
+    return choosing.batches(chosen, batch, cut=filtered)
 
 
 def describe(path: Path) -> str:

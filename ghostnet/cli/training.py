@@ -7,12 +7,13 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet.cli.arguments import add_setting, given
+from ghostnet.cli.arguments import add_setting, given, span
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
 from ghostnet.model import presets
 from ghostnet.model.experiment import Experiment, from_mapping
+from ghostnet.model.recorder import Recorder
 from ghostnet.results import report
 from ghostnet.runs import store
 from ghostnet.runs.resuming import resume
@@ -39,6 +40,7 @@ def add_parsers(commands) -> None:
     parser.add_argument(
         "--gradcheck-examples", type=int, default=50, metavar="N", help="of the training set, for these (default: 50)"
     )
+    _add_recording(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
     for spec in dataclasses.fields(Experiment):
@@ -53,6 +55,35 @@ def add_parsers(commands) -> None:
     )
     again.add_argument("--quiet", action="store_true", help="show no progress")
     again.set_defaults(command=_resume)
+
+
+def _add_recording(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("traces, in the run directory: see `ghostnet view`")
+    group.add_argument(
+        "--record", nargs="+", metavar="NAME", help="variables, such as s e_1; every presentation unless"
+    )
+    group.add_argument("--record-presentations", metavar="A:B:N", help="every N-th of A to B, counted from 0")
+    group.add_argument("--record-every", type=int, default=1, metavar="N", help="steps between rows (default 1)")
+    group.add_argument("--record-units", metavar="A:B", help="units of every layer (default: all)")
+    group.add_argument("--record-weights", nargs="+", default=[], metavar="NAME", help="such as norm_W or W_gp_1")
+
+
+def _recorder(arguments: argparse.Namespace) -> Recorder | None:
+    """What is to be recorded while it trains."""
+    if not arguments.record and not arguments.record_weights:
+        return None
+    every, presentations = arguments.record_presentations, None
+    if every:
+        where, _, step = every.rpartition(":") if every.count(":") == 2 else (every, "", "1")
+        whole = span("record-presentations", where)
+        presentations = slice(whole.start, whole.stop, span("record-presentations", step).start)
+    return Recorder(
+        arguments.record or (),
+        arguments.record_units and span("record-units", arguments.record_units),
+        arguments.record_every,
+        weights=arguments.record_weights,
+        presentations=presentations,
+    )
 
 
 def _add_engine(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +129,7 @@ def _train(arguments: argparse.Namespace) -> None:
             progress=not arguments.quiet,
             gradcheck_every=arguments.gradcheck_every,
             gradcheck_examples=arguments.gradcheck_examples,
+            record=_recorder(arguments),
             **options,
         )
     print(report.final_line(result.metrics), f"({out})", sep="   ")

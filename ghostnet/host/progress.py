@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, otherwise one log line a minute."""
+"""Progress of long work: a bar on a terminal or in a notebook, otherwise one log line a minute."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ class Progress:
     """
 
     def __init__(self, total: int, done: int = 0, shown: bool = True, unit: str | None = "presentations"):
-        self._terminal = Steady(sys.stderr)
-        hidden = not (shown and self._terminal.isatty())
+        self._terminal, bar = Steady(sys.stderr), tqdm
+        notebook = shown and _in_notebook()
+        if notebook:
+            from tqdm.auto import tqdm as bar  # takes a tenth of a second
+
+            self._terminal = Steady(sys.stdout)  # a notebook paints the other one red
+        hidden = not (notebook or (shown and self._terminal.isatty()))
         style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
         style |= {"disable": hidden, "leave": False, "file": self._terminal, "dynamic_ncols": True}
-        self._bar = tqdm(total=total, initial=done, **style)
+        self._bar = bar(total=total, initial=done, **style)
         self._logs, self._what, self._unit = shown and hidden, "", unit
         self._start = self._last = time.monotonic()
         self._done, self._total, self._before = 0, total, done
@@ -58,6 +63,12 @@ class Progress:
 
     def close(self) -> None:
         self._bar.close()
+
+
+def _in_notebook() -> bool:
+    """Whether a Jupyter kernel runs this process."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", bool)()
+    return "IPKernelApp" in getattr(shell, "config", ())
 
 
 def _span(seconds: float) -> str:

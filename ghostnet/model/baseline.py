@@ -113,6 +113,12 @@ class BaselineRun:
     experiment: Experiment
     baseline: Baseline
 
+    @property
+    def effective(self) -> Experiment:
+        """The experiment with the transfer function of the hidden units; the loss stands for its cost."""
+        own = self.baseline.transfer
+        return self.experiment if own is None else self.experiment.replace(transfer=own, cost="quadratic")
+
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any]) -> BaselineRun:
         """From what `to_toml` wrote, read.

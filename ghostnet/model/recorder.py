@@ -12,7 +12,8 @@ from ghostnet.errors import ConfigError
 from ghostnet.model import symbols
 from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require
 from ghostnet.model.inputs import numbers
-from ghostnet.model.symbols import ACTIVITIES, SYMBOLS, WEIGHTS
+from ghostnet.model.models import labels
+from ghostnet.model.symbols import ACTIVITIES, NORMS, SYMBOLS, WEIGHTS
 from ghostnet.model.typed import require_known
 
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
@@ -35,6 +36,7 @@ class Selection(NamedTuple):
     """A Recorder applied to an experiment: nothing but names and index arrays.
 
     variables: activities, in the order of their columns. matrices: weights. runs, examples: places on those axes.
+    compress: whether files are.
     """
 
     experiment: Experiment
@@ -42,6 +44,7 @@ class Selection(NamedTuple):
     matrices: tuple[Variable, ...]
     runs: np.ndarray
     examples: np.ndarray
+    compress: bool = True
 
     @property
     def columns(self) -> int:
@@ -64,10 +67,12 @@ class Recorder:
             all of the others. All by default.
         every: steps between rows, counted from the start of each phase; the last step of a phase has always a row.
         runs, examples: places on the axes of runs and of the batch; all by default.
-        weights: of "W", "B", "W_pg", "W_gp", or with a layer.
+        weights: of "W", "B", "W_pg", "W_gp", or with a layer; "norm_W" and the like are their Frobenius norms.
         weights_at: steps of a presentation (1 is the first) at which they are recorded; by default the last.
         presentations: which ones, counted from the network's first (0).
         from_epoch: no presentation before this epoch (1 is the first).
+        phases: names of those that have rows, such as ("clamped",); all by default.
+        compress: files are a third as large, and take several times longer to write.
 
     Raises:
         ConfigError: on construction or from `select`, where a name, place or number is impossible.
@@ -82,6 +87,8 @@ class Recorder:
     weights_at: Sequence[int] | None = None
     presentations: slice | None = None
     from_epoch: int = 1
+    phases: Sequence[str] | None = None
+    compress: bool = True
 
     def __post_init__(self) -> None:
         for name in ("every", "from_epoch"):
@@ -91,6 +98,9 @@ class Recorder:
         if self.weights_at is not None:
             steps = _listed("weights_at", self.weights_at, "steps, such as (1, 20)")
             object.__setattr__(self, "weights_at", tuple(integer("weights_at", step, 1, 2 * MOST) for step in steps))
+        if self.phases is not None:
+            object.__setattr__(self, "phases", _listed("phases", self.phases, "names, such as clamped"))
+            require(len(self.phases), "phases: expected at least one, such as clamped")
         if not len(self.variables) + len(self.weights):
             raise ConfigError("variables: expected at least one, such as s or e_1")
         require(isinstance(self.presentations, slice | None), f"presentations = {self.presentations}: expected a slice")
@@ -103,14 +113,16 @@ class Recorder:
         """The places of an experiment that this declares."""
         if isinstance(self.units, Mapping):
             require_known(self.units, _axes(e), "axis of units")
+        require_known(self.phases or (), labels(e.phases), "phase")
         for step in self.weights_at or ():
             integer("weights_at", step, 1, sum(e.steps))
         return Selection(
             e,
             self._variables(e, self.variables, ACTIVITIES),
-            self._variables(e, self.weights, WEIGHTS),
+            self._variables(e, self.weights, WEIGHTS | NORMS),
             places("runs", self.runs, len(e.seeds)),
             places("examples", self.examples, e.batch),
+            self.compress,
         )
 
     def wants(self, e: Experiment, presentation: int) -> bool:
@@ -124,11 +136,24 @@ class Recorder:
 
     def rows(self, e: Experiment) -> int:
         """How many rows a presentation has."""
-        return sum(-(-n // self.every) for n in e.steps)
+        return sum(-(-n // self.every) for n in self._steps(e))
 
     def row_steps(self, e: Experiment) -> list[list[int]]:
         """For each phase, the Euler steps that every row stands for."""
-        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in e.steps]
+        steps = self._steps(e)
+        return [[self.every] * (n // self.every) + [n % self.every] * (n % self.every > 0) for n in steps]
+
+    def ends(self, e: Experiment) -> np.ndarray:
+        """The steps of a presentation (1 is the first) after which there is a row."""
+        starts = np.cumsum(e.steps) - e.steps
+        found = [start + np.cumsum(steps, dtype=int) for start, steps in zip(starts, self.row_steps(e), strict=True)]
+        return np.concatenate(found)
+
+    def _steps(self, e: Experiment) -> list[int]:
+        """Of each phase, the steps that rows stand for."""
+        names = labels(e.phases)
+        chosen = names if self.phases is None else self.phases
+        return [n if name in chosen else 0 for name, n in zip(names, e.steps, strict=True)]
 
     def _variables(self, e: Experiment, names: Sequence[str], known: Iterable[str]) -> tuple[Variable, ...]:
         valid = {f"{symbol}_{k}": (symbol, k) for symbol in known for k in _layers(e, symbol)}

@@ -16,7 +16,7 @@ class Symbol(NamedTuple):
         shape: of layer k, without the axis of runs; a batch where every example has its own.
         unit: 1 for a plain number.
         about: what it is, with {k} for the layer.
-        axes: of layer k as traces name them, after those of run and example; empty for what is no part of a network.
+        axes: of layer k as traces name them, after those of run and example; empty for a number.
         hidden: whether only hidden layers have it.
     """
 
@@ -48,6 +48,12 @@ WEIGHTS = {
         (_UNIT, _GHOST), hidden=True,
     ),
 }  # fmt: skip
+NORMS = {
+    f"norm_{name}": Symbol(
+        f"‖{symbol.paper}‖", "", symbol.unit, f"Frobenius norm of the {symbol.about}", (), symbol.hidden
+    )
+    for name, symbol in WEIGHTS.items()
+}
 CONSTANTS = {
     "tau": Symbol("τ", "", "s", "time constant of all units"),
     "dt": Symbol("dt", "", "s", "Euler step"),
@@ -59,7 +65,7 @@ CONSTANTS = {
     "decay": Symbol("λ", "W, W_pg, W_gp", "1/s", "decay of weights; a plain number for W learning once a presentation"),
     "clip": Symbol("", "", "1/s", "bound on every |dW_ij/dt|"),
 }
-SYMBOLS = ACTIVITIES | WEIGHTS | CONSTANTS
+SYMBOLS = ACTIVITIES | WEIGHTS | NORMS | CONSTANTS
 
 
 def axes(symbol: str, k: int) -> tuple[str, ...]:

@@ -40,10 +40,18 @@ class Curves:
 def read(paths: Iterable[Path]) -> list[Curves]:
     """The curves of run directories; an evaluation counts once every run of the directory has it.
 
+    Args:
+        paths: of runs, or of directories of runs, such as a sweep's, which stand for all in them that have metrics.
+
     Raises:
         FileError: one that has no readable metrics.csv.
     """
-    return [_read(Path(path)) for path in paths]
+    return [_read(run) for path in map(Path, paths) for run in _within(path) or [path]]
+
+
+def _within(path: Path) -> list[Path]:
+    """The run directories in a directory; hidden ones are of work in progress."""
+    return sorted(found.parent for found in path.glob(f"*/{store.METRICS}") if not found.parent.name.startswith("."))
 
 
 def _read(path: Path) -> Curves:

@@ -32,7 +32,9 @@ def presets_table() -> str:
         ["preset", *_COLUMNS],
         *([name, *(cell(e) for cell in _COLUMNS.values())] for name, e in PRESETS.items()),
     ]
-    return "\n".join([aligned(rows), "", "tau is 0.01 s throughout, eta_imitation of mixed 0.01; steps are free + weakly clamped."])
+    return "\n".join(
+        [aligned(rows), "", "tau is 0.01 s throughout, eta_imitation of mixed 0.01; steps are free + weakly clamped."]
+    )
 
 
 def aligned(rows: list[list[str]]) -> str:

@@ -63,7 +63,7 @@ class Checkpoint:
         return f"epoch-{self.epoch:04d}{part}.h5"
 
 
-def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype) -> Path:
+def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype | str) -> Path:
     """Publish a checkpoint in a run directory; the newest few are kept. Values are stored in the engine's `dtype`.
 
     Args:

@@ -48,6 +48,7 @@ def write(
             recording = Recording(recorder, e, simulator.dtype, files.keep, shown, capacity=rows)
             recording.replay(_stepping(simulator), x, y, presentation, range(max(0, last - rows), last))
             recording.close()
+            files.close()
         except (OSError, FileError) as failure:
             logging.warning("the steps before the divergence are not recorded: %s", failure)
             return ""

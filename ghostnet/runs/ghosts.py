@@ -20,7 +20,7 @@ from ghostnet.model.order import presentation_order
 from ghostnet.model.recorder import Recorder
 from ghostnet.runs import checkpoint, traces
 from ghostnet.runs.checkpoint import Checkpoint
-from ghostnet.runs.settings import own_laws, require_same_laws, settings_of
+from ghostnet.runs.settings import settings_of
 from ghostnet.runs.store import RunDirectory
 from ghostnet.simulator import Simulator
 
@@ -55,7 +55,7 @@ class Ghosts:
         return self.simulator.network
 
     def during(self) -> contextlib.AbstractContextManager:
-        if self._record is None:
+        if self._record is None or self._place is None:
             return contextlib.nullcontext()
         return traces.recording(self.simulator, self._record, self._place)
 
@@ -69,7 +69,8 @@ class Ghosts:
             raise
 
     def evaluate(self, epoch: int) -> tuple[dict[str, Score], list[dict]]:
-        scores, further = self.simulator.evaluate(self._dataset), [{} for _ in self.experiment.seeds]
+        scores = self.simulator.evaluate(self._dataset)
+        further: list[dict] = [{} for _ in self.experiment.seeds]
         if self._gradchecks[0]:
             further = gradient_columns(self.simulator, self._dataset, epoch, *self._gradchecks)
         self._warned = self._warned or warn_unsettled(self.simulator, self._dataset)
@@ -92,13 +93,11 @@ def restored(
     """
     engine, dtype, options = settings_of(directory, "engine", "dtype", "options")
     gradchecks = settings_of(directory, "gradcheck_every", "gradcheck_examples")
-    start = checkpoint.latest(directory.path, directory.configuration, dtype)
-    require_same_laws(own_laws(e), directory)
-    if start is None and "start_sha256" in directory.settings:
+    start = checkpoint.latest(directory.path, directory.configuration, dtype) or Checkpoint(None)
+    if start.network is None and "start_sha256" in directory.settings:
         text = "began from a network that it was given, and no readable checkpoint is left; train anew"
         raise FileError(f"{directory.path}: {text}")
-    start = start or Checkpoint(build(e))
-    network = dataclasses.replace(start.network, experiment=e)
+    network = dataclasses.replace(start.network or build(e), experiment=e)
     simulator = Simulator(network, engine, dtype, threads, **options)
     return Ghosts(simulator, dataset, directory.place, record, *gradchecks), start
 

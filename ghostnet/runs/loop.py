@@ -32,15 +32,19 @@ class Trainable(Protocol):
 
     Attributes:
         experiment: whose epochs, seeds and examples these are.
-        network: what learns, as it is now, a copy where that is a Network.
-        dtype: of its values in a checkpoint.
         compiles: whether its first presentation may take long, with nothing to lose.
     """
 
     experiment: Experiment
-    network: object
-    dtype: np.dtype | str
     compiles: bool
+
+    @property
+    def dtype(self) -> np.dtype | str:
+        """Of its values in a checkpoint."""
+
+    @property
+    def network(self) -> Network | list:
+        """What learns, as it is now, a copy where that is a Network."""
 
     def during(self) -> AbstractContextManager:
         """Context of all presentations and evaluations."""
@@ -193,17 +197,19 @@ class Run:
             self._status("running")
         self._saved = time.monotonic()
 
-    def _status(self, state: str, **details) -> None:
-        epoch, shown = max(self.epoch, 0), self._position.shown
-        self._directory.status(state, epoch=epoch, presentation=shown, checkpoint=self._checkpoint, **details)
+    def _status(self, state: str) -> None:
+        if self._directory:
+            epoch, shown = max(self.epoch, 0), self._position.shown
+            reason = {"reason": self._reason} if state == "stopped" and self._reason else {}
+            self._directory.status(state, epoch=epoch, presentation=shown, checkpoint=self._checkpoint, **reason)
 
     @contextlib.contextmanager
     def _ending(self) -> Iterator[None]:
         """Context whose end the directory tells of."""
-        state, details = "failed", {}
+        state = "failed"
         try:
             yield
-            state, details = ("stopped", {"reason": self._reason}) if self._reason else ("complete", {})
+            state = "stopped" if self._reason else "complete"
         except DivergenceError:
             state = "diverged"
             raise
@@ -214,8 +220,7 @@ class Run:
             state = "stopped"
             raise
         finally:
-            if self._directory:
-                self._status(state, **details)
+            self._status(state)
 
 
 def require_callbacks(callbacks: object) -> None:

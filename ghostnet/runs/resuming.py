@@ -14,11 +14,10 @@ from ghostnet.runs.checkpoint import Checkpoint
 from ghostnet.runs.configuration import Configuration
 from ghostnet.runs.data import same_data
 from ghostnet.runs.loop import Run, Trainable, Training, require_callbacks
+from ghostnet.runs.settings import require_same_laws
 from ghostnet.runs.store import RunDirectory
 
-Restored = Callable[
-    [RunDirectory, Configuration, Dataset, int | None, Recorder | None], tuple[Trainable, Checkpoint]
-]  # see `ghosts.restored`
+Restored = Callable[..., tuple[Trainable, Checkpoint]]  # takes what `ghosts.restored` does
 _RESTORED: dict[type, Restored] = {Experiment: ghosts.restored}
 
 
@@ -60,6 +59,7 @@ def resume(
     with RunDirectory.existing(out, configuration.from_mapping) as directory:
         made = directory.configuration
         wanted = made if epochs is None else configuration.with_epochs(made, integer("epochs", epochs, 0, MOST))
+        require_same_laws(directory)
         dataset = same_data(configuration.experiment(made), directory, data)
         trainable, start = _RESTORED[type(made)](directory, wanted, dataset, threads, record)
         if wanted != made:

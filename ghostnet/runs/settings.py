@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.typed import is_count
+from ghostnet.runs.configuration import Configuration
 from ghostnet.runs.store import PROVENANCE, RunDirectory
 
 _OPTIONS = {
@@ -52,16 +51,17 @@ def _are_options(value) -> bool:
     )
 
 
-def own_laws(e: Experiment, fields: Iterable[str] = names.FIELDS) -> dict[str, dict]:
-    """The laws and the model of an experiment, or those of some fields, that are not built in, by field."""
+def own_laws(made: Configuration) -> dict[str, dict]:
+    """Laws and model of an experiment, or a baseline's transfer function, that are not built in, by field."""
+    e, fields = (made, names.FIELDS) if isinstance(made, Experiment) else (made.effective, ("transfer",))
     laws = {field: names.described(field, getattr(e, field)) for field in fields}
     return {field: law for field, law in laws.items() if law}
 
 
-def require_same_laws(laws: dict[str, dict], directory: RunDirectory) -> None:
-    """Raise ConfigError where one of these is not the law of that name that a run began with."""
+def require_same_laws(directory: RunDirectory) -> None:
+    """Raise ConfigError where a law of a run is not the one of that name that it began with."""
     began_with = directory.settings.get("laws", {})
-    for field, law in laws.items():
+    for field, law in own_laws(directory.configuration).items():
         if law["sha256"] != began_with.get(field, {}).get("sha256"):
             raise ConfigError(
                 f"{field} = {law['name']}: its text is not the one that the run began with (in its provenance.json); "

@@ -70,7 +70,8 @@ def train(
     if start is not None:
         settings["start_sha256"] = sha256(network)
     with RunDirectory(out, experiment, settings) if out is not None else contextlib.nullcontext() as directory:
-        ghosts = Ghosts(simulator, dataset, directory and directory.place, record, **gradchecks)
+        place = None if directory is None else directory.place
+        ghosts = Ghosts(simulator, dataset, place, record, **gradchecks)
         run = Run(ghosts, dataset, directory, Checkpoint(network), progress, callbacks)
         return run.until_the_end(keep_start=start is not None)
 

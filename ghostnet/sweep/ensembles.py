@@ -31,7 +31,7 @@ def pack(tasks: Sequence[Task]) -> list[tuple[Task, ...]]:
     """Those together that differ in seed, β, dt and learning rates only; tasks that name another engine stay alone."""
     groups: dict = {}
     for task in tasks:
-        if task.options.get("engine", "torch") != "torch":
+        if task.baseline or task.options.get("engine", "torch") != "torch":
             continue
         e = task.experiment
         none = {name: (0.0,) * len(getattr(e, name)) for name in RATES}

@@ -2,6 +2,7 @@
 
 preset = "mb-500"             # any setting of an experiment, and of training: engine, dtype, gradcheck_every, …
 epochs = 10
+method = ["MB", "DFA"]        # models and baselines; loss, learning_rate, … are settings of the baselines
 seeds = [0, 1, 2, 3, 4]       # each in a run directory of its own
 
 [grid]                        # every combination of these
@@ -26,13 +27,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ghostnet.files import toml
+from ghostnet.model.baseline import METHODS, Baseline, BaselineRun, baseline_from_mapping, mlp
 from ghostnet.model.experiment import Experiment, from_mapping, require, require_known
 from ghostnet.model.presets import preset
 from ghostnet.model.typed import shown
 from ghostnet.sweep.settings import TRAINING, check_options, directory_name, plain
 
 _FIELDS = tuple(spec.name for spec in dataclasses.fields(Experiment))
-_SETTINGS = ("preset", *_FIELDS, *TRAINING)
+_OF_BASELINES = tuple(spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method")
+_SETTINGS = tuple(dict.fromkeys(("preset", "method", *_FIELDS, *TRAINING, *_OF_BASELINES)))
+_DIMENSION = {"method": "model"}  # xarray's sel(method=…) is another thing
 _MOST = 100_000  # points of a grid; each has a run directory
 
 
@@ -43,13 +47,20 @@ class Task:
     Attributes:
         name: of its run directory, such as ``mb-500-tf,beta=0.1,seed=3``; at most 120 bytes.
         at: its place in the sweep, dimension → label.
-        experiment, options: what `ghostnet.train` takes.
+        experiment, options: what `ghostnet.train` takes, or `ghostnet.baselines.train`.
+        baseline: what is trained instead of ghost networks.
     """
 
     name: str
     at: dict[str, str | int | float]
     experiment: Experiment
     options: dict
+    baseline: Baseline | None = None
+
+    @property
+    def configuration(self) -> Experiment | BaselineRun:
+        """What config.toml of its run says."""
+        return self.experiment if self.baseline is None else BaselineRun(self.experiment, self.baseline)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ class Sweep:
     def tasks(self) -> list[Task]:
         """Every task, in the order of the list, the grid and the seeds."""
         cells = itertools.product(self.experiments or [{}], *([(n, v) for v in vs] for n, vs in self.grid.items()))
-        return [task for entry, *values in cells for task in self._seeds(entry, dict(values))]
+        return [task for entry, *values in cells for task in self._cell(entry, dict(values))]
 
     def matching(self, patterns: Iterable[str]) -> list[Task]:
         """The tasks whose names match any of the shell patterns, such as ``ma-*,seed=0``.
@@ -131,23 +142,55 @@ class Sweep:
         tables += ["[[experiments]]\n" + toml.lines(entry) for entry in self.experiments]
         return "\n".join(tables)
 
-    def _seeds(self, entry: dict, values: dict) -> list[Task]:
-        """The tasks of one experiment of the list at one point of the grid."""
-        given = self.settings | entry | values
+    def _cell(self, entry: dict, values: dict) -> list[Task]:
+        """The tasks of one experiment of the list at one point of the grid: of every method, and every seed."""
+        given, listed = self.settings | entry | values, isinstance(self.settings.get("method"), list)
+        methods = given.get("method")
+        methods = methods if listed and methods is self.settings["method"] else [methods]
+        require(methods, "method = []: expected at least one, such as MB")
+        return [
+            task
+            for method in methods
+            for task in self._seeds(entry, values | ({"method": method} if listed else {}), given | {"method": method})
+        ]
+
+    def _seeds(self, entry: dict, values: dict, given: dict) -> list[Task]:
+        base, labels = given.get("preset"), {name: _label(value) for name, value in values.items()}
         options = {name: given[name] for name in TRAINING if name in given}
         check_options(options)
-        base, fields = given.get("preset"), {name: given[name] for name in _FIELDS if name in given}
-        whole = from_mapping(fields) if base is None else preset(base, **fields)
-        labels = {name: _label(value) for name, value in values.items()}
+        whole, baseline = _asked(given)
+        if baseline:
+            options = {name: value for name, value in options.items() if name == "dtype"}
         start = _name(entry) if entry else base if base and "preset" not in values else ""
         parts = [start, *(str(v) if n == "preset" else f"{n}={v}" for n, v in labels.items())]
         begin = directory_name(",".join(filter(None, parts)))
-        at = ({"experiment": _name(entry)} if entry else {}) | labels
+        at = {"experiment": _name(entry)} if entry else {}
+        at |= {_DIMENSION.get(name, name): label for name, label in labels.items()}
         tasks = []
         for seed in whole.seeds:
             name = ",".join(filter(None, [begin, f"seed={seed}"]))
-            tasks.append(Task(name, at | {"seed": seed}, whole.replace(seeds=(seed,)), options))
+            tasks.append(Task(name, at | {"seed": seed}, whole.replace(seeds=(seed,)), options, baseline))
         return tasks
+
+
+def _asked(given: dict) -> tuple[Experiment, Baseline | None]:
+    """The experiment that settings describe, and the baseline, if their method is one: it takes what is of both."""
+    base, method = given.get("preset"), given["method"]
+    fields = {name: given[name] for name in _FIELDS if name in given}
+    if method is not None:
+        require(isinstance(method, str), f"method = {shown(method)}: expected the name of a model or a baseline")
+        require("model" not in given, "model: method says it already; leave one of them out")
+    if method in METHODS:
+        settings = {name: given[name] for name in _OF_BASELINES if name in given}
+        fields.pop("clip", None)  # of a model, that is another thing
+        free = base is None and isinstance(fields.get("sizes"), list)
+        whole = mlp(**fields) if free else _experiment(base, fields)
+        return whole, baseline_from_mapping({"method": method} | settings)
+    return _experiment(base, fields if method is None else fields | {"model": method}), None
+
+
+def _experiment(base: str | None, fields: dict) -> Experiment:
+    return from_mapping(fields) if base is None else preset(base, **fields)
 
 
 def _name(entry: dict) -> str:

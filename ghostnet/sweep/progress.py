@@ -11,6 +11,7 @@ from ghostnet.model.experiment import Experiment
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome, state, status
 
+_BASELINE = 3  # what a baseline's passes cost, in forward ones of the first layer
 _EQUILIBRIUM_STEPS = 10  # what the equilibrium engine's sweeps cost, in Euler steps
 
 
@@ -75,6 +76,8 @@ def _share(task: Task, path: Path) -> float:
 def _work(task: Task) -> int:
     """About how many multiplications a task takes."""
     e = task.experiment
+    if task.baseline:
+        return e.epochs * e.presentations_per_epoch * _BASELINE * e.batch * e.sizes[0] * e.sizes[1]
     return e.epochs * e.presentations_per_epoch * _presentation(e, task.options.get("engine"))
 
 

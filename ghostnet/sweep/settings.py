@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Set
 
 from ghostnet.engines import ENGINES
+from ghostnet.model.baseline import METHODS
 from ghostnet.model.experiment import MOST, data_place, integer, require, require_known, require_printable
 from ghostnet.model.typed import shown
 
@@ -35,6 +36,8 @@ def _one(name: str, value) -> str | bool | int | float:
         value = os.path.join(os.curdir, os.path.expanduser(value))  # no name of a data set
     if isinstance(value, str):
         require_printable(name, value)
+        if name == "method" and value.upper() in METHODS:
+            return value.upper()
         return data_place(value) if name == "data" else str(value)
     require(isinstance(value, numbers.Real), f"{name} = {shown(value)}: expected text, a number or a list of them")
     if isinstance(value, bool):

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from ghostnet import data
+from ghostnet import baselines, data
 from ghostnet.engines import STEPPING
 from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, GhostnetError, InUse, Stopped
-from ghostnet.files import jsonfile, toml
-from ghostnet.model.experiment import from_mapping
-from ghostnet.runs import checkpoint, store
+from ghostnet.files import jsonfile
+from ghostnet.runs import checkpoint, configuration, store
 from ghostnet.runs.data import require_same_data
 from ghostnet.runs.resuming import resume
 from ghostnet.runs.training import train
@@ -85,7 +84,7 @@ def perform(task: Task, folder: Path, threads: int) -> Outcome:
             return Outcome(task.name, found, f"diverged before; see {path}", DivergenceError.exit_code)
         with threadpool_limits(threads):
             if found is None:
-                train(task.experiment, path, threads=threads, progress=False, **task.options)
+                _begin(task, path, threads)
             elif found != "complete":
                 resume(path, threads=threads, progress=False)
     except GhostnetError as error:
@@ -125,17 +124,26 @@ def ended_by(error: GhostnetError, name: str) -> Outcome:
     return Outcome(name, _ENDS.get(type(error), "failed"), str(error), error.exit_code)
 
 
+def _begin(task: Task, path: Path, threads: int) -> None:
+    if task.baseline is None:
+        train(task.experiment, path, threads=threads, progress=False, **task.options)
+    else:  # one thread: on more, its roundings would be others
+        baselines.train(experiment=task.experiment, out=path, progress=False, **task.options, **vars(task.baseline))
+
+
 def _require_same(path: Path, task: Task) -> None:
     """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype, or
     where its config.toml has been changed since.
 
-    A task that names no engine asks for the model as it is stepped: any engine that steps will do.
+    A task that names no engine asks for the model as it is stepped: any engine that steps will do. A baseline that
+    names no learning rate takes the one that is there.
     """
-    found = from_mapping(toml.read(path / store.CONFIG))
-    named = {name: (task.options[name],) for name in ("engine", "dtype") if name in task.options}
-    fields = {name: (value,) for name, value in vars(task.experiment).items()}
-    asked = {"engine": STEPPING} | named
-    for had, wanted in ((vars(found), fields), (jsonfile.read(path / store.PROVENANCE), asked)):
+    found, asked = configuration.read(path), configuration.facts(task.configuration)
+    fields = {name: (value,) for name, value in asked.items() if (name, value) != ("baseline.learning_rate", None)}
+    engines = {"engine": (f"baseline {task.baseline.method}",) if task.baseline else STEPPING}
+    engines |= {name: (task.options[name],) for name in ("engine", "dtype") if name in task.options}
+    said = jsonfile.read(path / store.PROVENANCE)
+    for had, wanted in ((configuration.facts(found), fields), (said, engines)):
         for name, values in wanted.items():
             if had.get(name) not in values:
                 text = f"holds a run with {name} = {had.get(name)}, not {' or '.join(map(str, values))}"

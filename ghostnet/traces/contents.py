@@ -66,7 +66,7 @@ def _snapshots(segment: Segment) -> dict[str, Array]:
     about = {"units": "s", "long_name": "model time at which the matrices were recorded"}
     arrays: dict[str, Array] = {"snapshot": (("snapshot",), steps * own.experiment.dt, about)}
     for i, v in enumerate(own.matrices):
-        fast = ("example",) if v.symbol == "W_gp" and own.experiment.plasticity.owned else ()
+        fast = ("example",) if v.symbol.endswith("W_gp") and own.experiment.plasticity.owned else ()
         shape = (0, len(own.runs), *((len(own.examples),) if fast else ()), *map(len, v.units))
         values = np.stack([m[i] for _, m in segment.snapshots]) if len(steps) else np.empty(shape, segment.dtype)
         arrays[v.name] = (("snapshot", "run", *fast, *v.axes), values, _attributes(v))

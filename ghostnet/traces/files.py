@@ -7,9 +7,11 @@ and published whole; the attributes `record` and `segment` of each say that they
 from __future__ import annotations
 
 import json
-import math
 import os
 import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -20,29 +22,30 @@ from ghostnet.files import hdf5
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place
 from ghostnet.model.experiment import Experiment
+from ghostnet.traces import chunks
 from ghostnet.traces.contents import contents
 from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, continuation
 from ghostnet.traces.recording import Segment
 
-_STORED = dict(compression="gzip", compression_opts=1, shuffle=True, fletcher32=True)
-_CHUNK = {"time": 2048, "unit": 32}  # a unit over time is read 15 times faster than from chunks of whole rows
-_CHUNK_VALUES = 1 << 16
+_CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PLOTTED = 10  # lines of the default plot
 
 
 class TraceFiles:
-    """Keeps segments as files `path`, `path-0002`, …: pass its `keep` to a Recording.
+    """Keeps segments as files `path`, `path-0002`, …: pass its `keep` to a Recording, and close it at the end.
+
+    A segment is packed and written in threads while the next one fills.
 
     Args:
         settings: what joins the provenance: engine, dtype and the like.
 
     Raises:
-        FileError: a file can't be written there. keep: a segment can't be written, or the directory has been moved or
-            replaced; those before it are whole, and nothing else is left behind.
+        FileError: a file can't be written there. keep, paths, close: a segment before can't be written, or the
+            directory has been moved or replaced; those before it are whole, and nothing else is left behind.
     """
 
     def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict | None = None):
-        self.path, self.paths = Path(path), []
+        self.path, self._paths = Path(path), []
         try:
             self.place = Place(self.path.parent)
         except FileError as error:
@@ -51,37 +54,59 @@ class TraceFiles:
         self.texts = dict(zip(TEXTS, (experiment.to_toml(), made), strict=True))
         self.record = uuid.uuid4().hex
         self.output = f"_{experiment.depth}"
+        self._writer, self._packers = ThreadPoolExecutor(1), ThreadPoolExecutor(_CPUS)
+        self._writing: Future | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files that are whole; waits for the one that is being written."""
+        self._wait()
+        return self._paths
 
     def keep(self, segment: Segment) -> None:
-        number = len(self.paths) + 1
-        path = continuation(self.path, number)
+        """Write a segment, which has to stay as it is until the next call."""
+        self._wait()
+        self._writing = self._writer.submit(self._publish, segment, len(self._paths) + 1)
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        try:
+            self._wait()
+        finally:
+            self._writer.shutdown()
+            self._packers.shutdown()
+
+    def _wait(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing:
+            self._paths.append(writing.result())
+
+    def _publish(self, segment: Segment, number: int) -> Path:
         attributes = {"record": self.record, "segment": number, "title": "ghostnet trace", "Conventions": "CF-1.11"}
-        arrays = contents(segment)
-        image = hdf5.image(lambda file: _write(file, arrays, self.texts, attributes, self.output))
-        self.paths.append(self.place.publish(path.name, image))
+        arrays, put = contents(segment), partial(_put, compress=segment.selection.compress, each=self._packers.map)
+        image = hdf5.image(lambda file: _write(file, arrays, self.texts | attributes, self.output, put))
+        return self.place.publish(continuation(self.path, number).name, image)
 
 
-def _write(file: h5py.File, arrays: dict[str, Array], texts: dict[str, str], attributes: dict, output: str) -> None:
+def _write(file: h5py.File, arrays: dict[str, Array], attributes: dict, output: str, put: Callable) -> None:
     scales = [name for name, (axes, *_) in arrays.items() if axes == (name,)]
     numbers = {name: number for number, name in enumerate(scales)}
     for name in (*scales, *(name for name in arrays if name not in numbers)):
-        _put(file, name, arrays[name], numbers)
+        put(file, name, arrays[name], numbers)
         if name not in numbers and name not in COORDINATES:
             fitting = (c for c in COORDINATES if set(arrays[c][0]) <= set(arrays[name][0]))
             file[name].attrs["coordinates"] = " ".join(fitting)
-    file.attrs.update(attributes | texts)
-    _default_plot(file, arrays, output, {"time": len(numbers)})
+    file.attrs.update(attributes)
+    _default_plot(file, arrays, output, partial(put, numbers={"time": len(numbers)}))
 
 
-def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int]) -> None:
+def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int], compress: bool, each: chunks.Map) -> None:
     """A dataset, and its dimension scales; it is one itself where its only axis has its name.
 
     HDF5's own list of a dataset's scales is never read from a file (see `hdf5`), but netCDF-4's numbers of them are.
     """
     axes, values, about = array
-    unlimited = axes[0] in ("time", "snapshot")
-    limits = (None if unlimited else values.shape[0], *values.shape[1:])
-    made = group.create_dataset(name, data=values, chunks=_chunks(axes, values.shape), maxshape=limits, **_STORED)
+    made = chunks.create(group, name, axes, values, compress, each)
     made.attrs.update(about)
     if axes == (name,):
         made.make_scale(name)
@@ -92,18 +117,7 @@ def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int]) ->
     made.attrs[DIMENSIONS] = np.array([numbers[axis] for axis in axes], np.int32)
 
 
-def _chunks(axes: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Few units over a long time; as many places in the batch and runs as there is room for."""
-    chunks = [
-        max(1, min(size, _CHUNK.get(axis.partition("_")[0], size))) for axis, size in zip(axes, shape, strict=True)
-    ]
-    for lane in (i for i, axis in enumerate(axes) if axis in ("run", "example")):
-        others = math.prod(chunks) // chunks[lane]
-        chunks[lane] = max(1, min(chunks[lane], _CHUNK_VALUES // others))
-    return tuple(chunks)
-
-
-def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, numbers: dict[str, int]) -> None:
+def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, put: Callable) -> None:
     """The NXdata group that H5Web and silx show first: units of the output layer, or of what there is, over the time
     since the record began."""
     lines = [name for name, (axes, *_) in arrays.items() if axes[:3] == ("time", "run", "example") and len(axes) == 4]
@@ -113,10 +127,10 @@ def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, number
         return
     group, values = file.create_group("plot"), arrays[lines[0]][1]
     about = {"units": "s", "long_name": "model time since the record began"}
-    _put(group, "time", (("time",), time - time[0], about), numbers)
+    put(group, "time", (("time",), time - time[0], about))
     names = [f"{lines[0]}_unit_{unit}" for unit in range(min(_PLOTTED, values.shape[3]))]
     for unit, name in enumerate(names):
-        _put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name}), numbers)
+        put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name}))
     classes, seed = np.unique(arrays["label"][1][:, 0, 0]), arrays["seed"][1][0]
     shown = ", ".join(map(str, classes)) if len(classes) <= _PLOTTED else f"{len(classes)} of them"
     file.attrs.update(NX_class="NXroot", default="plot")

@@ -11,6 +11,7 @@ import numpy as np
 from ghostnet.engines import Divergence, Engine
 from ghostnet.host import memory
 from ghostnet.model.recorder import Recorder, Selection, Shown
+from ghostnet.model.symbols import NORMS
 
 SEGMENT_BYTES, SEGMENT_SECONDS = 1 << 26, 60.0
 
@@ -38,10 +39,26 @@ class Segment:
         self.step, self.phase = np.empty(self.capacity, np.int64), np.empty(self.capacity, np.int8)
         self.presentation, self.epoch, self.row_steps = (np.empty(self.capacity, np.int32) for _ in range(3))
         self.example, self.label = (np.empty((self.capacity, *lanes), np.int32) for _ in range(2))
+        self._other: Segment | None = None
+        self.kept = capacity is not None
         self.clear()
+
+    def next(self) -> Segment:
+        """An empty one like this: two take turns, so that one can be written while the other fills. One of a capacity
+        of its own is never filled again: it is for who keeps it in memory.
+        """
+        if self._other is None or self.kept:
+            self._other = Segment(self.selection, self.dtype, self.capacity)
+            self._other._other, self._other.kept = self, self.kept
+        self._other.clear()
+        return self._other
 
     def clear(self) -> None:
         self.rows, self.snapshots, self.snapshot_bytes, self.opened = 0, [], 0, time.monotonic()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.rows or self.snapshots)
 
     @property
     def full(self) -> bool:
@@ -53,7 +70,7 @@ class Recording:
     """What a Simulator shows its presentations to, so that those declared are recorded.
 
     Args:
-        keep: called with the Segment whenever it is full and at the end; it is used again afterwards.
+        keep: called with a Segment whenever it is full and at the end; it is used again after the next call.
         shown: what is shown, for the record; without it, epoch 0 and dataset index -1.
         learn: if not, each presentation starts from the same network and leaves it as it was.
         capacity: rows of a segment; by default what fits into SEGMENT_BYTES.
@@ -78,7 +95,7 @@ class Recording:
         with memory.room(needed, what, "take more steps between rows, fewer variables, units or examples"):
             self.segment = Segment(self.selection, np.dtype(dtype), capacity)
             self.row_steps = recorder.row_steps(e)
-            self.ends = np.cumsum(np.concatenate(self.row_steps)).astype(np.int64)
+            self.ends = recorder.ends(e)
         self.phase_ends = np.cumsum(e.steps)
         self.length = int(self.phase_ends[-1])
         self.weights_at = set(recorder.weights_at or (self.length,)) if self.selection.matrices else set()
@@ -128,10 +145,9 @@ class Recording:
 
     def close(self) -> None:
         """Hand over what is left."""
-        if self.segment.rows or self.segment.snapshots:
+        if not self.segment.empty:
             self.keep(self.segment)
             self.sealed += 1
-        self.segment.clear()
 
     def _mark(self) -> tuple[int, int, int]:
         return self.sealed, self.segment.rows, len(self.segment.snapshots)
@@ -146,7 +162,7 @@ class Recording:
         done = 0
         while done < len(xs):
             whole = (self.segment.capacity - self.segment.rows) // len(self.ends)
-            if whole and not self.weights_at and hasattr(engine, "record_presentations"):
+            if whole and all(self.row_steps) and not self.weights_at and hasattr(engine, "record_presentations"):
                 part = slice(done, done + whole)
                 found = self._whole(engine, xs[part], ys[part], first + done)
             else:
@@ -159,8 +175,9 @@ class Recording:
         return None
 
     def _seal(self) -> None:
-        if self.segment.full:
+        if self.segment.full and not self.segment.empty:  # with an empty one, the other may still be being written
             self.close()
+            self.segment = self.segment.next()
 
     def _whole(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
         """Presentations that fit into the segment, at one stroke."""
@@ -211,7 +228,7 @@ class Recording:
         s.step[rows] = np.add.outer(numbers * self.length, ends).ravel()
         s.phase[rows] = np.tile(np.searchsorted(self.phase_ends, ends), count)
         s.presentation[rows] = np.repeat(numbers, len(ends))
-        s.row_steps[rows] = np.tile(np.diff(self.ends, prepend=0)[np.searchsorted(self.ends, ends)], count)
+        s.row_steps[rows] = np.tile(np.concatenate(self.row_steps)[np.searchsorted(self.ends, ends)], count)
         s.epoch[rows] = np.repeat([epoch for epoch, _ in shown], len(ends))
         s.example[rows] = np.repeat([examples[lanes] for _, examples in shown], len(ends), axis=0)
         s.label[rows] = np.repeat(ys.argmax(-1)[:, *lanes], len(ends), axis=0)
@@ -221,8 +238,10 @@ class Recording:
         weights, places = engine.export()[0]._asdict(), (self.selection.runs, self.selection.examples)
         matrices = []
         for v in self.selection.matrices:
-            whole = weights[v.symbol][v.k]
-            index = np.ix_(*(places[:1] if whole.ndim == 3 else places), *v.units)
+            whole = weights[v.symbol.removeprefix("norm_")][v.k]
+            if v.symbol in NORMS:
+                whole = np.linalg.norm(whole, axis=(-2, -1))
+            index = np.ix_(*places[: whole.ndim - len(v.units)], *v.units)
             matrices.append(whole[index].astype(self.segment.dtype))
         self.segment.snapshots.append((step, matrices))
         self.segment.snapshot_bytes += sum(matrix.nbytes for matrix in matrices)
