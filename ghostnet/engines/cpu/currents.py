@@ -6,6 +6,25 @@ from ghostnet.engines.cpu import simd, tiles
 from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
 from ghostnet.engines.cpu.products import clear, dots, expand, expand_and_dots, multiply
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.cpu.slots import (
+    DRIVE,
+    GHOST_DRIVE,
+    GHOST_WIDTH,
+    GHOSTS,
+    RHO_G,
+    TARGET,
+    TURN,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    B,
+    E,
+    G,
+    R,
+    S,
+    W,
+)
 from ghostnet.engines.cpu.vectorlaws import evaluate
 
 
@@ -35,25 +54,25 @@ def clear_padding(mem, start, rows, units, width):
 def all_rates(mem, at, c):
     """r_k and ρ(g_k) at the current state."""
     for k in range(1, at.shape[0] - 1):
-        rates(mem, at[k].g, at[k].rho_g, c.batch, at[k].ghosts, at[k].ghost_width, c.rho)
+        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
     for k in range(1, at.shape[0]):
-        rates(mem, at[k].s, at[k].r, c.batch, at[k].units, at[k].width, c.rho)
+        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.rho)
 
 
 @jit
 def output_error(mem, at, c, beta):
     """e_N = -β ∂C/∂r_N (2)."""
     N, strength = at.shape[0] - 1, splat(mem, beta)
-    for i in range(0, c.batch * at[N].width, VECTOR_BYTES // mem.itemsize):
-        y, s, r = load(mem, at[N].target + i), load(mem, at[N].s + i), load(mem, at[N].r + i)
-        store(mem, at[N].e + i, strength * evaluate(c.error, y, s, r))
-    clear_padding(mem, at[N].e, c.batch, at[N].units, at[N].width)
+    for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
+        y, s, r = load(mem, at[N, TARGET] + i), load(mem, at[N, S] + i), load(mem, at[N, R] + i)
+        store(mem, at[N, E] + i, strength * evaluate(c.error, y, s, r))
+    clear_padding(mem, at[N, E], c.batch, at[N, UNITS], at[N, WIDTH])
 
 
 @inline
 def fits_one_sweep(at, c, k):
     """Whether hidden layer k has the shape that `one_sweep` is made for."""
-    return c.batch == 1 and at[k + 1].units == tiles.EXCHANGE[0] and at[k].ghosts == tiles.EXCHANGE[1]
+    return c.batch == 1 and at[k + 1, UNITS] == tiles.EXCHANGE[0] and at[k, GHOSTS] == tiles.EXCHANGE[1]
 
 
 @jit
@@ -71,12 +90,12 @@ def currents(mem, at, c, W_gp_acts):
 
 @inline
 def one_sweep(mem, at, c, k, W_gp_acts):
-    """`currents` of layer k for a batch of one, with (5) or (15); back and forth as `turn` says."""
+    """`currents` of layer k for a batch of one, with (5) or (15); back and forth as TURN says."""
     lanes = VECTOR_BYTES // mem.itemsize
-    vectors, width, step = (at[k].units + lanes - 1) // lanes, at[k].width, c.dt * c.eta_gp[k]
-    e, r, above, rho_g, v, p = at[k].e, at[k].r, at[k + 1].r, at[k].rho_g, at[k].W_gp, at[k].W_pg
-    w, b, u, h = at[k + 1].W, at[k].B, at[k + 1].drive, at[k].ghost_drive
-    start, stride = (0, 1) if mem[at[0].turn] != 0.0 else (vectors - 1, -1)
+    vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_gp[k]
+    e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]
+    w, b, u, h = at[k + 1, W], at[k, B], at[k + 1, DRIVE], at[k, GHOST_DRIVE]
+    start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
     if b == w and W_gp_acts:
         tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
     elif b == w:
@@ -90,34 +109,34 @@ def one_sweep(mem, at, c, k, W_gp_acts):
 @inline
 def currents_of_one(mem, at, c, k):
     """`currents` of layer k for a batch of one."""
-    width, n, m, e, r = at[k].width, at[k + 1].units, at[k].ghosts, at[k].e, at[k].r
+    width, n, m, e, r = at[k, WIDTH], at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
     clear(mem, e, width)
-    if at[k].B == at[k + 1].W:  # TF: one reading of W_{k+1} serves both directions
-        expand_and_dots(mem, e, at[k + 1].r, at[k + 1].drive, r, n, at[k].B, width, width)
-    elif mem[at[0].turn] != 0.0:  # FA: a step begins with the matrix that the last one has left in the cache
-        expand(mem, e, at[k + 1].r, n, at[k].B, width, width, 1.0)
-        dots(mem, at[k + 1].drive, NONE, ONE, r, NONE, at[k + 1].W, width, n, width)
+    if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
+        expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
+    elif mem[at[0, TURN]] != 0.0:  # FA: a step begins with the matrix that the last one has left in the cache
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
+        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
     else:
-        dots(mem, at[k + 1].drive, NONE, ONE, r, NONE, at[k + 1].W, width, n, width)
-        expand(mem, e, at[k + 1].r, n, at[k].B, width, width, 1.0)
-    expand(mem, e, at[k].rho_g, m, at[k].W_gp, width, width, -1.0)
-    dots(mem, at[k].ghost_drive, NONE, ONE, r, NONE, at[k].W_pg, width, m, width)
+        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
+        expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
+    expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
+    dots(mem, at[k, GHOST_DRIVE], NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
 
 
 @inline
 def currents_of_batch(mem, at, c, k):
     """`currents` of layer k for a whole batch."""
-    width, above, ghost_width = at[k].width, at[k + 1].width, at[k].ghost_width
-    batch, n, m, e, r = c.batch, at[k + 1].units, at[k].ghosts, at[k].e, at[k].r
-    rho_g, W_gp = at[k].rho_g, at[k].W_gp
-    multiply(mem, e, width, batch, at[k + 1].r, above, ONE, n, at[k].B, width, width, 1.0, 0.0)
+    width, above, ghost_width = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOST_WIDTH]
+    batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
+    multiply(mem, e, width, batch, at[k + 1, R], above, ONE, n, at[k, B], width, width, 1.0, 0.0)
     if c.owned:
         for b in range(batch):
             expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
     else:
         multiply(mem, e, width, batch, rho_g, ghost_width, ONE, m, W_gp, width, width, -1.0, 1.0)
-    dots(mem, at[k + 1].drive, above, batch, r, width, at[k + 1].W, width, n, width)
-    dots(mem, at[k].ghost_drive, ghost_width, batch, r, width, at[k].W_pg, width, m, width)
+    dots(mem, at[k + 1, DRIVE], above, batch, r, width, at[k + 1, W], width, n, width)
+    dots(mem, at[k, GHOST_DRIVE], ghost_width, batch, r, width, at[k, W_PG], width, m, width)
 
 
 @jit

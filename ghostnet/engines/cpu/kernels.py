@@ -5,7 +5,7 @@ from __future__ import annotations
 from ghostnet.engines import EXPLODED
 from ghostnet.engines.cpu.compiled import NO, ONE, entry, inline
 from ghostnet.engines.cpu.currents import all_rates, currents, output_error, relax
-from ghostnet.engines.cpu.phases import enter, leave, take_means
+from ghostnet.engines.cpu.phases import enter, leave
 from ghostnet.engines.cpu.plasticity import (
     drive_input,
     gram_row,
@@ -18,6 +18,23 @@ from ghostnet.engines.cpu.plasticity import (
 )
 from ghostnet.engines.cpu.products import dots
 from ghostnet.engines.cpu.recording import copy
+from ghostnet.engines.cpu.slots import (
+    D_MEAN,
+    DRIVE,
+    GHOST_DRIVE,
+    GHOST_WIDTH,
+    GRAM,
+    R_MEAN,
+    TARGET,
+    TURN,
+    UNITS,
+    WIDTH,
+    D,
+    E,
+    G,
+    R,
+    S,
+)
 
 
 @inline
@@ -27,15 +44,15 @@ def step(mem, at, c, phase, lit, lit_count):
     all_rates(mem, at, c)
     output_error(mem, at, c, c.beta[phase])
     currents(mem, at, c, W_gp_acts and c.plain_gp)
-    mem[at[0].turn] = 1.0 - mem[at[0].turn]
+    mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
     learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
     if W_acts:
         signals(mem, at, c)
-        learn_above(mem, at, c, c.dt, c.share[phase])
+        learn_above(mem, at, c, c.dt, c.share[phase], D, R)
     for k in range(1, N):
-        relax(mem, at[k].g, at[k].ghost_drive, -ONE, c.batch * at[k].ghost_width, c.dt_tau)  # (3)
+        relax(mem, at[k, G], at[k, GHOST_DRIVE], -ONE, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
     for k in range(1, N + 1):
-        relax(mem, at[k].s, at[k].drive, at[k].e, c.batch * at[k].width, c.dt_tau)  # (2)
+        relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
     if W_acts:
         learn_first(mem, at, c, c.share[phase], lit, lit_count)
 
@@ -46,18 +63,18 @@ def begin_presentation(mem, at, c, x, y, lit, lit_count):
     N = at.shape[0] - 1
     for b in range(c.batch):
         count = 0
-        for i in range(at[0].units):
-            mem[at[0].r + b * at[0].width + i] = x[b, i]
+        for i in range(at[0, UNITS]):
+            mem[at[0, R] + b * at[0, WIDTH] + i] = x[b, i]
             lit[b, count] = i
             count += x[b, i] != 0
         lit_count[b] = count
-        for i in range(at[N].units):
-            mem[at[N].target + b * at[N].width + i] = y[b, i]
-    mem[at[0].turn] = 0.0
+        for i in range(at[N, UNITS]):
+            mem[at[N, TARGET] + b * at[N, WIDTH] + i] = y[b, i]
+    mem[at[0, TURN]] = 0.0
     drive_input(mem, at, c, lit, lit_count)
     if not c.once:
-        r_0, width = at[0].r, at[0].width
-        dots(mem, at[0].gram, gram_row(mem, c), c.batch, r_0, width, r_0, width, c.batch, width)
+        r_0, width = at[0, R], at[0, WIDTH]
+        dots(mem, at[0, GRAM], gram_row(mem, c), c.batch, r_0, width, r_0, width, c.batch, width)
 
 
 @inline
@@ -76,12 +93,12 @@ def finish_presentation(mem, at, c, lit, lit_count):
     last = c.beta.shape[0] - 1
     if c.beta[last] != 0.0:
         leave(mem, at, c, last)
-    share = c.share[last]
     if c.collects:
-        take_means(mem, at, c)
-        share = 1.0
-    learn_above(mem, at, c, 1.0, share)  # (16)
-    learn_once(mem, at, c, share, lit, lit_count)
+        learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)  # (16)
+        learn_once(mem, at, c, at[1, D_MEAN], 1.0, lit, lit_count)
+    else:
+        learn_above(mem, at, c, 1.0, c.share[last], D, R)  # (16)
+        learn_once(mem, at, c, at[1, D], c.share[last], lit, lit_count)
 
 
 @inline
@@ -110,8 +127,8 @@ def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
 def diverged_layer(mem, at, c):
     """The lowest layer with a non-finite or exploding activity; 0 where there is none."""
     for k in range(1, at.shape[0]):
-        for i in range(c.batch * at[k].width):
-            if not abs(mem[at[k].s + i]) <= EXPLODED:
+        for i in range(c.batch * at[k, WIDTH]):
+            if not abs(mem[at[k, S] + i]) <= EXPLODED:
                 return k
     return 0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from ghostnet.engines.cpu.compiled import NO, inline, jit
 from ghostnet.engines.cpu.currents import all_rates, currents, output_error
 from ghostnet.engines.cpu.plasticity import signals
-from ghostnet.engines.cpu.products import copy
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, fma, load, splat, store
+from ghostnet.engines.cpu.slots import D_MEAN, G_FREE, GHOST_WIDTH, R_MEAN, S_FREE, WIDTH, D, G, R, S
 
 
 @inline
@@ -16,9 +16,9 @@ def enter(mem, at, c, phase):
         if c.once and c.beta[phase - 1] != 0.0:
             leave(mem, at, c, phase - 1)
         if c.beta[phase - 1] == 0.0:
-            keep_free(mem, at, c)
+            move_activities(mem, at, c, S, S_FREE, G, G_FREE)
         elif c.beta[phase] != 0.0:
-            return_to_free(mem, at, c)
+            move_activities(mem, at, c, S_FREE, S, G_FREE, G)
 
 
 @inline
@@ -34,7 +34,7 @@ def leave(mem, at, c, phase):
 
 @jit
 def add_to_means(mem, at, c, phase):
-    """d_mean += share d and r_mean += r / (number of nudged phases), from zero at the first of them."""
+    """D_MEAN += share D and R_MEAN += R / (number of nudged phases), from zero at the first of them."""
     nudged, before = 0, 0
     for p in range(c.beta.shape[0]):
         nudged += c.beta[p] != 0.0
@@ -42,31 +42,19 @@ def add_to_means(mem, at, c, phase):
     share, part = splat(mem, c.share[phase]), splat(mem, 1.0 / nudged)
     old = splat(mem, 1.0 if before else 0.0)
     for k in range(1, at.shape[0]):
-        for i in range(0, c.batch * at[k].width, VECTOR_BYTES // mem.itemsize):
-            d, r = at[k].d_mean + i, at[k].r_mean + i
-            store(mem, d, fma(share, load(mem, at[k].d + i), old * load(mem, d)))
-            store(mem, r, fma(part, load(mem, at[k].r + i), old * load(mem, r)))
+        for i in range(0, c.batch * at[k, WIDTH], VECTOR_BYTES // mem.itemsize):
+            d, r = at[k, D_MEAN] + i, at[k, R_MEAN] + i
+            store(mem, d, fma(share, load(mem, at[k, D] + i), old * load(mem, d)))
+            store(mem, r, fma(part, load(mem, at[k, R] + i), old * load(mem, r)))
 
 
 @jit
-def take_means(mem, at, c):
-    """d and r become what the nudged phases have left."""
+def move_activities(mem, at, c, s_from, s_to, g_from, g_to):
+    """Copy s_k and g_k from their columns to others."""
+    lanes = VECTOR_BYTES // mem.itemsize
     for k in range(1, at.shape[0]):
-        copy(mem, at[k].d, at[k].d_mean, c.batch * at[k].width)
-        copy(mem, at[k].r, at[k].r_mean, c.batch * at[k].width)
-
-
-@jit
-def keep_free(mem, at, c):
-    """Keep the activities at the end of a free phase."""
-    for k in range(1, at.shape[0]):
-        copy(mem, at[k].s_free, at[k].s, c.batch * at[k].width)
-        copy(mem, at[k].g_free, at[k].g, c.batch * at[k].ghost_width)
-
-
-@jit
-def return_to_free(mem, at, c):
-    """Take the activities that were kept."""
-    for k in range(1, at.shape[0]):
-        copy(mem, at[k].s, at[k].s_free, c.batch * at[k].width)
-        copy(mem, at[k].g, at[k].g_free, c.batch * at[k].ghost_width)
+        for i in range(0, c.batch * at[k, WIDTH], lanes):
+            store(mem, at[k, s_to] + i, load(mem, at[k, s_from] + i))
+    for k in range(1, at.shape[0] - 1):
+        for i in range(0, c.batch * at[k, GHOST_WIDTH], lanes):
+            store(mem, at[k, g_to] + i, load(mem, at[k, g_from] + i))

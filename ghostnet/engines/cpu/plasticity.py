@@ -9,7 +9,31 @@ from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
 from ghostnet.engines.cpu.currents import clear_padding, fits_one_sweep
 from ghostnet.engines.cpu.products import clear, dots, multiply, outer
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
-from ghostnet.engines.cpu.slots import NOWHERE
+from ghostnet.engines.cpu.slots import (
+    CLIPPED,
+    D_SUM,
+    DRIVE,
+    FADE,
+    GHOST_WIDTH,
+    GHOSTS,
+    GRAM,
+    MISMATCH,
+    NOWHERE,
+    R_ABOVE,
+    RHO_G,
+    S_ABOVE,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    D,
+    E,
+    G,
+    P,
+    R,
+    S,
+    W,
+)
 from ghostnet.engines.cpu.vectorlaws import post_of_ghost, post_of_unit
 
 
@@ -17,15 +41,15 @@ from ghostnet.engines.cpu.vectorlaws import post_of_ghost, post_of_unit
 def drive_input(mem, at, c, lit, lit_count):
     """W_1 x, over the lit pixels of each example: constant while W_1 is."""
     lanes = VECTOR_BYTES // mem.itemsize
-    width, units = at[1].width, at[1].units
+    width, units = at[1, WIDTH], at[1, UNITS]
     for b in range(c.batch):
-        x, drive = at[0].r + b * at[0].width, at[1].drive + b * width
+        x, drive = at[0, R] + b * at[0, WIDTH], at[1, DRIVE] + b * width
         j = 0
         while j + 3 * lanes < units:
             u_0 = u_1 = u_2 = u_3 = splat(mem, 0.0)
             for t in range(lit_count[b]):
                 i = lit[b, t]
-                x_i, w = splat(mem, mem[x + i]), at[1].W + i * width + j
+                x_i, w = splat(mem, mem[x + i]), at[1, W] + i * width + j
                 u_0 = simd.fma(x_i, load(mem, w), u_0)
                 u_1 = simd.fma(x_i, load(mem, w + lanes), u_1)
                 u_2 = simd.fma(x_i, load(mem, w + 2 * lanes), u_2)
@@ -39,7 +63,7 @@ def drive_input(mem, at, c, lit, lit_count):
             u_0 = splat(mem, 0.0)
             for t in range(lit_count[b]):
                 i = lit[b, t]
-                u_0 = simd.fma(splat(mem, mem[x + i]), load(mem, at[1].W + i * width + j), u_0)
+                u_0 = simd.fma(splat(mem, mem[x + i]), load(mem, at[1, W] + i * width + j), u_0)
             store(mem, drive + j, u_0)
             j += lanes
 
@@ -54,10 +78,10 @@ def signals(mem, at, c):
 @jit
 def post_of_layer(mem, at, c, k, post):
     """D_k = post of the units of layer k."""
-    s, r, e, d, width = at[k].s, at[k].r, at[k].e, at[k].d, at[k].width
+    s, r, e, d, width = at[k, S], at[k, R], at[k, E], at[k, D], at[k, WIDTH]
     for i in range(0, c.batch * width, VECTOR_BYTES // mem.itemsize):
         store(mem, d + i, post_of_unit(post, c.rho, c.slope, load(mem, s + i), load(mem, r + i), load(mem, e + i)))
-    clear_padding(mem, d, c.batch, at[k].units, width)
+    clear_padding(mem, d, c.batch, at[k, UNITS], width)
 
 
 @inline
@@ -73,11 +97,11 @@ def learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts):
 @inline
 def learn_W_gp(mem, at, c, k):
     """(5), or (15) where every example owns its W^gp."""
-    W_gp, rho_g, width, ghost_width = at[k].W_gp, at[k].rho_g, at[k].width, at[k].ghost_width
-    m, step, factor = at[k].ghosts, c.dt * c.eta_gp[k], at[k].e
+    W_gp, rho_g, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, WIDTH], at[k, GHOST_WIDTH]
+    m, step, factor = at[k, GHOSTS], c.dt * c.eta_gp[k], at[k, E]
     if not c.plain_gp:
         post_of_layer(mem, at, c, k, c.post_gp)
-        factor = at[k].d
+        factor = at[k, D]
         scale(mem, W_gp, (c.batch if c.owned else 1) * m * width, c.keep[2])
     if c.owned:
         for b in range(c.batch):
@@ -89,21 +113,21 @@ def learn_W_gp(mem, at, c, k):
 @inline
 def learn_W_pg(mem, at, c, k):
     """(4), (4')."""
-    width, ghost_width, m = at[k].width, at[k].ghost_width, at[k].ghosts
-    s_above, r_above = at[k + 1].s, at[k + 1].r
-    if at[k].P != NOWHERE:
-        row = at[k + 1].width
-        dots(mem, at[k].s_above, ghost_width, c.batch, s_above, row, at[k].P, row, m, row)
+    width, ghost_width, m = at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    s_above, r_above = at[k + 1, S], at[k + 1, R]
+    if at[k, P] != NOWHERE:
+        row = at[k + 1, WIDTH]
+        dots(mem, at[k, S_ABOVE], ghost_width, c.batch, s_above, row, at[k, P], row, m, row)
         if c.rates_above:
-            dots(mem, at[k].r_above, ghost_width, c.batch, r_above, row, at[k].P, row, m, row)
-        s_above, r_above = at[k].s_above, at[k].r_above
+            dots(mem, at[k, R_ABOVE], ghost_width, c.batch, r_above, row, at[k, P], row, m, row)
+        s_above, r_above = at[k, S_ABOVE], at[k, R_ABOVE]
     for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
-        g, rho_g = load(mem, at[k].g + i), load(mem, at[k].rho_g + i)
+        g, rho_g = load(mem, at[k, G] + i), load(mem, at[k, RHO_G] + i)
         post = post_of_ghost(c.post_pg, g, rho_g, load(mem, s_above + i), load(mem, r_above + i))
-        store(mem, at[k].mismatch + i, post)
+        store(mem, at[k, MISMATCH] + i, post)
     step, keep = c.dt * c.eta_pg[k], c.keep[1]
     multiply(
-        mem, at[k].W_pg, width, m, at[k].mismatch, ONE, ghost_width, c.batch, at[k].r, width, width, step, keep
+        mem, at[k, W_PG], width, m, at[k, MISMATCH], ONE, ghost_width, c.batch, at[k, R], width, width, step, keep
     )  # (4)
 
 
@@ -118,17 +142,17 @@ def scale(mem, start, count, factor):
 
 
 @jit
-def learn_above(mem, at, c, step, share):
-    """(6) and (16) for W_2 … W_N; W_1 has its own form."""
+def learn_above(mem, at, c, step, share, post, pre):
+    """(6) and (16) for W_2 … W_N; W_1 has its own form. post, pre: the columns of the factors."""
     for k in range(2, at.shape[0]):
-        rows, width, eta = at[k].units, at[k - 1].width, share * c.eta[k]
-        W_k, d, d_row, r = at[k].W, at[k].d, at[k].width, at[k - 1].r
+        rows, width, eta = at[k, UNITS], at[k - 1, WIDTH], share * c.eta[k]
+        W_k, d, d_row, r = at[k, W], at[k, post], at[k, WIDTH], at[k - 1, pre]
         if c.clip == np.inf:
             multiply(mem, W_k, width, rows, d, ONE, d_row, c.batch, r, width, width, step * eta, c.keep[0])
         else:
-            multiply(mem, at[k].clipped, width, rows, d, ONE, d_row, c.batch, r, width, width, eta, 0.0)
+            multiply(mem, at[k, CLIPPED], width, rows, d, ONE, d_row, c.batch, r, width, width, eta, 0.0)
             scale(mem, W_k, rows * width, c.keep[0])
-            add_clipped(mem, W_k, at[k].clipped, rows * width, step, c.clip)
+            add_clipped(mem, W_k, at[k, CLIPPED], rows * width, step, c.clip)
 
 
 @jit
@@ -141,14 +165,14 @@ def add_clipped(mem, out, rate, count, step, clip):
 
 
 @jit
-def exceeds_clip(mem, at, c, share):
+def exceeds_clip(mem, at, c, share, d):
     """Whether some |dW_1/dt| might: |dW_ij/dt| <= η_1 Σ_b |d_bi|, since 0 <= x <= 1."""
     if c.clip == np.inf:
         return False
-    for i in range(at[1].units):
+    for i in range(at[1, UNITS]):
         bound = 0.0
         for b in range(c.batch):
-            bound += abs(mem[at[1].d + b * at[1].width + i])
+            bound += abs(mem[d + b * at[1, WIDTH] + i])
         if abs(share) * c.eta[1] * bound > c.clip:
             return True
     return False
@@ -157,24 +181,24 @@ def exceeds_clip(mem, at, c, share):
 @jit
 def learn_input(mem, at, c, lit, lit_count, d, step):
     """W_1 += step η_1 Σ_b d_b x_b^T, over the lit pixels of each example."""
-    width, W_1 = at[1].width, at[1].W
+    width, W_1 = at[1, WIDTH], at[1, W]
     for b in range(c.batch):
         for t in range(lit_count[b]):
             i = lit[b, t]
-            x = splat(mem, step * c.eta[1] * mem[at[0].r + b * at[0].width + i])
-            for j in range(0, at[1].units, VECTOR_BYTES // mem.itemsize):
+            x = splat(mem, step * c.eta[1] * mem[at[0, R] + b * at[0, WIDTH] + i])
+            for j in range(0, at[1, UNITS], VECTOR_BYTES // mem.itemsize):
                 w = W_1 + i * width + j
                 store(mem, w, simd.fma(x, load(mem, d + b * width + j), load(mem, w)))
 
 
 @jit
-def learn_input_clipped(mem, at, c, step, share):
+def learn_input_clipped(mem, at, c, d, step, share):
     """(6) and (16) for W_1, elementwise clipped: dW_1/dt is formed pixel by pixel."""
-    width, row = at[1].width, at[1].clipped
-    for i in range(at[0].units):
-        x = at[0].r + i
-        multiply(mem, row, width, ONE, x, NONE, at[0].width, c.batch, at[1].d, width, width, share * c.eta[1], 0.0)
-        add_clipped(mem, at[1].W + i * width, row, width, step, c.clip)
+    width, row = at[1, WIDTH], at[1, CLIPPED]
+    for i in range(at[0, UNITS]):
+        x = at[0, R] + i
+        multiply(mem, row, width, ONE, x, NONE, at[0, WIDTH], c.batch, d, width, width, share * c.eta[1], 0.0)
+        add_clipped(mem, at[1, W] + i * width, row, width, step, c.clip)
 
 
 @inline
@@ -185,41 +209,41 @@ def gram_row(mem, c):
 
 
 @jit
-def learn_once(mem, at, c, share, lit, lit_count):
-    """(16) for W_1."""
-    scale(mem, at[1].W, at[0].units * at[1].width, c.keep[0])
-    if exceeds_clip(mem, at, c, share):
-        learn_input_clipped(mem, at, c, 1.0, share)
+def learn_once(mem, at, c, d, share, lit, lit_count):
+    """(16) for W_1; d: where its postsynaptic factor is."""
+    scale(mem, at[1, W], at[0, UNITS] * at[1, WIDTH], c.keep[0])
+    if exceeds_clip(mem, at, c, share, d):
+        learn_input_clipped(mem, at, c, d, 1.0, share)
     else:
-        learn_input(mem, at, c, lit, lit_count, at[1].d, share)
+        learn_input(mem, at, c, lit, lit_count, d, share)
 
 
 @inline
 def learn_first(mem, at, c, share, lit, lit_count):
     """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`, as
     does the decay."""
-    if exceeds_clip(mem, at, c, share):
+    if exceeds_clip(mem, at, c, share, at[1, D]):
         settle(mem, at, c, lit, lit_count)
-        scale(mem, at[1].W, at[0].units * at[1].width, c.keep[0])
-        learn_input_clipped(mem, at, c, c.dt, share)
+        scale(mem, at[1, W], at[0, UNITS] * at[1, WIDTH], c.keep[0])
+        learn_input_clipped(mem, at, c, at[1, D], c.dt, share)
         drive_input(mem, at, c, lit, lit_count)
         return
-    width, batch = at[1].width, c.batch
-    scale(mem, at[1].d_sum, batch * width, c.keep[0])
-    mem[at[0].fade] *= c.keep[0]
+    width, batch = at[1, WIDTH], c.batch
+    scale(mem, at[1, D_SUM], batch * width, c.keep[0])
+    mem[at[0, FADE]] *= c.keep[0]
     by = splat(mem, share)
     for i in range(0, batch * width, VECTOR_BYTES // mem.itemsize):
-        store(mem, at[1].d_sum + i, simd.fma(by, load(mem, at[1].d + i), load(mem, at[1].d_sum + i)))
+        store(mem, at[1, D_SUM] + i, simd.fma(by, load(mem, at[1, D] + i), load(mem, at[1, D_SUM] + i)))
     multiply(
         mem,
-        at[1].drive,
+        at[1, DRIVE],
         width,
         batch,
-        at[0].gram,
+        at[0, GRAM],
         gram_row(mem, c),
         ONE,
         batch,
-        at[1].d,
+        at[1, D],
         width,
         width,
         c.dt * share * c.eta[1],
@@ -230,7 +254,7 @@ def learn_first(mem, at, c, share, lit, lit_count):
 @jit
 def settle(mem, at, c, lit, lit_count):
     """Make the changes of W_1 that `learn_first` has put off."""
-    scale(mem, at[1].W, at[0].units * at[1].width, mem[at[0].fade])
-    mem[at[0].fade] = 1.0
-    learn_input(mem, at, c, lit, lit_count, at[1].d_sum, c.dt)
-    clear(mem, at[1].d_sum, c.batch * at[1].width)
+    scale(mem, at[1, W], at[0, UNITS] * at[1, WIDTH], mem[at[0, FADE]])
+    mem[at[0, FADE]] = 1.0
+    learn_input(mem, at, c, lit, lit_count, at[1, D_SUM], c.dt)
+    clear(mem, at[1, D_SUM], c.batch * at[1, WIDTH])

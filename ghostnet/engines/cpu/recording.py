@@ -7,22 +7,24 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from ghostnet.engines.cpu import slots
 from ghostnet.engines.cpu.compiled import jit
 from ghostnet.model.recorder import Selection
 
 NOTHING = np.empty((0, 3), np.int64)  # pieces of a row that has no columns
+_COLUMN = {"s": slots.S, "r": slots.R, "g": slots.G, "e": slots.E, "drive": slots.DRIVE}
 
 
 def pieces(selection: Selection, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the columns of a row come from: (from, to, count), int64 (pieces, 3), of the state and of what follows."""
     parts, column = ([], []), 0
     for v in selection.variables:
-        width = table["ghost_width" if v.symbol == "g" else "width"][v.k]
+        width = table[v.k, slots.GHOST_WIDTH if v.symbol == "g" else slots.WIDTH]
         held = v.symbol in ("s", "g") or (v.symbol == "drive" and v.k == 1)  # W_1 x follows W_1 at once
         stretches = np.split(v.units[0], np.flatnonzero(np.diff(v.units[0]) != 1) + 1)
         for example in selection.examples:
             for stretch in stretches:
-                start = table[v.symbol][v.k] + example * width + stretch[0]
+                start = table[v.k, _COLUMN[v.symbol]] + example * width + stretch[0]
                 parts[not held].append((start, column, len(stretch)))
                 column += len(stretch)
     return tuple(np.array(part, np.int64).reshape(-1, 3) for part in parts)

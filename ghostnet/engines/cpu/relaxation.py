@@ -19,9 +19,28 @@ from ghostnet.engines.cpu.compiled import NONE, ONE, entry, jit
 from ghostnet.engines.cpu.currents import rates
 from ghostnet.engines.cpu.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
 from ghostnet.engines.cpu.phases import enter
-from ghostnet.engines.cpu.products import clear, copy, dots, expand, outer
+from ghostnet.engines.cpu.products import clear, dots, expand, outer
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, largest, load, maximum, splat, store
-from ghostnet.engines.cpu.slots import NOWHERE
+from ghostnet.engines.cpu.slots import (
+    DRIVE,
+    GHOST_WIDTH,
+    GHOSTS,
+    MISMATCH,
+    NOWHERE,
+    RHO_G,
+    TARGET,
+    UNITS,
+    W_GP,
+    W_PG,
+    WIDTH,
+    B,
+    E,
+    G,
+    P,
+    R,
+    S,
+    W,
+)  # fmt: skip
 from ghostnet.engines.cpu.vectorlaws import evaluate
 
 NEWTON_STEPS = 4  # of the scalar output equations; they start within β of the solution
@@ -34,7 +53,7 @@ def rest(mem, at, c):
     for b in range(c.batch):
         for k in range(1, N + 1):
             feedforward(mem, at, c, k, b)
-            copy(mem, at[k].s + b * at[k].width, at[k].drive + b * at[k].width, at[k].width)
+            copy(mem, at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, WIDTH])
             rate(mem, at, c, k, b)
         for k in range(1, N):
             hidden_error(mem, at, c, k, b)
@@ -44,22 +63,22 @@ def rest(mem, at, c):
 def imitate(mem, at, c, duration):
     """(4') over a free phase of that many seconds, example by example, from the activities at its end."""
     for k in range(1, at.shape[0] - 1):
-        width, above, m = at[k].width, at[k + 1].width, at[k].ghosts
+        width, above, m = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOSTS]
         for b in range(c.batch):
-            r, s_above = at[k].r + b * width, at[k + 1].s + b * above
-            g, mismatch = at[k].g + b * at[k].ghost_width, at[k].mismatch + b * at[k].ghost_width
-            if at[k].P != NOWHERE:
-                dots(mem, mismatch, NONE, ONE, s_above, NONE, at[k].P, above, m, above)
+            r, s_above = at[k, R] + b * width, at[k + 1, S] + b * above
+            g, mismatch = at[k, G] + b * at[k, GHOST_WIDTH], at[k, MISMATCH] + b * at[k, GHOST_WIDTH]
+            if at[k, P] != NOWHERE:
+                dots(mem, mismatch, NONE, ONE, s_above, NONE, at[k, P], above, m, above)
             else:
-                copy(mem, mismatch, s_above, at[k].ghost_width)
-            dots(mem, g, NONE, ONE, r, NONE, at[k].W_pg, width, m, width)
+                copy(mem, mismatch, s_above, at[k, GHOST_WIDTH])
+            dots(mem, g, NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
             square = 0.0
-            for i in range(at[k].units):
+            for i in range(at[k, UNITS]):
                 square += mem[r + i] ** 2
             if square > 0.0:
-                subtract(mem, mismatch, g, at[k].ghost_width)
+                subtract(mem, mismatch, g, at[k, GHOST_WIDTH])
                 far = -np.expm1(-c.eta_pg[k] * square * duration) / square
-                outer(mem, at[k].W_pg, width, m, mismatch, r, width, far)
+                outer(mem, at[k, W_PG], width, m, mismatch, r, width, far)
 
 
 @jit
@@ -78,11 +97,11 @@ def settle_free(mem, at, c, steps):
         rest(mem, at, c)
     for b in range(c.batch):
         for k in range(1, at.shape[0] - 1):
-            m, width, rho_g = at[k].ghosts, at[k].width, at[k].rho_g + b * at[k].ghost_width
+            m, width, rho_g = at[k, GHOSTS], at[k, WIDTH], at[k, RHO_G] + b * at[k, GHOST_WIDTH]
             square = 0.0
             for j in range(m):
                 square += mem[rho_g + j] ** 2
-            own, e = at[k].W_gp + b * m * width, at[k].e + b * width
+            own, e = at[k, W_GP] + b * m * width, at[k, E] + b * width
             if square > 0.0:
                 outer(mem, own, width, m, rho_g, e, width, 1.0 / square)
 
@@ -116,8 +135,8 @@ def sweep(mem, at, c, beta, b):
     for k in range(N - 1, 0, -1):
         feedforward(mem, at, c, k, b)
         hidden_error(mem, at, c, k, b)
-        s, u, e = at[k].s + b * at[k].width, at[k].drive + b * at[k].width, at[k].e + b * at[k].width
-        change = max(change, move(mem, s, u, e, at[k].width))
+        s, u, e = at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, E] + b * at[k, WIDTH]
+        change = max(change, move(mem, s, u, e, at[k, WIDTH]))
         rate(mem, at, c, k, b)
     return change
 
@@ -126,37 +145,37 @@ def sweep(mem, at, c, beta, b):
 def feedforward(mem, at, c, k, b):
     """W_k r_{k-1}; that of layer 1 is known since the presentation began."""
     if k > 1:
-        width = at[k - 1].width
-        r = at[k - 1].r + b * width
-        dots(mem, at[k].drive + b * at[k].width, NONE, ONE, r, NONE, at[k].W, width, at[k].units, width)
+        width = at[k - 1, WIDTH]
+        r = at[k - 1, R] + b * width
+        dots(mem, at[k, DRIVE] + b * at[k, WIDTH], NONE, ONE, r, NONE, at[k, W], width, at[k, UNITS], width)
 
 
 @jit
 def rate(mem, at, c, k, b):
     """r_k = ρ(s_k)."""
-    width = at[k].width
-    rates(mem, at[k].s + b * width, at[k].r + b * width, 1, at[k].units, width, c.rho)
+    width = at[k, WIDTH]
+    rates(mem, at[k, S] + b * width, at[k, R] + b * width, 1, at[k, UNITS], width, c.rho)
 
 
 @jit
 def hidden_error(mem, at, c, k, b):
     """g_k = W^pg_k r_k at rest, then e_k = B_k r_{k+1} - W^gp_k ρ(g_k) (2)."""
-    width, m, ghost_width = at[k].width, at[k].ghosts, at[k].ghost_width
-    e, g, rho_g = at[k].e + b * width, at[k].g + b * ghost_width, at[k].rho_g + b * ghost_width
-    dots(mem, g, NONE, ONE, at[k].r + b * width, NONE, at[k].W_pg, width, m, width)
+    width, m, ghost_width = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH]
+    e, g, rho_g = at[k, E] + b * width, at[k, G] + b * ghost_width, at[k, RHO_G] + b * ghost_width
+    dots(mem, g, NONE, ONE, at[k, R] + b * width, NONE, at[k, W_PG], width, m, width)
     rates(mem, g, rho_g, 1, m, ghost_width, c.rho)
     clear(mem, e, width)
-    expand(mem, e, at[k + 1].r + b * at[k + 1].width, at[k + 1].units, at[k].B, width, width, 1.0)
-    expand(mem, e, rho_g, m, at[k].W_gp + b * m * width, width, width, -1.0)
+    expand(mem, e, at[k + 1, R] + b * at[k + 1, WIDTH], at[k + 1, UNITS], at[k, B], width, width, 1.0)
+    expand(mem, e, rho_g, m, at[k, W_GP] + b * m * width, width, width, -1.0)
 
 
 @jit
 def nudge(mem, at, c, strength, b):
     """s_N to the solution of s = v - β ∂C/∂ρ(s), v = W_N r_{N-1}, by Newton. Returns the largest change."""
     N = at.shape[0] - 1
-    row, one, beta = b * at[N].width, splat(mem, 1.0), splat(mem, strength)
-    s, v, e, y = at[N].s + row, at[N].drive + row, at[N].e + row, at[N].target + row
-    for i in range(0, at[N].width, VECTOR_BYTES // mem.itemsize):
+    row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, strength)
+    s, v, e, y = at[N, S] + row, at[N, DRIVE] + row, at[N, E] + row, at[N, TARGET] + row
+    for i in range(0, at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
         s_i = load(mem, s + i)
         for _ in range(NEWTON_STEPS):
             r_i = evaluate(c.rho, s_i)
@@ -164,7 +183,7 @@ def nudge(mem, at, c, strength, b):
             slope = one - beta * evaluate(c.error_slope, y_i, s_i, r_i, d_i)
             s_i = s_i - (s_i - load(mem, v + i) - beta * evaluate(c.error, y_i, s_i, r_i)) / slope
         store(mem, e + i, s_i - load(mem, v + i))
-    return move(mem, s, v, e, at[N].width)
+    return move(mem, s, v, e, at[N, WIDTH])
 
 
 @jit
@@ -178,6 +197,13 @@ def move(mem, s, u, e, width):
         store(mem, s + i, s_i + change)
         greatest = maximum(greatest, maximum(change, zero - change))
     return largest(mem, greatest)
+
+
+@jit
+def copy(mem, target, source, count):
+    """Copy whole vectors."""
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        store(mem, target + i, load(mem, source + i))
 
 
 @jit

@@ -1,7 +1,7 @@
 """The flat array of the compiled kernels: which blocks it has, and the constants that go with it.
 
-Everything a network holds lives in `mem`; the table `at` says where (`at[k].s` is the offset of s_k). Rows are padded
-with zeros to whole vectors (`width`). Matrices are stored so that the vector axis is the layer below: W_k and W^pg_k
+Everything a network holds lives in `mem`; the table `at` says where (`at[k, S]` is the offset of s_k). Rows are padded
+with zeros to whole vectors (`WIDTH`). Matrices are stored so that the vector axis is the layer below: W_k and W^pg_k
 as the paper writes them, B_k and W^gp_k transposed (so that B_k *is* W_{k+1} under TF), W_1 transposed (so that a zero
 pixel skips a row). Rates of padding are kept at zero, hence every sum over units may run over whole vectors.
 """
@@ -14,14 +14,12 @@ import numpy as np
 
 from ghostnet.engines.cpu.vectorlaws import Law
 
-# Of layer k, as far as it has such a block: numbers of units and lengths of rows, then where blocks begin.
-_COLUMNS = """
-    units width ghosts ghost_width
-    s r e d drive g rho_g ghost_drive mismatch W B W_pg W_gp target gram d_sum clipped
-    P s_above r_above s_free g_free d_mean r_mean turn fade
-"""
-TABLE = np.dtype([(name, np.int64) for name in _COLUMNS.split()])
-NOWHERE = -1  # where there is no such block
+COLUMN_COUNT = 30
+# Columns of the layout table. Row k: layer k, as far as it has such a block.
+(UNITS, WIDTH, S, R, E, D, DRIVE, GHOSTS, GHOST_WIDTH, G, RHO_G, GHOST_DRIVE, MISMATCH, W, B, W_PG, W_GP,
+ TARGET, GRAM, D_SUM, CLIPPED, TURN, P, S_ABOVE, R_ABOVE, S_FREE, G_FREE, D_MEAN, R_MEAN, FADE,
+ ) = range(COLUMN_COUNT)  # fmt: skip
+NOWHERE = -1  # in a column: there is no such block
 
 
 class Settings(NamedTuple):
