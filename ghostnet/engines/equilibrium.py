@@ -63,12 +63,12 @@ class Engine(cpu.Engine):
 
 def _require_settled(network: Network) -> None:
     """Raise ConfigError for a model whose learning depends on more than the ends of its phases."""
-    e, model = network.experiment, network.experiment.plasticity
+    e, model, made = network.experiment, network.experiment.plasticity, network.constants.rules
 
     def settles(matrix: str, post: Callable) -> bool:
-        rule, made = model.rule(matrix), network.constants.rules.get(matrix)
+        rule = model.rule(matrix)
         return rule is None or (
-            rule.post is post and rule.when == (e.phases[0].name,) and not (rule.clip or made.decay)
+            rule.post is post and rule.when == (e.phases[0].name,) and not (rule.clip or made[matrix].decay)
         )
 
     expected = {

@@ -133,10 +133,11 @@ def learned(ends: list[End], x: np.ndarray, y: np.ndarray) -> Learned:
 
 def _signals(net: Network, x, y, beta) -> tuple[list, list, list]:
     """e_k, the postsynaptic and the presynaptic factor of W's rule, each (batch, units)."""
-    now = see(net.weights, net.state, x[None], y[None], beta, net.constants)
+    c = net.constants
+    now = see(net.weights, net.state, x[None], y[None], beta, c)
     layers = range(1, len(now.e))
-    d = [None, *(post("W", k, now, net.constants)[0] for k in layers)]
-    return [None, *(e_k[0] for e_k in now.e[1:])], d, [pre("W", k, now, net.constants)[0] for k in layers]
+    d = [None, *(post("W", k, now, c)[0] for k in layers)]
+    return [None, *(e_k[0] for e_k in now.e[1:])], d, [pre("W", k, now, c)[0] for k in layers]
 
 
 def drift(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> tuple[list, list]:

@@ -213,7 +213,7 @@ def step(
         for k in range(1, len(learned[matrix])):
             factors = post(matrix, k, now, c), pre(matrix, k, now, c)
             learned[matrix][k] = changed(learned[matrix][k], matrix, k, *factors, share, c.dt, c)
-    return Weights(**learned | {"B": feedback(learned["W"], w.B, c)}), State(s, g)
+    return Weights(**learned | {"B": feedback(learned["W"], w.B, c.symmetric)}), State(s, g)
 
 
 def update_once(w: Weights, ends: list[tuple[float, Seen]], c: Constants) -> Weights:
@@ -228,12 +228,12 @@ def update_once(w: Weights, ends: list[tuple[float, Seen]], c: Constants) -> Wei
         signal = sum(share * post("W", k, now, c) for share, now in ends)
         below = sum(pre("W", k, now, c) for _, now in ends) / len(ends)
         W[k] = changed(W[k], "W", k, signal, below, 1.0, 1.0, c)  # (16)
-    return w._replace(W=W, B=feedback(W, w.B, c))
+    return w._replace(W=W, B=feedback(W, w.B, c.symmetric))
 
 
-def feedback(W: Layers, B: Layers, c: Constants) -> Layers:
+def feedback(W: Layers, B: Layers, symmetric: bool) -> Layers:
     """B_k: the transpose of W_{k+1} at all times under TF; as it was under FA."""
-    return [None, *(W_above.mT for W_above in W[2:])] if c.symmetric else B
+    return [None, *(W_above.mT for W_above in W[2:])] if symmetric else B
 
 
 def feedforward(W: Layers, x: Array, name: str) -> Layers:

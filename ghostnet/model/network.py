@@ -160,7 +160,7 @@ def select(network: Network, runs: list[int], experiment: Experiment) -> Network
 def tie_feedback(network: Network) -> None:
     """Under TF, make every B_k the view W_{k+1}^T: NumPy's sums depend on the layout, and results must not."""
     w = network.weights
-    network.weights = w._replace(B=feedback(w.W, w.B, network.constants))
+    network.weights = w._replace(B=feedback(w.W, w.B, network.experiment.feedback == "TF"))
 
 
 def shapes(e: Experiment) -> tuple[Weights, State]:
