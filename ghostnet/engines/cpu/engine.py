@@ -155,8 +155,8 @@ def settings(network: Network) -> slots.Settings:
     e, model, c = network.experiment, network.experiment.plasticity, network.constants
     transfer, cost, phases = names.transfer(e.transfer), names.cost(e.cost), e.phases
     still = Plasticity(cancellation, "", [0.0] * e.depth, 0.0, None)  # of a matrix that no rule is for
-    W, W_pg, W_gp = (c.rules.get(matrix, still) for matrix in MATRICES)
-    W_pg = W_pg._replace(post=imitation) if W_pg is still else W_pg
+    W, W_gp = c.rules["W"], c.rules.get("W_gp", still)
+    W_pg = c.rules.get("W_pg", still._replace(post=imitation))
     return slots.Settings(
         batch=e.batch,
         dt=e.dt,

@@ -63,14 +63,14 @@ class Engine(Recordable):
     ):
         _require_device(device)
         require(isinstance(fast_matmul, bool), f"fast_matmul = {fast_matmul!r}: expected True or False")
-        e, self.constants = network.experiment, network.constants
+        e = self.experiment = network.experiment
         require_usual_rules(e)
-        self.experiment = e
         self.device, self.precision = device, "tf32" if fast_matmul else "ieee"
         experiments = run_experiments(e, per_run)
         self.process = os.getpid()
         with self._settings(), _gpu_memory():
             self.ensemble = Ensemble(network, experiments, torch.empty(0, dtype=getattr(torch, dtype), device=device))
+            self.constants = self.ensemble.constants
             self.stepper = stepper(self.ensemble, experiments, device)
             self.position = torch.zeros(1, dtype=torch.int64, device=device)  # of what is shown
             self.largest = self.ensemble.x.new_zeros(e.depth, network.runs)

@@ -28,7 +28,7 @@ class Ensemble:
 
     Args:
         network: weights and activities to copy.
-        experiments: one per run: beta, dt, eta and eta_ghost may differ, nothing else.
+        experiments: one per run: beta, dt and the learning rates may differ, nothing else.
         like: an empty tensor of the type and on the device to work in.
 
     Attributes:
@@ -43,6 +43,7 @@ class Ensemble:
         self.output_error, self.difference = on_tensors(self.cost.error), is_difference(self.cost.error)
         z, R, n, model = self.lasting.z, network.runs, e.sizes, e.plasticity
         self.model, self.phases, self.shares, self.rules = model, e.phases, shares(e.phases), self.constants.rules
+        self.acting = [e.acting(phase) for phase in range(len(e.phases))]
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
         self.r = [self.x, *self.rho.units[1:]]
@@ -54,7 +55,7 @@ class Ensemble:
         self.scaled = [None, *(like.new_zeros(ghosts.shape) for ghosts in z.ghosts[1:])]
         self.P = [None if P is None else like.new_tensor(P) for P in self.constants.P]
         self.gram = self.rate = self.means = None
-        if "W" in self.rules and self.rules["W"].clip is not None:
+        if self.rules["W"].clip is not None:
             self.rate = [None, *(torch.zeros_like(W) for W in self.lasting.W[1:])]
         elif not model.once:
             self.gram, self.d_sum = like.new_zeros(R, e.batch, e.batch), torch.zeros_like(z.units[1])
@@ -160,7 +161,7 @@ class Ensemble:
     def advance(self, phase: int, steps: int) -> None:
         """Euler steps of one phase, as `equations.step`: everything is read at the current state, then all advance."""
         self.enter(phase)
-        acting, share = self.experiment.acting(phase), self.shares[phase]
+        acting, share = self.acting[phase], self.shares[phase]
         self.put_off |= "W" in acting and self.gram is not None
         for _ in range(steps):
             self._rates_and_errors()

@@ -70,7 +70,7 @@ class Phases:
             s, z, ensemble.currents.whole[1], ensemble.lasting.up[2], down, ensemble.lasting.V[1], ensemble.y,
             self.dt_tau, ensemble.strength, self.rate, steps, down.stride(0),
             batch=e.batch, n_1=e.sizes[1], n_2=e.sizes[2], m_1=e.ghosts[0], columns=columns, rows=rows,
-            clamped=e.phases[phase].nudge != 0, learning="W_gp" in e.acting(phase),
+            clamped=e.phases[phase].nudge != 0, learning="W_gp" in ensemble.acting[phase],
             rho=lowered(ensemble.transfer.rho), error=lowered(ensemble.cost.error),
             num_warps=_warps(ensemble), enable_fp_fusion=True,  # a·b + c as one operation, as elsewhere
         )  # fmt: skip
