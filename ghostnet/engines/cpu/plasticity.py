@@ -114,21 +114,33 @@ def learn_W_gp(mem, at, c, k):
 def learn_W_pg(mem, at, c, k):
     """(4), (4')."""
     width, ghost_width, m = at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
-    s_above, r_above = at[k + 1, S], at[k + 1, R]
-    if at[k, P] != NOWHERE:
-        row = at[k + 1, WIDTH]
-        dots(mem, at[k, S_ABOVE], ghost_width, c.batch, s_above, row, at[k, P], row, m, row)
-        if c.rates_above:
-            dots(mem, at[k, R_ABOVE], ghost_width, c.batch, r_above, row, at[k, P], row, m, row)
-        s_above, r_above = at[k, S_ABOVE], at[k, R_ABOVE]
-    for i in range(0, c.batch * ghost_width, VECTOR_BYTES // mem.itemsize):
-        g, rho_g = load(mem, at[k, G] + i), load(mem, at[k, RHO_G] + i)
-        post = post_of_ghost(c.post_pg, g, rho_g, load(mem, s_above + i), load(mem, r_above + i))
-        store(mem, at[k, MISMATCH] + i, post)
+    post_of_ghosts(mem, at, c, k, imitated(mem, at, c, k), 0, c.batch)
     step, keep = c.dt * c.eta_pg[k], c.keep[1]
     multiply(
         mem, at[k, W_PG], width, m, at[k, MISMATCH], ONE, ghost_width, c.batch, at[k, R], width, width, step, keep
     )  # (4)
+
+
+@inline
+def imitated(mem, at, c, k):
+    """Where the activities and rates are that the ghosts of layer k imitate: of their partners, or mixtures of them."""
+    if at[k, P] == NOWHERE:
+        return at[k + 1, S], at[k + 1, R]
+    row, ghost_width, m = at[k + 1, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    dots(mem, at[k, S_ABOVE], ghost_width, c.batch, at[k + 1, S], row, at[k, P], row, m, row)
+    if c.rates_above:
+        dots(mem, at[k, R_ABOVE], ghost_width, c.batch, at[k + 1, R], row, at[k, P], row, m, row)
+    return at[k, S_ABOVE], at[k, R_ABOVE]
+
+
+@jit
+def post_of_ghosts(mem, at, c, k, above, first, count):
+    """MISMATCH_k = post of the ghosts of layer k, for `count` examples from the first on; above: see `imitated`."""
+    width, (s_above, r_above) = at[k, GHOST_WIDTH], above
+    for i in range(first * width, (first + count) * width, VECTOR_BYTES // mem.itemsize):
+        g, rho_g = load(mem, at[k, G] + i), load(mem, at[k, RHO_G] + i)
+        post = post_of_ghost(c.post_pg, g, rho_g, load(mem, s_above + i), load(mem, r_above + i))
+        store(mem, at[k, MISMATCH] + i, post)
 
 
 @jit

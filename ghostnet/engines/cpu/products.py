@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ghostnet.engines.cpu import tiles
 from ghostnet.engines.cpu.compiled import jit
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, splat, store
+from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
 from ghostnet.engines.cpu.tiles import COLUMNS, DOT_ROWS, ROWS
 
 
@@ -106,3 +106,10 @@ def clear(mem, start, count):
     """Zero a block of whole vectors."""
     for i in range(start, start + count, VECTOR_BYTES // mem.itemsize):
         store(mem, i, splat(mem, 0.0))
+
+
+@jit
+def copy(mem, target, source, count):
+    """Copy a block of whole vectors."""
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        store(mem, target + i, load(mem, source + i))

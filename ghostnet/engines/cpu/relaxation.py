@@ -19,14 +19,14 @@ from ghostnet.engines.cpu.compiled import NONE, ONE, entry, jit
 from ghostnet.engines.cpu.currents import rates
 from ghostnet.engines.cpu.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
 from ghostnet.engines.cpu.phases import enter
-from ghostnet.engines.cpu.products import clear, dots, expand, outer
+from ghostnet.engines.cpu.plasticity import imitated, post_of_ghosts
+from ghostnet.engines.cpu.products import clear, copy, dots, expand, outer
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, largest, load, maximum, splat, store
 from ghostnet.engines.cpu.slots import (
     DRIVE,
     GHOST_WIDTH,
     GHOSTS,
     MISMATCH,
-    NOWHERE,
     RHO_G,
     TARGET,
     UNITS,
@@ -36,7 +36,6 @@ from ghostnet.engines.cpu.slots import (
     B,
     E,
     G,
-    P,
     R,
     S,
     W,
@@ -63,29 +62,18 @@ def rest(mem, at, c):
 def imitate(mem, at, c, duration):
     """(4') over a free phase of that many seconds, example by example, from the activities at its end."""
     for k in range(1, at.shape[0] - 1):
-        width, above, m = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOSTS]
+        width, ghost_width, m = at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+        above = imitated(mem, at, c, k)
         for b in range(c.batch):
-            r, s_above = at[k, R] + b * width, at[k + 1, S] + b * above
-            g, mismatch = at[k, G] + b * at[k, GHOST_WIDTH], at[k, MISMATCH] + b * at[k, GHOST_WIDTH]
-            if at[k, P] != NOWHERE:
-                dots(mem, mismatch, NONE, ONE, s_above, NONE, at[k, P], above, m, above)
-            else:
-                copy(mem, mismatch, s_above, at[k, GHOST_WIDTH])
-            dots(mem, g, NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
+            r = at[k, R] + b * width
+            dots(mem, at[k, G] + b * ghost_width, NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
             square = 0.0
             for i in range(at[k, UNITS]):
                 square += mem[r + i] ** 2
             if square > 0.0:
-                subtract(mem, mismatch, g, at[k, GHOST_WIDTH])
+                post_of_ghosts(mem, at, c, k, above, b, 1)
                 far = -np.expm1(-c.eta_pg[k] * square * duration) / square
-                outer(mem, at[k, W_PG], width, m, mismatch, r, width, far)
-
-
-@jit
-def subtract(mem, target, other, count):
-    """target -= other, whole vectors."""
-    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
-        store(mem, target + i, load(mem, target + i) - load(mem, other + i))
+                outer(mem, at[k, W_PG], width, m, at[k, MISMATCH] + b * ghost_width, r, width, far)
 
 
 @jit
@@ -197,13 +185,6 @@ def move(mem, s, u, e, width):
         store(mem, s + i, s_i + change)
         greatest = maximum(greatest, maximum(change, zero - change))
     return largest(mem, greatest)
-
-
-@jit
-def copy(mem, target, source, count):
-    """Copy whole vectors."""
-    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
-        store(mem, target + i, load(mem, source + i))
 
 
 @jit
