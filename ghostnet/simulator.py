@@ -13,6 +13,7 @@ import numpy as np
 from ghostnet import data, engines
 from ghostnet.engines.evaluation import Score, evaluate, scored_parts
 from ghostnet.errors import ConfigError, DivergenceError
+from ghostnet.host.processors import available_cpus
 from ghostnet.host.threads import Turns
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import numbers, rates, require_fit
@@ -259,10 +260,3 @@ def _divergence_error(e: Experiment, divergence: engines.Divergence, presentatio
     error = DivergenceError(f"diverged: {where}: {what}; try dt = {e.dt / 2:g} or {smaller}")
     error.divergence, error.presentation = divergence, presentation
     return error
-
-
-def available_cpus() -> int:
-    """The CPUs this process may run on: its affinity, and no more than Slurm has given its task."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("SLURM_CPUS_PER_TASK", "")
-    return min(allowed, int(given)) if given.isdecimal() and int(given) else allowed

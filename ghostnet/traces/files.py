@@ -21,13 +21,13 @@ from ghostnet.errors import FileError
 from ghostnet.files import hdf5
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place
+from ghostnet.host.processors import available_cpus
 from ghostnet.model.experiment import Experiment
 from ghostnet.traces import chunks
 from ghostnet.traces.contents import contents
 from ghostnet.traces.reading import COORDINATES, DIMENSION, DIMENSIONS, TEXTS, Array, continuation
 from ghostnet.traces.recording import Segment
 
-_CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 _PLOTTED = 10  # lines of the default plot
 
 
@@ -54,7 +54,7 @@ class TraceFiles:
         self.texts = dict(zip(TEXTS, (experiment.to_toml(), made), strict=True))
         self.record = uuid.uuid4().hex
         self.output = f"_{experiment.depth}"
-        self._writer, self._packers = ThreadPoolExecutor(1), ThreadPoolExecutor(_CPUS)
+        self._writer, self._packers = ThreadPoolExecutor(1), ThreadPoolExecutor(available_cpus())
         self._writing: Future | None = None
 
     @property
