@@ -39,7 +39,7 @@ def test_a_module_gives_the_outputs_of_its_run(transfer):
     net = running(experiment("MB", SIZES, transfer=transfer, seeds=(0, 1, 4), train_examples=None))
     x, _ = examples(net.experiment, 1100)
     found = net.outputs(x)
-    assert found.shape == (3, 1100, 6) and np.array_equal(net.predict(x), found.argmax(-1))
+    assert found.shape == (3, 1100, 6)
     for run in range(3):
         module = net.to_torch(run, "float64")
         assert np.allclose(module(torch.tensor(x)).detach(), found[run], rtol=0, atol=1e-12)
@@ -122,8 +122,10 @@ def test_a_run_or_type_that_there_is_not_is_refused(given, text):
     assert text in refusal(ConfigError, gn.build(experiment("MB", SIZES)).to_torch, **given)
 
 
-def test_predictions_are_what_is_scored():
-    e = experiment("MB", SIZES, seeds=(0, 1))
+@pytest.mark.parametrize("transfer", TRANSFERS)
+def test_predictions_are_what_is_scored(transfer):
+    """Also where several rates are at their bound."""
+    e = experiment("MB", SIZES, seeds=(0, 1), transfer=transfer, init=20.0)
     net, images = running(e), noise(e, test=2050)
     pixels, labels = images.part("test")
     score = evaluate(net.weights, pixels, labels, e.transfer, "float64", 1)

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 _BLOCK = 1000  # examples at a time, so that memory does not grow with their number
 
 
-def outputs(network: Network, x: ArrayLike) -> np.ndarray:
+def output_rates(network: Network, x: ArrayLike) -> np.ndarray:
     """See `Network.outputs`."""
+    return transfer(output_activities(network, x), network.experiment.transfer)
+
+
+def output_activities(network: Network, x: ArrayLike) -> np.ndarray:
+    """u_N, (runs, n, n_N); x: see `Network.outputs`."""
     e, W = network.experiment, network.weights.W
     images = as_images(x, "x")
     images = images.reshape(len(images), -1)
@@ -27,5 +32,5 @@ def outputs(network: Network, x: ArrayLike) -> np.ndarray:
     for start in range(0, len(images), _BLOCK):
         some = slice(start, start + _BLOCK)
         shown = rates("x", scale(images[some], "float64"), e, 0, ("examples", e.sizes[0]))
-        found[:, some] = transfer(feedforward(W, shown[None], e.transfer)[-1], e.transfer)
+        found[:, some] = feedforward(W, shown[None], e.transfer)[-1]
     return found

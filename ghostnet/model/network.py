@@ -76,11 +76,16 @@ class Network:
         """
         from ghostnet.model import feedforward
 
-        return feedforward.outputs(self, x)
+        return feedforward.output_rates(self, x)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """The class of each image, (runs, n): the index of the largest output. x, Raises: see `outputs`."""
-        classes: np.ndarray = self.outputs(x).argmax(-1)
+        """The class of each image, (runs, n), whose output unit is the most active. x, Raises: see `outputs`.
+
+        Of two rates at their bound, too, the activity behind them tells which is larger.
+        """
+        from ghostnet.model import feedforward
+
+        classes: np.ndarray = feedforward.output_activities(self, x).argmax(-1)
         return classes
 
     def to_torch(self, run: int = 0, dtype: str = "float32") -> torch.nn.Sequential:

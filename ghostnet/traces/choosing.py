@@ -6,12 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ghostnet.data import scale
 from ghostnet.errors import ConfigError
-from ghostnet.model.equations import feedforward
 from ghostnet.model.network import Network
-
-_BLOCK = 1000  # examples at a time
 
 
 def of_classes(labels: np.ndarray, candidates: np.ndarray, classes: Sequence[int]) -> np.ndarray:
@@ -21,13 +17,8 @@ def of_classes(labels: np.ndarray, candidates: np.ndarray, classes: Sequence[int
 
 def misclassified(network: Network, images: np.ndarray, labels: np.ndarray, candidates: np.ndarray) -> np.ndarray:
     """Those of the candidates that the feedforward graph of any run gets wrong; images uint8 (n, n_0), labels (n,)."""
-    wrong = np.zeros(len(candidates), bool)
-    for start in range(0, len(candidates), _BLOCK):
-        some = candidates[start : start + _BLOCK]
-        x = scale(images[some], "float64")[None]
-        answers = feedforward(network.weights.W, x, network.experiment.transfer)[-1].argmax(-1)
-        wrong[start : start + _BLOCK] = (answers != labels[some]).any(0)
-    return candidates[wrong]
+    wrong = network.predict(images[candidates]) != labels[candidates]
+    return candidates[wrong.any(0)]
 
 
 def batches(chosen: np.ndarray, batch: int, cut: bool) -> np.ndarray:
