@@ -29,6 +29,7 @@ from ghostnet.files.figures import publish_figure
 from ghostnet.files.publishing import publish
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
+from ghostnet.runs.metrics import csv_text
 
 FIGURES = Path(__file__).resolve().parent.parent / "figures"
 DEEP = {  # hidden layers of 100 units: η_k, and the range of the initial weights
@@ -94,11 +95,16 @@ def picture(by_count: dict[str, list[dict]], counts: tuple[int, ...]) -> plt.Fig
 
 def table(rows: list[dict]) -> str:
     """As lines of CSV."""
-    lines = ["hidden_layers,model,test_percent,error_by_layer_percent,seconds_per_epoch"]
-    for row in rows:
-        errors = " ".join(f"{error:.3g}" for error in row["error"])
-        lines.append(f'{row["hidden"]},"{row["model"]}",{row["test"]:.2f},{errors},{row["seconds"]:.1f}')
-    return "\n".join(lines) + "\n"
+    return csv_text(
+        {
+            "hidden_layers": row["hidden"],
+            "model": row["model"],
+            "test_percent": f"{row['test']:.2f}",
+            "error_by_layer_percent": " ".join(f"{error:.3g}" for error in row["error"]),
+            "seconds_per_epoch": f"{row['seconds']:.1f}",
+        }
+        for row in rows
+    )
 
 
 def main() -> None:

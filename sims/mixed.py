@@ -10,10 +10,12 @@ of their gradient against backprop in any epoch that was looked at (norm-weighte
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 import numpy as np
 import xarray as xr
 from paper_runs import FIGURES, HERE, RESULTS
+from table1 import markdown
 
 import ghostnet as gn
 from ghostnet.files.publishing import publish
@@ -28,13 +30,16 @@ BESIDE = ("mb-500-tf", "mb-500-fa")  # of figures/results
 def row(name: str, cell: xr.Dataset) -> list[str]:
     """One line of the table."""
     done = cell.isel(seed=np.flatnonzero(cell.status.values == "complete"))
+    statuses = Counter(status for status in cell.status.values.tolist() if status)
+    runs = ", ".join(f"{count} {status}" for status, count in statuses.items())
     if not done.sizes["seed"]:
-        return [name, *[""] * len(EPOCHS), "", "", "none yet"]
+        return [name, *[""] * len(EPOCHS), "", "", runs]
     test = done.test_accuracy.dropna("epoch", how="all")
     accuracies = [percent(test.sel(epoch=n).values.tolist()) if n in test.epoch else "" for n in EPOCHS]
-    errors = [done[f"gradient_mean_error_{layer}"] for layer in ("all", 1, 2)]
-    largest = [f"{100 * float(error.max()):.1f}" for error in errors]
-    return [name, *accuracies, largest[0], " / ".join(largest[1:]), str(done.sizes["seed"])]
+    errors = {key: 100 * float(done[key].max()) for key in done if key.startswith("gradient_mean_error_")}
+    whole = errors.pop("gradient_mean_error_all")
+    layers = [f"{error:.1f}" for error in errors.values() if not np.isnan(error)]
+    return [name, *accuracies, f"{whole:.1f}", " / ".join(layers), runs]
 
 
 def main() -> None:
@@ -48,9 +53,8 @@ def main() -> None:
     ours, papers = gn.load_sweep(FOLDER), gn.load_sweep(RESULTS)
     rows = [row(name, papers.sel(experiment=name)) for name in BESIDE]
     rows += [row(str(name), ours.sel(experiment=name)) for name in ours.experiment.values]
-    heading = ["run", *(f"test % after {n}" for n in EPOCHS), "gradient error %", "by layer", "seeds"]
-    lines = [heading, ["---"] * len(heading), *rows]
-    text = "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+    heading = ["run", *(f"test % after {n}" for n in EPOCHS), "gradient error %", "by layer", "runs"]
+    text = markdown([heading, *rows])
     print(text, end="")
     publish(FIGURES / "mixed.md", text.encode())
 
