@@ -20,9 +20,9 @@ from ghostnet.engines.evaluation import Score, scored_parts
 from ghostnet.engines.tensors import Images, scale, score, working
 from ghostnet.errors import DivergenceError
 from ghostnet.model.baseline import BaselineRun
-from ghostnet.model.experiment import require
 from ghostnet.model.network import generator
 from ghostnet.model.order import presentation_order
+from ghostnet.model.typed import require
 from ghostnet.runs.checkpoint import Checkpoint
 
 

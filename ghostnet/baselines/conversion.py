@@ -13,8 +13,8 @@ from torch import nn
 from ghostnet.baselines import feedback
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import require, require_known
 from ghostnet.model.network import generator
+from ghostnet.model.typed import require, require_known
 
 _METHODS = ("fa", "dfa")
 

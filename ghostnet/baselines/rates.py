@@ -23,7 +23,8 @@ import math
 
 from ghostnet.model import names
 from ghostnet.model.baseline import Baseline
-from ghostnet.model.experiment import Experiment, require
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.typed import require
 
 _CURVATURE = {"mse": 1 / 16, "cross-entropy": 1 / 4, "binary-cross-entropy": 1 / 4}  # of C in an output's u_N, largest
 

@@ -17,12 +17,12 @@ from ghostnet.engines.evaluation import Score
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
 from ghostnet.model.equations import State, Weights
-from ghostnet.model.experiment import Experiment, check_model, integer, require
+from ghostnet.model.experiment import Experiment, check_model
 from ghostnet.model.inputs import numbers
 from ghostnet.model.models import PRE, RATES
 from ghostnet.model.network import Network, checked, room
 from ghostnet.model.recorder import Selection
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import integer, require, require_known
 
 EXPLODED = 1e6  # an activity beyond this is called divergence
 

@@ -12,9 +12,9 @@ from ghostnet.engines import Divergence, cpu
 from ghostnet.engines.cpu import relaxation
 from ghostnet.engines.cpu.engine import earliest
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import integer, require
 from ghostnet.model.laws import cancellation, imitation
 from ghostnet.model.network import Network
+from ghostnet.model.typed import integer, require
 
 SETTLE_TOL = {"float64": 1e-6, "float32": 1e-5}  # largest change of any s_k in the last sweep
 MAX_SWEEPS = {"float64": 11, "float32": 8}  # beyond, the 40 steps of the paper's phase end before the fixed point

@@ -15,7 +15,7 @@ from ghostnet.model.equations import (
     Constants,
     State,
     Weights,
-    cancellation,
+    cancelled,
     feedforward,
     output_error,
     output_error_slope,
@@ -60,7 +60,7 @@ def _sweep(w: Weights, s: list, drive: np.ndarray, y, beta: float, c: Constants,
             new = _nudged(v, y, beta, c)
         else:
             rho_g = transfer(transfer(s[k], c.transfer) @ w.W_pg[k].mT, c.transfer)
-            new = v + transfer(s[k + 1], c.transfer) @ w.B[k].mT - cancellation(w.W_gp[k], rho_g)
+            new = v + transfer(s[k + 1], c.transfer) @ w.B[k].mT - cancelled(w.W_gp[k], rho_g)
         change = (1 - damping) * (new - s[k])
         s[k] = s[k] + change
         largest = max(largest, float(np.abs(change).max()))  # a NaN is lost by max, but not by the next sweeps

@@ -13,10 +13,10 @@ from typing import Any
 
 from ghostnet.files import toml
 from ghostnet.model import names
-from ghostnet.model.experiment import Experiment, documented, from_mapping, require
+from ghostnet.model.experiment import Experiment, documented, from_mapping
 from ghostnet.model.laws import TRANSFERS
 from ghostnet.model.presets import preset
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import require, require_known
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")

@@ -134,11 +134,11 @@ def errors(w: Weights, z: State, r: Layers, rho_g: Layers, y: Array, beta: Array
     """e_k for k = 1 … N, from the activities and their rates."""
     e: Layers = [None]
     for k in range(1, len(rho_g)):
-        e.append(r[k + 1] @ w.B[k].mT - cancellation(w.W_gp[k], rho_g[k]))  # (2), hidden
+        e.append(r[k + 1] @ w.B[k].mT - cancelled(w.W_gp[k], rho_g[k]))  # (2), hidden
     return [*e, beta * output_error(y, z.s[-1], r[-1], c.cost)]  # (2), output
 
 
-def cancellation(W_gp: Array, rho_g: Array) -> Array:
+def cancelled(W_gp: Array, rho_g: Array) -> Array:
     """W^gp_k ρ(g_k), with a matrix shared by the batch or one per example."""
     return (W_gp @ rho_g[..., None])[..., 0] if W_gp.ndim > rho_g.ndim else rho_g @ W_gp.mT
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
-import operator
 import os
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any
 
 from ghostnet.data import NAMES, OWN
 from ghostnet.errors import ConfigError
@@ -21,7 +18,7 @@ from ghostnet.model.laws import COSTS as _COSTS
 from ghostnet.model.laws import RULES as _RULES
 from ghostnet.model.laws import TRANSFERS as _TRANSFERS
 from ghostnet.model.models import MATRICES, MODELS, Model, Phase, shares
-from ghostnet.model.typed import require_known, shown, typed
+from ghostnet.model.typed import require, require_known, require_printable, shown, typed
 
 FEEDBACKS = ("TF", "FA")
 RULES = tuple(_RULES)
@@ -169,30 +166,6 @@ def from_toml(text: str) -> Experiment:
         ConfigError: it is not TOML, and whatever Experiment refuses.
     """
     return from_mapping(toml.parsed(text))
-
-
-def integer(name: str, value: SupportsIndex, least: int, most: int) -> int:
-    """The value of an option that is counted; nothing but an integer will do.
-
-    Raises:
-        ConfigError: it is none, or out of range.
-    """
-    with contextlib.suppress(TypeError):
-        if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
-            return number
-    raise ConfigError(f"{name} = {shown(value)}: expected an integer from {least} to {most}")
-
-
-def require(condition: object, text: str) -> None:
-    """Raise ConfigError with this text unless the condition holds."""
-    if not condition:
-        raise ConfigError(text)
-
-
-def require_printable(name: str, text: str) -> None:
-    """Raise ConfigError unless a text fits on a line as it is: spaces of any kind, but no control character."""
-    printable = text and all(c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
-    require(printable, f"{name} = {shown(text)}: expected printable characters, and at least one")
 
 
 def data_place(data: str) -> str:

@@ -15,10 +15,9 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ghostnet.errors import ConfigError
 from ghostnet.model.laws import Laws, cancellation, imitation, require_lawful
 from ghostnet.model.lowering import Law, arguments
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import require, require_known
 
 FREE, CLAMPED, END = "free", "clamped", "end"
 MATRICES = ("W", "W_pg", "W_gp")
@@ -26,6 +25,7 @@ _UNIT = ("s", "r", "e", "slope", "r_forward")
 POST = {"W": _UNIT, "W_pg": ("g", "rho_g", "s_above", "r_above"), "W_gp": _UNIT}  # arguments that a law may have
 PRE = {"W": ("r",), "W_pg": ("r", "s"), "W_gp": ("rho_g", "g")}
 RATES = ("eta", "eta_ghost", "eta_imitation")  # fields of an experiment
+RATE = {"W": ("eta",), "W_pg": ("eta_ghost", "eta_imitation"), "W_gp": ("eta_ghost",)}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Rule:
             activity and rate of the unit of layer k + 1 that it is to imitate. "rule": what that field of the
             experiment names.
         pre: the presynaptic factor: r (for W_k the rate below), or s (W_pg), rho_g or g (W_gp).
-        rate: the field of the experiment with the η_k: eta, eta_ghost or eta_imitation.
+        rate: the field of the experiment with the η_k: eta (W), eta_ghost (W_gp, W_pg) or eta_imitation (W_pg).
         when: the phases in which it is integrated at every Euler step; ("end",), for W: once, from the ends of the
             nudged phases.
         per_example: every example owns its matrix, for W_gp.
@@ -76,18 +76,18 @@ class Rule:
     def __post_init__(self) -> None:
         require_known([self.matrix], MATRICES, "matrix")
         if self.post == "rule":
-            _require(self.matrix == "W", f"post = rule of {self.matrix}: only W's is named by an experiment")
+            require(self.matrix == "W", f"post = rule of {self.matrix}: only W's is named by an experiment")
         else:
             require_lawful(self.post)
             require_known(arguments(self.post), POST[self.matrix], f"argument of {self.matrix}'s post")
         require_known([self.pre], PRE[self.matrix], f"pre of {self.matrix}")
-        require_known([self.rate], RATES, "rate")
+        require_known([self.rate], RATE[self.matrix], f"rate of {self.matrix}")
         object.__setattr__(self, "when", (self.when,) if isinstance(self.when, str) else tuple(self.when))
-        _require(self.when, f"when of {self.matrix}: expected names of phases")
+        require(self.when, f"when of {self.matrix}: expected names of phases")
         text = f"when = {self.when} of {self.matrix}: a rule that acts once is W's, and acts in no phase besides"
-        _require(END not in self.when or (self.matrix == "W" and len(self.when) == 1), text)
-        _require(self.matrix == "W_gp" or not self.per_example, f"per_example of {self.matrix}: only W_gp may be owned")
-        _require(math.isfinite(self.decay) and self.decay >= 0, f"decay = {self.decay}: expected 0 or more")
+        require(END not in self.when or (self.matrix == "W" and len(self.when) == 1), text)
+        require(self.matrix == "W_gp" or not self.per_example, f"per_example of {self.matrix}: only W_gp may be owned")
+        require(math.isfinite(self.decay) and self.decay >= 0, f"decay = {self.decay}: expected 0 or more")
 
     @property
     def once(self) -> bool:
@@ -117,13 +117,13 @@ class Model(Laws):
         for name, kind in (("phases", Phase), ("rules", Rule)):
             object.__setattr__(self, name, tuple(getattr(self, name)))
             found = [type(row).__name__ for row in getattr(self, name) if not isinstance(row, kind)]
-            _require(not found, f"{name} of a model: expected {kind.__name__}s, got {', '.join(found)}")
+            require(not found, f"{name} of a model: expected {kind.__name__}s, got {', '.join(found)}")
         names, matrices = [phase.name for phase in self.phases], [rule.matrix for rule in self.rules]
-        _require(names and self.phases[0].nudge == 0, "phases of a model: expected a free one (nudge 0) first")
-        _require(any(phase.nudge for phase in self.phases), "phases of a model: expected a nudged one")
-        _require(len(set(names)) == len(names) and END not in names, f"phases {names}: expected different names")
+        require(names and self.phases[0].nudge == 0, "phases of a model: expected a free one (nudge 0) first")
+        require(any(phase.nudge for phase in self.phases), "phases of a model: expected a nudged one")
+        require(len(set(names)) == len(names) and END not in names, f"phases {names}: expected different names")
         text = f"rules of a model are for {', '.join(matrices) or 'nothing'}: expected one for W, and one for a matrix"
-        _require("W" in matrices and len(set(matrices)) == len(matrices), text)
+        require("W" in matrices and len(set(matrices)) == len(matrices), text)
         for rule in self.rules:
             require_known(rule.when, [*names, END], f"phase of {rule.matrix}'s rule")
 
@@ -191,11 +191,6 @@ def shares(phases: tuple[Phase, ...]) -> tuple[float, ...]:
     mean = sum(nudges) / len(nudges) if len(nudges) > 1 else 0.0
     square = sum((nudge - mean) ** 2 for nudge in nudges)
     return tuple((phase.nudge - mean) / square if phase.nudge else 1.0 for phase in phases)
-
-
-def _require(condition: object, text: str) -> None:
-    if not condition:
-        raise ConfigError(text)
 
 
 _PHASES = (Phase(FREE), Phase(CLAMPED, nudge=1.0))

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
-from ghostnet.model.experiment import Experiment, integer, require
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.laws import Transfer
 from ghostnet.model.network import Network, build, checked
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import integer, require, require_known
 
 _ACTIVATIONS = {
     "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "hard-sigmoid": nn.Hardsigmoid, "softplus": nn.Softplus, "relu": nn.ReLU,

@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike
 
 from ghostnet.host import memory
 from ghostnet.model.equations import Constants, Layers, Plasticity, State, Weights, feedback
-from ghostnet.model.experiment import MOST_STORED, Experiment, integer, require
+from ghostnet.model.experiment import MOST_STORED, Experiment
 from ghostnet.model.inputs import numbers, require_within
 from ghostnet.model.laws import RULES
 from ghostnet.model.models import MATRICES, Rule
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import integer, require, require_known
 
 if TYPE_CHECKING:
     import torch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ghostnet.model.experiment import Experiment, require
-from ghostnet.model.typed import require_known, shown
+from ghostnet.model.experiment import Experiment
+from ghostnet.model.typed import require, require_known, shown
 
 _MA = dict(model="MA", batch=100, dt=0.001, tau=0.01, beta=10.0, free_steps=200, clamped_steps=200)  # Table 2
 _MA_PRIME = dict(_MA, model="MA-prime", beta=0.2, clip=2.0)  # Table 3

@@ -10,11 +10,11 @@ import numpy as np
 
 from ghostnet.errors import ConfigError
 from ghostnet.model import symbols
-from ghostnet.model.experiment import MOST, MOST_STORED, Experiment, integer, require
+from ghostnet.model.experiment import MOST, MOST_STORED, Experiment
 from ghostnet.model.inputs import numbers
 from ghostnet.model.models import labels
 from ghostnet.model.symbols import ACTIVITIES, NORMS, SYMBOLS, WEIGHTS
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import integer, require, require_known
 
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
 

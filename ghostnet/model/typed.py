@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import numbers
+import operator
+import unicodedata
 from collections.abc import Iterable, Mapping, Set
-from typing import Any, TypeGuard
+from typing import Any, SupportsIndex, TypeGuard
 
 from ghostnet.errors import ConfigError
 
@@ -45,6 +48,30 @@ def require_known(names: Iterable[str], valid: Iterable[str], what: str) -> None
             near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise ConfigError(f"unknown {what} {shown(name)}: {hint}valid: {', '.join(valid)}")
+
+
+def integer(name: str, value: SupportsIndex, least: int, most: int) -> int:
+    """The value of an option that is counted; nothing but an integer will do.
+
+    Raises:
+        ConfigError: it is none, or out of range.
+    """
+    with contextlib.suppress(TypeError):
+        if not isinstance(value, bool) and least <= (number := operator.index(value)) <= most:
+            return number
+    raise ConfigError(f"{name} = {shown(value)}: expected an integer from {least} to {most}")
+
+
+def require(condition: object, text: str) -> None:
+    """Raise ConfigError with this text unless the condition holds."""
+    if not condition:
+        raise ConfigError(text)
+
+
+def require_printable(name: str, text: str) -> None:
+    """Raise ConfigError unless a text fits on a line as it is: spaces of any kind, but no control character."""
+    printable = text and all(c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+    require(printable, f"{name} = {shown(text)}: expected printable characters, and at least one")
 
 
 def shown(value: object) -> str:

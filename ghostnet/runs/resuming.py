@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from ghostnet.data import Dataset
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import MOST, Experiment, integer
+from ghostnet.model.experiment import MOST, Experiment
 from ghostnet.model.recorder import Recorder
+from ghostnet.model.typed import integer
 from ghostnet.runs import configuration, ghosts
 from ghostnet.runs.checkpoint import Checkpoint
 from ghostnet.runs.configuration import Configuration

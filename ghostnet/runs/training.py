@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 from ghostnet.data import Dataset
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import MOST, Experiment, integer
+from ghostnet.model.experiment import MOST, Experiment
 from ghostnet.model.network import Network, build
 from ghostnet.model.recorder import Recorder
+from ghostnet.model.typed import integer
 from ghostnet.runs.checkpoint import Checkpoint
 from ghostnet.runs.data import fitting_data
 from ghostnet.runs.ghosts import Ghosts, sha256, started

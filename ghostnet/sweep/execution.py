@@ -15,7 +15,7 @@ from ghostnet.errors import ConfigError, FileError, Stopped
 from ghostnet.files.publishing import publish
 from ghostnet.host.interruption import Interruption
 from ghostnet.host.processors import available_cpus
-from ghostnet.model.experiment import integer
+from ghostnet.model.typed import integer
 from ghostnet.sweep import ensembles, pools
 from ghostnet.sweep.plan import Sweep, Task
 from ghostnet.sweep.pools import Job, Pool

@@ -28,9 +28,9 @@ from fnmatch import fnmatchcase
 
 from ghostnet.files import toml
 from ghostnet.model.baseline import METHODS, Baseline, BaselineRun, baseline_from_mapping, mlp
-from ghostnet.model.experiment import Experiment, from_mapping, require, require_known
+from ghostnet.model.experiment import Experiment, from_mapping
 from ghostnet.model.presets import preset
-from ghostnet.model.typed import shown
+from ghostnet.model.typed import require, require_known, shown
 from ghostnet.sweep.settings import TRAINING, check_options, directory_name, plain
 
 _FIELDS = tuple(spec.name for spec in dataclasses.fields(Experiment))

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Set
 
 from ghostnet.engines import ENGINES
 from ghostnet.model.baseline import METHODS
-from ghostnet.model.experiment import MOST, data_place, integer, require, require_known, require_printable
-from ghostnet.model.typed import shown
+from ghostnet.model.experiment import MOST, data_place
+from ghostnet.model.typed import integer, require, require_known, require_printable, shown
 
 TRAINING = (
     "engine", "dtype", "gradcheck_every", "gradcheck_examples", "device", "fast_matmul", "settle_tol", "max_sweeps"

@@ -27,9 +27,9 @@ from ghostnet.engines.torch.stimuli import Arrays, Examples, bring
 from ghostnet.errors import ConfigError
 from ghostnet.host.threads import Turns
 from ghostnet.model.equations import State, Weights
-from ghostnet.model.experiment import Experiment, require
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Network
-from ghostnet.model.typed import require_known
+from ghostnet.model.typed import require, require_known
 
 if TYPE_CHECKING:
     from ghostnet.engines.torch.fused import Phases
