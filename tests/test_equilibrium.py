@@ -153,7 +153,7 @@ def test_an_impossible_setting_is_named(name, value):
 
 
 def test_so_is_one_whose_fixed_point_is_not_stable():
-    direct, off = both_clamped(experiment("MB", (20, 60, 60, 6), init=3.0, batch=1, transfer="tanh"), max_sweeps=2000)
+    direct, off = both_clamped(experiment("MB", (20, 60, 60, 6), feedback="FA", init=3.0, batch=1), max_sweeps=2000)
     assert direct.sweeps[:, 0].min() == 1 and off < 1e-12
 
 

@@ -74,7 +74,8 @@ mine = gn.Model(mb.phases, (mb.rule("W_gp"), gn.Rule("W", post, "r", "eta", "end
 """
     (somewhere / "own_law.py").write_text(text)
     (somewhere / "e.toml").write_text(tiny(task, epochs=1).to_toml())
-    assert command(capsys, "train", "--config", "e.toml", "--model", "own_law:mine", "--out", "run", "--quiet")[0] == 0
+    assert command(capsys, "train", "--config", "e.toml", "--model", "own_law:mine", "--out", "run", "--quiet",
+                   "--engine", "torch")[0] == 0  # fmt: skip
     kept = json.loads((somewhere / "run" / "provenance.json").read_text())["laws"]["model"]
     assert kept["name"] == "own_law:mine" and "return 0.2 * e" in kept["source"] and "0.001" in kept["source"]
     assert resume("run", progress=False).network.experiment.model == "own_law:mine"

@@ -6,7 +6,7 @@ import numpy as np
 
 from ghostnet import data
 from ghostnet.errors import DivergenceError
-from ghostnet.gradients.presented import alone, drift, present
+from ghostnet.gradients.presented import alone, drift, ends_of_phases, first_nudged
 from ghostnet.gradients.settling import settling
 from ghostnet.host.progress import log
 from ghostnet.model.network import Network, select
@@ -90,12 +90,13 @@ def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
     net = alone(network, 0, np.arange(len(x)))
     e = net.experiment
     try:
-        shown = present(net, x, y, simulator.settings["dtype"])
+        ends = ends_of_phases(net, x, y, simulator.settings["engine"], simulator.settings["dtype"])
     except DivergenceError:
         return False  # training will say so itself
-    response = [b - a for a, b in zip(shown.free.state.s[1:], shown.clamped.state.s[1:], strict=True)]
-    for phase in (0, shown.first_nudged):
-        at, beta = shown.ends[phase], e.beta * e.phases[phase].nudge
+    nudged = first_nudged(e)
+    response = [b - a for a, b in zip(ends[0].state.s[1:], ends[nudged].state.s[1:], strict=True)]
+    for phase in (0, nudged):
+        at, beta = ends[phase], e.beta * e.phases[phase].nudge
         moving = drift(at, x, y, beta)[0][1:]
         norms = [(np.linalg.norm(m), np.linalg.norm(s)) for m, s in zip(moving, response, strict=True)]
         far = max(a / b if b > 0 else 0.0 for a, b in norms)

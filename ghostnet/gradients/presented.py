@@ -147,6 +147,17 @@ def drift(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> tuple[list
     return [None, *moving], e
 
 
+def ends_of_phases(net: Network, x: np.ndarray, y: np.ndarray, engine: str, dtype: str) -> list[Network]:
+    """A network from `alone` at the end of each phase of one presentation; Raises: see `present`."""
+    e, stepper = net.experiment, create(engine, net, dtype, 1)
+    stepper.begin(x[None], y[None])
+    ends = []
+    for phase, steps in enumerate(e.steps):
+        stepper.advance(phase, steps)
+        ends.append(_now(stepper, e, phase))
+    return ends
+
+
 def present(net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", free_steps: int | None = None):
     """One presentation of x (lanes, n_0), y (lanes, n_N) to a network from `alone`, on the compiled engine.
 
@@ -184,15 +195,19 @@ def _phase(engine, net: Network, x, y, beta: float, phase: int, steps: int) -> t
             engine.advance(phase, 1)
     else:
         engine.advance(phase, steps)
-    end = Network(net.experiment, *engine.export())
+    return _now(engine, net.experiment, phase), _summed(courses) if courses else []
+
+
+def _now(engine, e: Experiment, phase: int) -> Network:
+    """The network that an engine holds at the end of a phase."""
+    end = Network(e, *engine.export())
     for k, s_k in enumerate(end.state.s[1:], start=1):
         if not (np.abs(s_k) <= EXPLODED).all():
-            e = net.experiment
             raise DivergenceError(
                 f"diverged: seed {e.seeds[0]}, layer {k}: an activity is not finite or beyond {EXPLODED:g} in the "
                 f"{e.phases[phase].name} phase of an example checked; try dt = {e.dt / 2:g} or a smaller init"
             )
-    return end, _summed(courses) if courses else []
+    return end
 
 
 def _views(engine) -> tuple[Weights, State]:

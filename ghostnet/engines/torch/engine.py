@@ -46,7 +46,8 @@ class Engine(Recordable):
         threads: not used. Torch works on one CPU thread here: with more, where it cuts an array decides its last bits.
         device: "cpu" or "cuda".
         fast_matmul: let a GPU multiply float32 matrices in TF32: faster, three digits less.
-        per_run: constants that differ between runs: "beta" and "dt" (runs,), "eta" (runs, N), "eta_ghost" (runs, N-1).
+        per_run: constants that differ between runs: "beta" and "dt" (runs,), "eta" (runs, N), "eta_ghost" and
+            "eta_imitation" (runs, N-1).
 
     Raises:
         ConfigError: no such device, no GPU, or per-run constants that don't fit; what any Experiment refuses.
