@@ -11,6 +11,8 @@ from builders import of, same_bits, table, tiny, without_seconds
 
 import ghostnet as gn
 from ghostnet.cli.main import main
+from ghostnet.engines import create
+from ghostnet.gradients import presented
 
 
 def test_alignment_grows_over_training_and_metrics_say_so(task, tmp_path):
@@ -60,3 +62,11 @@ def test_training_warns_once_of_a_phase_that_ends_far_from_equilibrium(task, cap
         gn.train(tiny(task, **changes), progress=False)
     texts = [record.getMessage() for record in caplog.records]
     assert len(texts) == bool(warned) and all(warned in text for text in texts)
+
+
+@pytest.mark.parametrize("engine", ["torch", "reference"])
+def test_phases_are_looked_at_by_the_runs_own_engine_so_that_no_other_has_to_compile(task, monkeypatch, engine):
+    made = []
+    monkeypatch.setattr(presented, "create", lambda name, *rest: made.append(name) or create(name, *rest))
+    gn.train(tiny(task, epochs=1), engine=engine, progress=False)
+    assert set(made) == {engine}
