@@ -17,10 +17,6 @@ _FEW = 3  # examples, where none are named
 
 
 def add_parsers(commands) -> None:
-    _record_parser(commands)
-
-
-def _record_parser(commands) -> None:
     parser = commands.add_parser(
         "record",
         help="record presentations of a trained or fresh network",
