@@ -28,9 +28,9 @@ from fnmatch import fnmatchcase
 
 from ghostnet.files import toml
 from ghostnet.model.baseline import METHODS, Baseline, BaselineRun, baseline_from_mapping, mlp
-from ghostnet.model.experiment import Experiment, from_mapping, require, require_known
+from ghostnet.model.experiment import Experiment, from_mapping, require
 from ghostnet.model.presets import preset
-from ghostnet.model.typed import shown
+from ghostnet.model.typed import require_known, shown
 from ghostnet.sweep.settings import TRAINING, check_options, directory_name, plain
 
 _FIELDS = tuple(spec.name for spec in dataclasses.fields(Experiment))
@@ -78,7 +78,7 @@ class Sweep:
     grid: dict[str, list] = field(default_factory=dict)
     experiments: list[dict] = field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_tables()
         kept = {
             "settings": _plain(self.settings),
@@ -201,7 +201,7 @@ def _plain(table: dict) -> dict:
     return {name: plain(name, value) for name, value in table.items()}
 
 
-def _label(value) -> str | int | float:
+def _label(value: str | int | float | list) -> str | int | float:
     """A value as a coordinate, and as part of a file's name."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
