@@ -117,8 +117,7 @@ class Ensemble:
 
     def rates(self, u: Tensor) -> Tensor:
         """ρ(u)."""
-        found = torch.empty_like(u)
-        return put(self.transfer.rho, u, out=found)
+        return put(self.transfer.rho, u, out=torch.empty_like(u))
 
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
@@ -257,8 +256,7 @@ class Ensemble:
         if self.rate is None or clip is None:
             add_outer(W, d, r, eta, d, keep)
             return
-        rate = self.rate[k]
-        torch.bmm(d.mul_(eta).mT, r, out=rate).clamp_(-clip, clip)
+        rate = torch.bmm(d.mul_(eta).mT, r, out=self.rate[k]).clamp_(-clip, clip)
         W.mul_(keep).add_(rate if self.model.once else rate.mul_(self.dt))
 
     def _learn_first(self, share: float) -> None:
