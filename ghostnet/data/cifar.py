@@ -33,7 +33,7 @@ def read(folder: Path) -> Dataset:
     """
     kind = _kind(folder)
     if kind is None:
-        raise DataError(f"{folder}: holds no {' and no '.join(kind[0] for kind in _KINDS)}; expected files of CIFAR")
+        raise DataError(f"{folder}: holds no files of CIFAR-10 or CIFAR-100; expected their binary version")
     pattern, test, label = kind
     train = sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
     if not train or not os.path.isfile(folder / test):
