@@ -1,6 +1,7 @@
 """ghostnet: a continuous-time simulator of ghost-unit networks (Mesnard et al. 2019, arXiv:1911.08585)."""
 
 import importlib
+from typing import Any
 
 from ghostnet import baselines
 from ghostnet.data import dataset
@@ -51,7 +52,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """What brings packages that most uses do without: loaded when first asked for."""
     if name == "from_torch":
         from ghostnet.model.modules import from_torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 
 class GhostnetError(Exception):
     """Base of every error a user can cause or meet; its text is one line: what, expected, what to do."""
@@ -22,10 +24,24 @@ class InUse(ConfigError):
     """Another process is at work on the run directory."""
 
 
+class Divergence(NamedTuple):
+    """Where an activity first became non-finite or exploded."""
+
+    run: int
+    presentation: int  # index into the chunk that was being run
+    layer: int
+
+
 class DivergenceError(GhostnetError):
-    """An activity became non-finite or exploded: names run, presentation and layer, and a remedy."""
+    """An activity became non-finite or exploded: names run, presentation and layer, and a remedy.
+
+    Attributes:
+        divergence: where, and `presentation`: after how many; None where no simulator's presentation did.
+    """
 
     exit_code = 3
+    divergence: Divergence | None = None
+    presentation: int | None = None
 
 
 class Stopped(GhostnetError):

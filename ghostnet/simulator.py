@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ghostnet import data, engines
 from ghostnet.engines.evaluation import Score, evaluate, scored_parts
@@ -18,7 +19,7 @@ from ghostnet.host.threads import Turns
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import numbers, rates, require_fit
 from ghostnet.model.network import Network
-from ghostnet.model.recorder import Recorder, Shown
+from ghostnet.model.recorder import Recorder, Shown, Units
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,13 +57,13 @@ class Simulator:
         engine: str = "cpu",
         dtype: str | None = None,
         threads: int | None = None,
-        **options,
+        **options: Any,
     ):
         dtype = engines.usual_dtype(engine) if dtype is None else str(dtype)
         threads = available_cpus() if threads is None else threads
         given = {"engine": engine, "dtype": dtype, "threads": threads, **options}
         self.settings = {name: v.item() if isinstance(v, np.generic) else v for name, v in given.items()}
-        self._engine = engines.create(network=network, **self.settings)
+        self._engine: engines.Engine = engines.create(network=network, **self.settings)
         self._turns = Turns()
         self._recording: Recording | None = None
         self.experiment, self.presentations = network.experiment, network.presentations
@@ -157,7 +158,7 @@ class Simulator:
             weights, _ = self._engine.export()
         parts = scored_parts(dataset.part("train"), dataset.part("test"), e.train_examples)
         how = e.transfer, self.dtype, self.settings["threads"]
-        return {name: evaluate(weights, *part, *how) for name, part in parts.items()}
+        return {name: evaluate(weights, x, labels, *how) for name, (x, labels) in parts.items()}
 
     def _count(self, shown: int, divergence: engines.Divergence | None) -> None:
         if divergence is None:
@@ -189,8 +190,9 @@ class Simulator:
             yield files
 
     def record(
-        self, x: np.ndarray, y: np.ndarray, variables=("s", "e"), units=None, every: int = 1, learn: bool = True, **more
-    ) -> xr.Dataset:
+        self, x: np.ndarray, y: np.ndarray, variables: Sequence[str] = ("s", "e"), units: Units = None, every: int = 1,
+        learn: bool = True, **more: Any,
+    ) -> xr.Dataset:  # fmt: skip
         """`present`, recorded.
 
         Args:
@@ -243,11 +245,11 @@ class Simulator:
             weights, state = self._engine.export()
             return Network(self.experiment, weights, state, self.presentations)
 
-    def _fit(self, name: str, values, layer: int, many: bool) -> np.ndarray:
+    def _fit(self, name: str, given: ArrayLike, layer: int, many: bool) -> np.ndarray:
         """The rates of a layer, ([presentations,] runs, batch, units), a view where the runs share them."""
         e, leading = self.experiment, ("presentations",) * many
         own = (e.batch, e.sizes[layer])
-        values = rates(name, values, e, layer, (*leading, *own), (*leading, len(e.seeds), *own))
+        values = rates(name, given, e, layer, (*leading, *own), (*leading, len(e.seeds), *own))
         if values.ndim == len(leading) + 2:
             values = np.broadcast_to(values[..., None, :, :], (*values.shape[:-2], len(e.seeds), *own))
         return values

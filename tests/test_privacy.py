@@ -65,7 +65,7 @@ def test_the_noise_has_deviation_noise_times_clip_over_the_expected_batch():
     x, y = task_batch(net)
     p, _, delta = found(net, x, y)
     quiet = privacy.clipped_sums(delta, p.r, 0.5)
-    loud = net._private(delta, p.r, None)
+    loud = net._private(delta, p.r, 0.5, None)
     drawn = torch.cat([(6 * a - b).flatten() for a, b in zip(loud[1:], quiet[1:], strict=True)]).numpy()
     count = len(drawn)
     assert abs(drawn.var() - 1) < 5 * math.sqrt(2 / count) and abs(drawn.mean()) < 5 / math.sqrt(count)

@@ -7,13 +7,17 @@
 torch is imported when one of these is first asked for, not with the package.
 """
 
+from typing import Any
+
 from ghostnet.model.baseline import METHODS, Baseline, BaselineRun, mlp
 from ghostnet.runs import resuming
+from ghostnet.runs.checkpoint import Checkpoint
+from ghostnet.runs.loop import Trainable
 
 __all__ = ["METHODS", "Baseline", "convert", "gradcheck", "mlp", "train"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name == "train":
         from ghostnet.baselines.training import train
 
@@ -29,7 +33,7 @@ def __getattr__(name: str):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def _restored(*given):
+def _restored(*given: Any) -> tuple[Trainable, Checkpoint]:
     from ghostnet.baselines.training import restored
 
     return restored(*given)

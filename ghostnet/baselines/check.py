@@ -7,6 +7,7 @@ noise. Of one example G_k is δ_k r_{k-1}^T, and r is the same for both: δ_k �
 from __future__ import annotations
 
 import os
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.mlps import load
 from ghostnet.engines.tensors import own_precision
 from ghostnet.gradients.check import examples
-from ghostnet.gradients.likeness import concatenated, figures, moments, together
+from ghostnet.gradients.likeness import Moments, concatenated, figures, moments, together
 from ghostnet.gradients.report import GradientReport
 
+ByLayer: TypeAlias = dict[int, Moments]
 _BLOCK = 200  # examples at a time, so that memory does not grow with their number
 
 
@@ -43,8 +45,8 @@ def gradcheck(of: str | os.PathLike | Learner, x: np.ndarray, y: np.ndarray) -> 
     summed, each = _moments(learner, x, y)
     layers = range(1, e.depth + 1)
     for run, seed in enumerate(e.seeds):
-        pairs = [(k, summed[run][k], each[run][k]) for k in layers]
-        pairs.append(("all", *(together(list(found[run].values())) for found in (summed, each))))
+        pairs: list[tuple[int | str, Moments, Moments]] = [(k, summed[run][k], each[run][k]) for k in layers]
+        pairs.append(("all", together(list(summed[run].values())), together(list(each[run].values()))))
         for layer, one, many in pairs:
             row = {"run": run, "seed": seed, "quantity": "update", "against": "backprop", "layer": layer}
             report.figures += [row | {"over": over} | values for over, values in figures(one, many).items()]
@@ -56,17 +58,18 @@ def gradcheck(of: str | os.PathLike | Learner, x: np.ndarray, y: np.ndarray) -> 
     return report
 
 
-def _moments(learner: Learner, x: np.ndarray, y: np.ndarray) -> tuple[list[dict], list[dict]]:
+def _moments(learner: Learner, x: np.ndarray, y: np.ndarray) -> tuple[list[ByLayer], list[ByLayer]]:
     """Per run {k: moments} of the summed update, and of every example's."""
     runs, layers = range(len(learner.experiment.seeds)), range(1, learner.experiment.depth + 1)
-    sums, each = {}, {(run, k): [] for run in runs for k in layers}
+    sums: dict[tuple[int, int], np.ndarray] = {}
+    each: dict[tuple[int, int], list[Moments]] = {(run, k): [] for run in runs for k in layers}
     for start in range(0, len(x), _BLOCK):
         block = slice(start, start + _BLOCK)
         own, true, r = _deltas(learner, x[block], y[block])
         for run, k in each:
             below, size = r[k - 1][run], np.linalg.norm(r[k - 1][run], axis=1)[:, None]
             pair = own[k][run], true[k][run]
-            each[run, k].append(moments(*(delta * size for delta in pair), (below != 0).sum(1)))
+            each[run, k].append(moments(pair[0] * size, pair[1] * size, (below != 0).sum(1)))
             sums[run, k] = sums.get((run, k), 0) + np.stack([delta.T @ below for delta in pair])
     summed = [{k: moments(*sums[run, k][:, None]) for k in layers} for run in runs]
     return summed, [{k: concatenated(each[run, k]) for k in layers} for run in runs]

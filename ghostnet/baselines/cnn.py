@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
+from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import Score, scored_parts
 from ghostnet.engines.tensors import Images, scale, score, working
@@ -47,6 +48,9 @@ def three_convolutions(side: int = 28, classes: int = 10) -> nn.Sequential:
     )  # fmt: skip
 
 
+_ARCHITECTURES = {"two-blocks": two_blocks, "three-convolutions": three_convolutions}
+
+
 class CNN:
     """Every run of a convolutional baseline, from seeded weights: see `ghostnet.runs.loop.Trainable`.
 
@@ -64,8 +68,8 @@ class CNN:
         self.experiment, self.baseline, self.dtype, self._threads = e, b, dtype, threads
         self._dtype, self._images = getattr(torch, dtype), Images(dataset)
         self.modules = [self._module(seed) for seed in e.seeds]
-        rate, momentum = b.learning_rate[0], b.momentum
-        self._optimizers = [torch.optim.SGD(module.parameters(), rate, momentum) for module in self.modules]
+        self._rate = learning_rates(e, b)[0]
+        self._optimizers = [torch.optim.SGD(module.parameters(), self._rate, b.momentum) for module in self.modules]
         self._order = functools.lru_cache(1)(functools.partial(presentation_order, e))
         self._states = [torch.get_rng_state() for _ in e.seeds]  # of torch's generator; an epoch begins with others
 
@@ -76,10 +80,8 @@ class CNN:
         require(side * side == pixels and side >= 4, text)
         method = self.baseline.method
         with torch.random.fork_rng(devices=[]):
-            module = {"two-blocks": two_blocks, "three-convolutions": three_convolutions}[self.baseline.architecture](
-                side, classes
-            )
-            module = (module if method == "BP" else convert(module, method, classes, seed)).to(self._dtype)
+            plain = _ARCHITECTURES[self.baseline.architecture](side, classes)
+            module = (plain if method == "BP" else convert(plain, method, classes, seed)).to(self._dtype)
         _initialise(module, seed)
         with torch.no_grad():
             module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows its inputs
@@ -100,7 +102,7 @@ class CNN:
                     torch.manual_seed(int(generator(seed, BaselineStream.DROPOUT, epoch).integers(2**63)))
                 loss = self._learn(run, shown[:, run])
             if not math.isfinite(loss):
-                smaller = f"{self.baseline.learning_rate[0] / 4:g}"
+                smaller = f"{self._rate / 4:g}"
                 raise DivergenceError(f"seed {seed} diverged: the loss is not finite; try learning_rate = {smaller}")
 
     @contextlib.contextmanager
@@ -132,7 +134,7 @@ class CNN:
             return torch.softmax(u, -1)
 
         parts = scored_parts(self._images.train, self._images.test, self.experiment.train_examples)
-        scores = {name: score(outputs, softmax, *part, self._dtype) for name, part in parts.items()}
+        scores = {name: score(outputs, softmax, x, labels, self._dtype) for name, (x, labels) in parts.items()}
         return scores, [{} for _ in self.modules]
 
     def state(self) -> tuple[None, dict[str, np.ndarray]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,12 +46,12 @@ def convert(module: nn.Module, method: str, output_dim: int, seed: int = 0) -> C
     ]
     for name, layer in layers:
         _check_layer(name or "the module itself", layer)
-    if not layers or type(layers[-1][1]) is not nn.Linear:
+    name, last = layers[-1] if layers else ("", None)
+    if not isinstance(last, nn.Linear):
         raise ConfigError("convert: the last layer with parameters has to be Linear, giving the outputs")
-    wanted = layers[-1][1].out_features
-    if output_dim != wanted:
+    if output_dim != last.out_features:
         raise ConfigError(
-            f"output_dim = {output_dim}: the last layer, {layers[-1][0] or 'Linear'}, has {wanted} outputs"
+            f"output_dim = {output_dim}: the last layer, {name or 'Linear'}, has {last.out_features} outputs"
         )
     return Converted(copy.deepcopy(module), str(method).lower(), output_dim, seed)
 
@@ -59,7 +60,7 @@ def _check_layer(name: str, layer: nn.Module) -> None:
     kind = type(layer)
     if kind not in (nn.Linear, nn.Conv2d):
         raise ConfigError(f"unsupported layer {name}: {kind.__name__} has parameters; expected Linear and Conv2d only")
-    if kind is nn.Conv2d and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
+    if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
         mode = layer.padding if isinstance(layer.padding, str) else layer.padding_mode
         raise ConfigError(f"unsupported layer {name}: Conv2d with padding {mode!r}; expected zeros, so many per side")
 
@@ -69,8 +70,8 @@ class Converted(nn.Module):
 
     def __init__(self, module: nn.Module, method: str, output_dim: int, seed: int):
         super().__init__()
-        places = [(name, layer) for name, layer in module.named_modules() if type(layer) in (nn.Linear, nn.Conv2d)]
-        self.layers = []
+        places = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
+        self.layers: list[Feedback] = []
         for index, (name, layer) in enumerate(places):
             last = index == len(places) - 1
             wrapped = Feedback(layer, method, output_dim, seed, index, last)
@@ -97,44 +98,48 @@ class Feedback(nn.Module):
     seed: of a B that is still to be drawn, so that state_dict() of a module that has not run yet decides it too.
     """
 
-    def __init__(self, layer: nn.Module, method: str, output_dim: int, seed: int, index: int, last: bool):
+    layer: nn.Linear | nn.Conv2d
+    feedback: torch.Tensor | None
+    seed: torch.Tensor | None
+
+    def __init__(self, layer: nn.Linear | nn.Conv2d, method: str, output_dim: int, seed: int, index: int, last: bool):
         super().__init__()
         self.layer, self.method, self.last = layer, method, last
         self.signal = feedback.Signal()
         self._output_dim, self._index = output_dim, index
-        drawn_later = method == "dfa" and isinstance(layer, nn.Conv2d)
-        self.register_buffer("seed", torch.tensor(seed) if drawn_later else None)
-        if drawn_later:
-            fixed = None
-        elif method == "fa":
+        fixed = None
+        if method == "fa":
             fixed = self._draw(seed, layer.weight.shape, _summed(layer))
-        else:
+        elif isinstance(layer, nn.Linear):
             fixed = self._draw(seed, (output_dim, layer.in_features), output_dim)
+        self.register_buffer("seed", torch.tensor(seed) if fixed is None else None)
         self.register_buffer("feedback", fixed)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.seed is not None:
+            self._fit(x, int(self.seed))
+        if self.feedback is None:
+            raise ConfigError("feedback: a layer has no B, and no seed to draw one from; convert the module anew")
         if self.method == "fa":
             carry = feedback.align(self.feedback)
         else:
-            self._fit(x)
             carry = feedback.direct(self.feedback, self.signal, self.last)
-        apply = feedback.linear if isinstance(self.layer, nn.Linear) else feedback.conv2d
-        return apply(self.layer, x, carry)
+        if isinstance(self.layer, nn.Linear):
+            return feedback.linear(self.layer, x, carry)
+        return feedback.conv2d(self.layer, x, carry)
 
-    def _fit(self, x: torch.Tensor) -> None:
-        """Draw the B of a convolution at its first pass; hold later ones to it."""
-        if self.seed is None:
-            return
+    def _fit(self, x: torch.Tensor, seed: int) -> None:
+        """Draw the B of a convolution under DFA at its first pass; hold later ones to it."""
         inputs = math.prod(x.shape[-3:])
         if self.feedback is None:
-            self.feedback = self._draw(int(self.seed), (self._output_dim, inputs), self._output_dim)
+            self.feedback = self._draw(seed, (self._output_dim, inputs), self._output_dim)
         elif self.feedback.shape[1] != inputs:
             raise ConfigError(
                 f"dfa: an input of shape {tuple(x.shape)} has {inputs} values an example, the first had "
                 f"{self.feedback.shape[1]}: B fits that size only; give such inputs, or convert the module anew"
             )
 
-    def _load_from_state_dict(self, state_dict, prefix, *others) -> None:
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *others: Any) -> None:
         """A B that the state has not drawn, or the module has not, is no mismatch: the state's seed or B decides."""
         if self.seed is not None and f"{prefix}seed" in state_dict:
             given = state_dict.get(f"{prefix}feedback")
@@ -150,7 +155,7 @@ class Feedback(nn.Module):
         return torch.from_numpy(draw.uniform(-bound, bound, tuple(shape))).to(self.layer.weight)
 
 
-def _summed(layer: nn.Module) -> int:
+def _summed(layer: nn.Linear | nn.Conv2d) -> int:
     """How many terms of δ the transpose of a layer sums over per input."""
     if isinstance(layer, nn.Linear):
         return layer.out_features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 
 import numpy as np
@@ -67,7 +68,7 @@ class Noise:
             g.bit_generator.state = {"bit_generator": "Philox", "state": named, **parts}
 
 
-def _flat(state: dict) -> np.ndarray:
+def _flat(state: Mapping) -> np.ndarray:
     last = [state[name] for name in ("buffer_pos", "has_uint32", "uinteger")]
     return np.array([*state["state"]["counter"], *state["state"]["key"], *state["buffer"], *last], np.uint64)
 

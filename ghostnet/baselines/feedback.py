@@ -12,12 +12,18 @@ in the type of what it multiplies, as torch's layers take W under autocast.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from torch.nn.grad import conv2d_input
 
 from ghostnet.errors import ConfigError
+
+Back: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # δ, B: δ through a layer of B
+Carry: TypeAlias = Callable[[torch.Tensor, Back, torch.Size], torch.Tensor]  # δ, back, shape of x: what goes down
 
 
 class Signal:
@@ -33,34 +39,38 @@ class _Handover(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, y, x, bias, units, carry):
+    def forward(
+        ctx: Any, y: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None, units: int,
+        carry: Callable[[torch.Tensor], torch.Tensor],
+    ) -> torch.Tensor:  # fmt: skip
         ctx.carry, ctx.units, ctx.to = carry, units % y.ndim, (x.dtype, None if bias is None else bias.dtype)
         ctx.mark_dirty(y)
         return y
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, delta):
+    def backward(ctx: Any, delta: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         others = [dim for dim in range(delta.ndim) if dim != ctx.units]
         below = ctx.carry(delta).to(ctx.to[0]) if ctx.needs_input_grad[1] else None
         bias = (delta.sum(others) if others else delta).to(ctx.to[1]) if ctx.needs_input_grad[2] else None
         return delta, below, bias, None, None
 
 
-def linear(layer: torch.nn.Linear, x: torch.Tensor, carry) -> torch.Tensor:
+def linear(layer: torch.nn.Linear, x: torch.Tensor, carry: Carry) -> torch.Tensor:
     """W x + b; backward, `carry(δ, back, shape of x)` says what goes down: back(δ, B) is δ through a layer of B."""
     y, shape = functional.linear(x.detach(), layer.weight, _detached(layer.bias)), x.shape
     return _Handover.apply(y, x, layer.bias, -1, lambda delta: carry(delta, torch.matmul, shape))
 
 
-def conv2d(layer: torch.nn.Conv2d, x: torch.Tensor, carry) -> torch.Tensor:
+def conv2d(layer: torch.nn.Conv2d, x: torch.Tensor, carry: Carry) -> torch.Tensor:
     """The layer's convolution; backward, as `linear`."""
     geometry, shape = (layer.stride, layer.padding, layer.dilation, layer.groups), x.shape
-    y = functional.conv2d(x.detach(), layer.weight, _detached(layer.bias), *geometry)
+    # torch's stubs have an overload for either kind of padding, and none for Conv2d's own, which may be of both.
+    y = functional.conv2d(x.detach(), layer.weight, _detached(layer.bias), *geometry)  # type: ignore[arg-type]
 
     def back(delta: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
         images = (math.prod(shape[:-3]), *shape[-3:])  # a single image comes without a batch
-        return torch.nn.grad.conv2d_input(images, B, delta.reshape(-1, *delta.shape[-3:]), *geometry).reshape(shape)
+        return conv2d_input(images, B, delta.reshape(-1, *delta.shape[-3:]), *geometry).reshape(shape)
 
     return _Handover.apply(y, x, layer.bias, -3, lambda delta: carry(delta, back, shape))
 
@@ -69,15 +79,15 @@ def _detached(bias: torch.Tensor | None) -> torch.Tensor | None:
     return None if bias is None else bias.detach()
 
 
-def align(B: torch.Tensor):
+def align(B: torch.Tensor) -> Carry:
     """FA: down goes what the layer would hand down if its weights were B."""
     return lambda delta, back, shape: back(delta, B.to(delta.dtype))
 
 
-def direct(B: torch.Tensor, signal: Signal, last: bool):
+def direct(B: torch.Tensor, signal: Signal, last: bool) -> Carry:
     """DFA: down goes B^T e, shaped as the layer's input; the last layer knows e, all others read it."""
 
-    def carry(delta: torch.Tensor, back, shape: torch.Size) -> torch.Tensor:
+    def carry(delta: torch.Tensor, back: Back, shape: torch.Size) -> torch.Tensor:
         if last:
             signal.error = delta
         if signal.error is None:

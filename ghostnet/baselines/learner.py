@@ -9,6 +9,7 @@ from ghostnet.baselines import methods, privacy
 from ghostnet.baselines.draws import BaselineStream, Noise, require_states, weights
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.model.baseline import Baseline
+from ghostnet.model.equations import Layers
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import room
 
@@ -28,8 +29,7 @@ class Learner:
         self.dtype = getattr(torch, dtype)
         self.transfer = baseline.transfer or experiment.transfer
         with room(experiment, 16):  # drawn in float64, kept in the type asked for with its gradient
-            W, B = weights(experiment, baseline)
-            self.W, self.B = ([None, *(torch.from_numpy(a).to(self.dtype) for a in group[1:])] for group in (W, B))
+            self.W, self.B = map(self._tensors, weights(experiment, baseline))
         self._optimizer = self._make_optimizer()
         used = {
             BaselineStream.DROPOUT: baseline.dropout,
@@ -38,6 +38,9 @@ class Learner:
         }
         self._streams = tuple(filter(used.get, used))
         self.begin(0)
+
+    def _tensors(self, arrays: Layers) -> Layers:
+        return [None, *(torch.from_numpy(array).to(self.dtype) for array in arrays[1:])]
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         b = self.baseline
@@ -103,10 +106,8 @@ class Learner:
             x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
         p = methods.forward(self.W, x, self.transfer, self._masks(x))
         delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss))
-        if self.baseline.clip is None:
-            found = methods.gradients(delta, p.r)
-        else:
-            found = self._private(delta, p.r, present)
+        clip = self.baseline.clip
+        found = methods.gradients(delta, p.r) if clip is None else self._private(delta, p.r, clip, present)
         for parameter, gradient in zip(self.W[1:], found[1:], strict=True):
             parameter.grad = gradient
         if self.baseline.method == "DTP":
@@ -148,11 +149,11 @@ class Learner:
         for inverse, gradient in zip(self.B[1:-1], found[1:-1], strict=True):
             inverse.grad = gradient
 
-    def _private(self, delta: list, r: list, present: torch.Tensor | None) -> list:
+    def _private(self, delta: list, r: list, clip: float, present: torch.Tensor | None) -> list:
         b = self.baseline
-        sums = privacy.clipped_sums(delta, r, b.clip, present)
+        sums = privacy.clipped_sums(delta, r, clip, present)
         if b.noise:
             draws = self._draws[BaselineStream.PRIVACY]
             for total in sums[1:]:
-                total += b.noise * b.clip * torch.from_numpy(draws.normal(total.shape[1:])).to(self.dtype)
+                total += b.noise * clip * torch.from_numpy(draws.normal(total.shape[1:])).to(self.dtype)
         return [None, *(total / self.experiment.batch for total in sums[1:])]

@@ -32,6 +32,7 @@ import torch
 
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.model import names
+from ghostnet.model.equations import Layers
 
 
 class Pass(NamedTuple):
@@ -45,7 +46,8 @@ class Pass(NamedTuple):
 def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None) -> Pass:
     """x (runs, batch, n_0) through the network; masks[k] multiplies r_k (dropout)."""
     f = names.transfer(transfer)
-    r, slope = [x], [None]
+    r: Layers = [x]
+    slope: Layers = [None]
     for k in range(1, len(W) - 1):
         u = r[-1] @ W[k].mT
         r.append(tensorlaws.of(f.rho, u))
@@ -119,7 +121,7 @@ def inverse_gradients(W: list, B: list, r: list, noise: list, transfer: str) -> 
     """DTP: the mean gradient by B_k of ½ ‖g_k(f(W_{k+1} h)) - h‖², h = r_k + noise_k, for k = 1 … N-2; else None."""
     law = names.transfer(transfer)
     f = functools.partial(tensorlaws.of, law.rho)
-    found = [None] * len(B)
+    found: Layers = [None] * len(B)
     for k in range(1, len(W) - 2):
         h = r[k] + noise[k]
         above = f(h @ W[k + 1].mT)

@@ -19,6 +19,7 @@ from ghostnet.engines.tensors import Images, working
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
 from ghostnet.model.baseline import BaselineRun
+from ghostnet.model.equations import Layers
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
@@ -71,7 +72,7 @@ class MLP:
         learner, images, e, b = self.learner, self._images, self.experiment, self.learner.baseline
         parts = scored_parts(images.train, images.test, e.train_examples)
         scores = {name: measures.score(learner, *part) for name, part in parts.items()}
-        x, y = images.batch(torch.arange(min(e.train_examples, _MEASURED)), learner.dtype)
+        x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)
         measured = measures.angles(learner, x, y) | measures.alignments(learner)
         spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
         runs = range(len(e.seeds))
@@ -86,7 +87,7 @@ class MLP:
 
     def restore(self, found: Checkpoint) -> None:
         """Be as it was when that checkpoint was made."""
-        self.learner.restore(found.network.weights.W, found.extra)
+        self.learner.restore(_matrices(found), found.extra)
 
 
 def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
@@ -103,8 +104,15 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
     found = checkpoint.latest(path, about, accept=lambda found: learner.require_fit(found.extra))
     if found is None:
         raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet baseline` has taken past epoch 0")
-    learner.restore(found.network.weights.W, found.extra)
+    learner.restore(_matrices(found), found.extra)
     return learner
+
+
+def _matrices(found: Checkpoint) -> Layers:
+    """W of a checkpoint; ConfigError where it is none of an MLP."""
+    if found.network is None:
+        raise ConfigError(f"{found.name}: holds no network; expected a checkpoint of an MLP")
+    return found.network.weights.W
 
 
 def _batches(learner: Learner, epoch: int) -> tuple[torch.Tensor, torch.Tensor | None]:

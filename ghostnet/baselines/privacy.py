@@ -10,6 +10,7 @@ Poisson samples, every example with probability batch / train_examples, because 
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -24,7 +25,8 @@ from ghostnet.model.network import generator
 def norms(delta: list, r: list) -> torch.Tensor:
     """Norm of every example's gradient over all layers, (runs, batch)."""
     pairs = zip(delta[1:], r, strict=True)
-    return sum(d.square().sum(-1) * below.square().sum(-1) for d, below in pairs).sqrt()
+    squares = [d.square().sum(-1) * below.square().sum(-1) for d, below in pairs]
+    return functools.reduce(torch.add, squares).sqrt()
 
 
 def clipped_sums(delta: list, r: list, clip: float, present: torch.Tensor | None = None) -> list:
@@ -41,9 +43,10 @@ def clipped_sums(delta: list, r: list, clip: float, present: torch.Tensor | None
 
 def poisson_batches(e: Experiment, epoch: int) -> tuple[np.ndarray, np.ndarray]:
     """An epoch of Poisson samples: indices (steps, runs, longest) padded with 0, and 1 where they count."""
-    steps, rate = e.presentations_per_epoch, e.batch / e.train_examples
+    steps, count = e.presentations_per_epoch, _examples(e)
+    rate = e.batch / count
     streams = [generator(seed, BaselineStream.SAMPLE, epoch) for seed in e.seeds]
-    drawn = [[np.flatnonzero(g.random(e.train_examples) < rate) for g in streams] for _ in range(steps)]
+    drawn = [[np.flatnonzero(g.random(count) < rate) for g in streams] for _ in range(steps)]
     longest = max(len(sample) for step in drawn for sample in step)
     shown = np.zeros((steps, len(e.seeds), longest), int)
     present = np.zeros(shown.shape, np.float32)
@@ -51,6 +54,13 @@ def poisson_batches(e: Experiment, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         for run, sample in enumerate(samples):
             shown[step, run, : len(sample)], present[step, run, : len(sample)] = sample, 1
     return shown, present
+
+
+def _examples(e: Experiment) -> int:
+    """How many a batch is sampled from."""
+    if e.train_examples is None:
+        raise ConfigError("train_examples: left out, so examples have no probability; give a number")
+    return e.train_examples
 
 
 def epsilon(e: Experiment, noise: float, delta: float, epochs: int) -> float:
@@ -68,5 +78,5 @@ def epsilon(e: Experiment, noise: float, delta: float, epochs: int) -> float:
     except ImportError as error:
         raise ConfigError("noise: counting ε needs Opacus; install the extra [dp]") from error
     accountant = RDPAccountant()
-    accountant.history = [(noise, e.batch / e.train_examples, epochs * e.presentations_per_epoch)]
+    accountant.history = [(noise, e.batch / _examples(e), epochs * e.presentations_per_epoch)]
     return float(accountant.get_epsilon(delta))

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ghostnet.baselines import privacy
 from ghostnet.baselines.cnn import CNN
@@ -35,7 +36,7 @@ def train(
     threads: int = 1,
     progress: bool = True,
     callbacks: Sequence[Callable[[Run], object]] = (),
-    **settings,
+    **settings: Any,
 ) -> Training:
     """Train a network of the experiment's sizes by a method, every seed side by side.
 

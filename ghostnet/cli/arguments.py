@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,15 +15,18 @@ from ghostnet.files import toml
 from ghostnet.model import presets
 from ghostnet.runs import store
 
+if TYPE_CHECKING:
+    from ghostnet.model.network import Network
 
-def add_setting(group, spec: dataclasses.Field) -> None:
+
+def add_setting(group: argparse._ActionsContainer, spec: dataclasses.Field) -> None:
     """A field of a settings dataclass as an option, with the help that it carries."""
     kind = str(spec.type)
     number = int if "int" in kind else float if "float" in kind else str
-    many = {"nargs": "+"} if kind.startswith("tuple") else {}
+    count = "+" if kind.startswith("tuple") else None
     name = "NAME" if number is str else number.__name__.upper()
     option, text = f"--{spec.name.replace('_', '-')}", spec.metadata["help"]
-    group.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, **many)
+    group.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, nargs=count)
 
 
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict:
@@ -81,7 +85,7 @@ def run_directory(name: str) -> Path | None:
     return Path(name) if Path(name).is_dir() else None
 
 
-def network(name: str):
+def network(name: str) -> Network:
     """The newest checkpoint of a run directory, or the initial network of a preset.
 
     Raises:

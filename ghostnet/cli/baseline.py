@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from ghostnet.cli.arguments import add_setting, given
+from ghostnet.cli.parser import Commands
 from ghostnet.model.baseline import METHODS, Baseline
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.presets import preset
@@ -17,7 +18,7 @@ from ghostnet.runs import store
 _OWN = ("sizes", "init", "batch", "epochs", "seeds", "data", "train_examples")  # what a baseline reads of an Experiment
 
 
-def add_parsers(commands) -> None:
+def add_parsers(commands: Commands) -> None:
     """Register the subcommands."""
     _baseline_parser(commands)
     parser = commands.add_parser("compare", help="compare finished or running runs: a table and a picture")
@@ -28,7 +29,7 @@ def add_parsers(commands) -> None:
     parser.set_defaults(command=_compare, shows=True)
 
 
-def _baseline_parser(commands) -> None:
+def _baseline_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "baseline",
         help="train an MLP by BP, FA, DFA … on the same data, initial weights and order",

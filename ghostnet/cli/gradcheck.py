@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ghostnet.cli.arguments import add_data, baseline_method, given, indices, network, run_directory
+from ghostnet.cli.parser import Commands
 from ghostnet.errors import ConfigError
 from ghostnet.files.figures import picture_path, publish_picture
 from ghostnet.files.publishing import publish
 from ghostnet.model.experiment import Experiment
 
+if TYPE_CHECKING:
+    from ghostnet.gradients.report import GradientReport
+
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
 _OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd")
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Commands) -> None:
     """Register the subcommand."""
     parser = commands.add_parser(
         "gradcheck",
@@ -51,7 +56,7 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
     _write(report, arguments)
 
 
-def _of_baseline(arguments: argparse.Namespace, method: str):
+def _of_baseline(arguments: argparse.Namespace, method: str) -> GradientReport:
     for name in _OF_GHOSTS:
         if getattr(arguments, name):
             option = f"--{name.replace('_', '-')}"
@@ -63,7 +68,7 @@ def _of_baseline(arguments: argparse.Namespace, method: str):
     return gradcheck(learner, *_examples(arguments, learner.experiment))
 
 
-def _of_ghosts(arguments: argparse.Namespace):
+def _of_ghosts(arguments: argparse.Namespace) -> GradientReport:
     from ghostnet.gradients import gradcheck
 
     if arguments.picture and arguments.no_causes:
@@ -87,7 +92,7 @@ def _examples(arguments: argparse.Namespace, e: Experiment) -> tuple[np.ndarray,
     return data.scale(images[some], "float64"), data.one_hot(labels[some], dataset.classes, "float64")
 
 
-def _write(report, arguments: argparse.Namespace) -> None:
+def _write(report: GradientReport, arguments: argparse.Namespace) -> None:
     if arguments.csv:
         publish(arguments.csv, report.csv().encode())
     if arguments.picture:

@@ -39,7 +39,7 @@ def _run(argv: list[str] | None) -> tuple[int, bool]:
         arguments.command(arguments)
         return 0, shows
     except SystemExit as end:  # of the parser: help and version have been shown, or the words are wrong
-        return end.code, shows
+        return end.code if isinstance(end.code, int) else int(bool(end.code)), shows
     except GhostnetError as error:
         return _error(error, error.exit_code), shows
     except OSError as error:

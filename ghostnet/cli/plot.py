@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ghostnet.cli.arguments import network, span
+from ghostnet.cli.parser import Commands
 from ghostnet.errors import ConfigError
 from ghostnet.files.figures import appended, publish_picture
 from ghostnet.model.symbols import ACTIVITIES
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ghostnet.results.traceplots import Lane
+
 _OF_A_TRACE = ("variable", "heat", "presentation", "window", "against")
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "plot",
@@ -50,7 +57,7 @@ def _plot(arguments: argparse.Namespace) -> None:
         plt.close(figure)
 
 
-def _run_figure(arguments: argparse.Namespace):
+def _run_figure(arguments: argparse.Namespace) -> Figure:
     from ghostnet.results import comparison, plots, weightplots
 
     for name in _OF_A_TRACE:
@@ -62,7 +69,7 @@ def _run_figure(arguments: argparse.Namespace):
     return plots.training(curves.epoch, {name: values.T for name, values in curves.columns.items()})
 
 
-def _trace_figure(arguments: argparse.Namespace):
+def _trace_figure(arguments: argparse.Namespace) -> Figure:
     import matplotlib.pyplot as plt
 
     from ghostnet.results import traceplots
@@ -76,7 +83,7 @@ def _trace_figure(arguments: argparse.Namespace):
         return traceplots.around(one)
     figure, axes = plt.subplots(1 if (arguments.variable or arguments.heat) and not others else 2, sharex=True)
     if others:
-        traceplots.difference(one, *others, arguments.variable, axes, units)
+        traceplots.difference(one, others[0], arguments.variable, axes, units)
     elif arguments.heat:
         traceplots.heat(one, arguments.heat, axes, units)
     elif arguments.variable:
@@ -86,22 +93,22 @@ def _trace_figure(arguments: argparse.Namespace):
     return figure
 
 
-def _lanes(arguments: argparse.Namespace) -> list:
+def _lanes(arguments: argparse.Namespace) -> list[Lane]:
     """The rows to be drawn, and those of the trace that they are compared with, if there is one."""
     from ghostnet.results import traceplots
 
     lanes = [_lane(arguments, path) for path in (arguments.path, arguments.against) if path]
     if arguments.against:
-        lanes = traceplots.matched(*lanes)
+        lanes = list(traceplots.matched(*lanes))
     if arguments.window:
         lanes = [traceplots.window(one, *arguments.window) for one in lanes]
     if arguments.presentation is not None:
         rows = traceplots.rows_of(lanes[0], arguments.presentation)
         lanes = [one.rows(rows, lanes[0].begins[rows[0]]) for one in lanes]
-    return list(lanes)
+    return lanes
 
 
-def _lane(arguments: argparse.Namespace, path: Path):
+def _lane(arguments: argparse.Namespace, path: Path) -> Lane:
     from ghostnet.results import traceplots
     from ghostnet.traces.reading import open_trace
 

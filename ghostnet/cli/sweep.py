@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ghostnet.cli.parser import Commands
 from ghostnet.errors import GhostnetError
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "sweep",

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
+from ghostnet.cli.parser import Commands
 from ghostnet.engines import STEPPING
 from ghostnet.model.recorder import Recorder
 from ghostnet.model.symbols import ACTIVITIES, WEIGHTS
+
+if TYPE_CHECKING:
+    from ghostnet.model.network import Network
 
 _CHUNK = 256  # presentations run at once
 _FEW = 3  # examples, where none are named
 
 
-def add_parsers(commands) -> None:
+def add_parsers(commands: Commands) -> None:
     parser = commands.add_parser(
         "record",
         help="record presentations of a trained or fresh network",
@@ -79,7 +84,7 @@ def _record(arguments: argparse.Namespace) -> None:
     print(*files.paths, sep="\n")
 
 
-def _batches(arguments: argparse.Namespace, network, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _batches(arguments: argparse.Namespace, network: Network, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The examples to show, (presentations, batch)."""
     from ghostnet.traces import choosing
 

@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from ghostnet.cli.arguments import add_setting, given, span
+from ghostnet.cli.parser import Commands
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
@@ -22,7 +23,7 @@ from ghostnet.runs.training import train
 _ENGINE_OPTIONS = ("device", "fast_matmul", "settle_tol", "max_sweeps")
 
 
-def add_parsers(commands) -> None:
+def add_parsers(commands: Commands) -> None:
     """Add the two commands to the command line."""
     parser = commands.add_parser(
         "train",

@@ -6,10 +6,11 @@ import argparse
 from pathlib import Path
 
 from ghostnet.cli.arguments import span
+from ghostnet.cli.parser import Commands
 from ghostnet.files.figures import appended
 
 
-def add_parser(commands) -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command to the command line."""
     parser = commands.add_parser(
         "view",

@@ -31,7 +31,10 @@ def read(folder: Path) -> Dataset:
     Raises:
         DataError: a file is missing, can't be read, or is no such file.
     """
-    pattern, test, label = _kind(folder)
+    kind = _kind(folder)
+    if kind is None:
+        raise DataError(f"{folder}: holds no files of CIFAR-10 or CIFAR-100; expected their binary version")
+    pattern, test, label = kind
     train = sorted(folder.glob(pattern), key=lambda path: (len(path.name), path.name))
     if not train or not os.path.isfile(folder / test):
         raise DataError(f"{folder}: holds no {test if train else pattern}; expected {pattern} and {test}")

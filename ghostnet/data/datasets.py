@@ -36,9 +36,9 @@ class Dataset:
     train_labels: np.ndarray
     test_images: np.ndarray
     test_labels: np.ndarray
-    labels: tuple[int | str, ...] | None = None
+    labels: tuple[int | str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for part in ("train", "test"):
             self._check(part, *self.part(part))
             for what in (f"{part}_images", f"{part}_labels"):
@@ -50,7 +50,7 @@ class Dataset:
             found = f"{train.dtype} of {train.shape[1]} values to train and {test.dtype} of {test.shape[1]} to test"
             raise DataError(f"{self.name}: images are {found}; give both alike")
         most = 1 + max(int(self.train_labels.max()), int(self.test_labels.max()))
-        if self.labels is None:
+        if not self.labels:
             object.__setattr__(self, "labels", tuple(range(most)))
         if most > len(self.labels):
             raise DataError(f"{self.name}: class {most - 1} has no label: there are {len(self.labels)}")
@@ -82,7 +82,7 @@ class Dataset:
         digest = hashlib.sha256()
         for array in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(f"{array.dtype} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -15,12 +15,11 @@ import struct
 from collections.abc import Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from ghostnet.data.datasets import Dataset, assemble
-from ghostnet.data.opening import MAX_BYTES, opened, read_up_to
+from ghostnet.data.opening import MAX_BYTES, Stream, opened, read_up_to
 from ghostnet.errors import DataError
 
 FILES = (
@@ -77,7 +76,9 @@ def read(name: str, sources: Sequence[Path | Traversable], hashes: Sequence[str 
 def _read(source: Path | Traversable, max_bytes: int, sha256: str | None = None) -> np.ndarray:
     """`read_idx` for anything that opens like a path; `sha256`, where given, is of the decompressed file."""
     with opened(source) as file:
-        stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP_MAGIC else file
+        zipped = file.read(2) == _GZIP_MAGIC
+        file.seek(0)
+        stream = gzip.GzipFile(fileobj=file) if zipped else file
         header, shape = _read_header(stream, max_bytes)
         payload = _read_payload(stream, math.prod(shape))
     if sha256 is not None:
@@ -88,7 +89,7 @@ def _read(source: Path | Traversable, max_bytes: int, sha256: str | None = None)
     return np.frombuffer(payload, np.uint8).reshape(shape)
 
 
-def _read_header(stream: BinaryIO, max_bytes: int) -> tuple[bytes, tuple[int, ...]]:
+def _read_header(stream: Stream, max_bytes: int) -> tuple[bytes, tuple[int, ...]]:
     """The header's bytes and the shape it declares; DataError (without file name) if not readable here."""
     magic = bytes(read_up_to(stream, 4))
     if len(magic) < 4 or magic[:2] != b"\0\0":
@@ -111,7 +112,7 @@ def _read_header(stream: BinaryIO, max_bytes: int) -> tuple[bytes, tuple[int, ..
     return magic + sizes, shape
 
 
-def _read_payload(stream: BinaryIO, size: int) -> bytearray:
+def _read_payload(stream: Stream, size: int) -> bytearray:
     """The `size` bytes up to the stream's end, where gzip checks its CRC; DataError for fewer or more."""
     payload = read_up_to(stream, size)
     if len(payload) < size:

@@ -34,15 +34,16 @@ def dataset(
         DataError: one line with the argument or file, for what can't be read, isn't such an array, or doesn't fit
             together, such as a label in y_test that y lacks.
     """
-    parts = x, y, x_test, y_test
     if isinstance(x, str | os.PathLike):
-        if any(part is not None for part in parts[1:]):
+        if any(part is not None for part in (y, x_test, y_test)):
             raise DataError(f"dataset: {x} is a path, which comes alone; give four arrays, or a path")
         return load(x)
+    parts = x, y, x_test, y_test
     for name, part in zip(_PARTS, parts, strict=True):
         if part is None:
             raise DataError(f"dataset: no {name}; give {', '.join(_PARTS)}, or a path")
-    return assemble(OWN, [array(part, name).copy() for name, part in zip(_PARTS, parts, strict=True)], _PARTS)
+    given = (part for part in parts if part is not None)
+    return assemble(OWN, [array(part, name).copy() for name, part in zip(_PARTS, given, strict=True)], _PARTS)
 
 
 def load(place: str | os.PathLike = "mnist") -> Dataset:

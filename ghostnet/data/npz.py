@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
@@ -57,7 +58,7 @@ def _array(archive: zipfile.ZipFile, key: str, max_bytes: int) -> np.ndarray:
     return array
 
 
-def _require_possible(stream: zipfile.ZipExtFile, key: str, size: int) -> None:
+def _require_possible(stream: IO[bytes], key: str, size: int) -> None:
     """Raise DataError where a header declares objects, or more or fewer values than follow it."""
     version = npy.read_magic(stream)
     if version not in _HEADERS:

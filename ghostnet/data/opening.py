@@ -9,17 +9,18 @@ import zlib
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, TypeAlias
 
 from ghostnet.errors import DataError
 from ghostnet.files.opening import open_regular
 
 MAX_BYTES = 1 << 30  # of one array, and of a file that isn't compressed
 _CHUNK = 1 << 20
+Stream: TypeAlias = IO[bytes] | gzip.GzipFile
 
 
 @contextlib.contextmanager
-def opened(source: Path | Traversable) -> Iterator[BinaryIO]:
+def opened(source: Path | Traversable) -> Iterator[IO[bytes]]:
     """Context with a regular file, or one of a package, opened for reading bytes.
 
     Raises:
@@ -40,7 +41,7 @@ def opened(source: Path | Traversable) -> Iterator[BinaryIO]:
         raise DataError(f"{source}: can't be read ({reason}); check the path and its permissions") from error
 
 
-def read_up_to(stream: BinaryIO, size: int) -> bytearray:
+def read_up_to(stream: Stream, size: int) -> bytearray:
     """At most `size` bytes, in chunks: `read(size)` would allocate what a false header declares."""
     content = bytearray()
     while len(content) < size and (chunk := stream.read(min(size - len(content), _CHUNK))):

@@ -8,13 +8,13 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, Protocol, overload, runtime_checkable
 
 import numpy as np
 
 from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import Score
-from ghostnet.errors import ConfigError
+from ghostnet.errors import ConfigError, Divergence
 from ghostnet.model import names
 from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment, check_model
@@ -32,16 +32,10 @@ ENGINES = ("cpu", "equilibrium", "reference", "torch")  # modules of this packag
 STEPPING = ("cpu", "reference", "torch")  # those that take the Euler steps, and agree on them
 
 
-class Divergence(NamedTuple):
-    """Where an activity first became non-finite or exploded."""
-
-    run: int
-    presentation: int  # index into the chunk that was being run
-    layer: int
-
-
 class Engine(Protocol):
     """What every engine can do."""
+
+    experiment: Experiment
 
     def __init__(self, network: Network, dtype: str, threads: int): ...
 
@@ -87,6 +81,22 @@ class HoldsData(Protocol):
         """Scores as `Simulator.evaluate` gives them."""
 
 
+@runtime_checkable
+class InMemory(Engine, Protocol):
+    """What an engine can do besides whose networks lie in memory in the paper's shapes.
+
+    Attributes:
+        views: the weights and activities as they are, in the engine's own type; an update put off is not in them.
+    """
+
+    views: tuple[Weights, State]
+
+    def record_presentations(
+        self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
+    ) -> Divergence | None:
+        """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
+
+
 def usual_dtype(engine: str) -> str:
     """The type that an engine works in unless told otherwise.
 
@@ -97,7 +107,11 @@ def usual_dtype(engine: str) -> str:
     return "float64" if engine == "reference" else "float32"
 
 
-def create(engine: str, network: Network, dtype: str, threads: int, **options) -> Engine:
+@overload
+def create(engine: Literal["cpu"], network: Network, dtype: str, threads: int, **options: object) -> InMemory: ...
+@overload
+def create(engine: str, network: Network, dtype: str, threads: int, **options: object) -> Engine: ...
+def create(engine: str, network: Network, dtype: str, threads: int, **options: object) -> Engine:
     """An engine by its name, holding a copy of the network's weights and state.
 
     The only way to build one, and to build one again: with a network and all of the settings that it was built with.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ghostnet.data import one_hot, scale
 from ghostnet.host import memory
@@ -36,7 +38,9 @@ def score_columns(scores: dict[str, Score], run: int) -> dict[str, float]:
     return accuracies | {f"{part}_mse": float(f"{score.mse[run]:.6g}") for part, score in scores.items()}
 
 
-def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str, dtype, threads: int) -> Score:
+def evaluate(
+    weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str, dtype: DTypeLike, threads: int
+) -> Score:
     """Score the MLP u_k = W_k ρ(u_{k-1}) on images (n, n_0) with labels (n,); argmax of u_N is its answer.
 
     Raises ConfigError where there is too little memory.
@@ -57,7 +61,8 @@ def evaluate(weights: Weights, images: np.ndarray, labels: np.ndarray, rho: str,
     layer = _BLOCK * widest * W[1].itemsize  # of all runs; with its rates and what these take on the way, four times
     room = memory.room(4 * at_once * layer, f"scores, {at_once} blocks at once", "take fewer threads, units or seeds")
     with room, one_blas_thread(), ThreadPoolExecutor(threads) as pool:
-        right, squares = (sum(parts) for parts in zip(*pool.map(block, range(0, len(images), _BLOCK)), strict=True))
+        blocks = zip(*pool.map(block, range(0, len(images), _BLOCK)), strict=True)
+        right, squares = (functools.reduce(np.add, parts) for parts in blocks)
     return Score(right / len(images), squares / (len(images) * classes))
 
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from ghostnet.engines import EXPLODED, Divergence
-from ghostnet.model.equations import errors, rates
+from ghostnet.model.equations import Array, Constants, Layers, State, Weights, errors, rates
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.recorder import Selection
 
 
-class Recordable:
-    """What an engine inherits to be recorded: it has `experiment`, `constants`, and what `begin` shows as x, y."""
+class Recordable(ABC):
+    """What an engine inherits to be recorded."""
+
+    experiment: Experiment
+    constants: Constants
+
+    @abstractmethod
+    def shown(self) -> tuple[np.ndarray, np.ndarray]:
+        """x and y, as `begin` was given them."""
+
+    @abstractmethod
+    def advance(self, phase: int, steps: int) -> None: ...
+
+    @abstractmethod
+    def export(self) -> tuple[Weights, State]: ...
 
     @property
-    def beta(self):
+    def beta(self) -> Array | float:
         """Nudging strength β, a number or (runs, 1, 1)."""
         return self.experiment.beta
 
@@ -28,10 +44,10 @@ class Recordable:
             ]
             block[:, row] = np.concatenate([part.reshape(len(part), -1) for part in taken], axis=1) if taken else 0
 
-    def _values(self, phase: int) -> dict[str, list]:
+    def _values(self, phase: int) -> dict[str, Layers]:
         """Everything that can be recorded, by symbol and layer, (runs, batch, units)."""
         w, z = self.export()
-        x, y = (np.asarray(a, np.float64) for a in (self.x, self.y))
+        x, y = (np.asarray(a, np.float64) for a in self.shown())
         r, rho_g = rates(z, x, self.constants)
         e = errors(w, z, r, rho_g, y, self.beta * self.experiment.phases[phase].nudge, self.constants)
         drive = [None, *(below @ W.mT for below, W in zip(r, w.W[1:], strict=False))]

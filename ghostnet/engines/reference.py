@@ -9,7 +9,7 @@ import numpy as np
 from ghostnet.engines import Divergence
 from ghostnet.engines.recordable import Recordable
 from ghostnet.errors import ConfigError
-from ghostnet.model.equations import State, Weights, see, step, update_once
+from ghostnet.model.equations import Seen, State, Weights, see, step, update_once
 from ghostnet.model.models import shares
 from ghostnet.model.network import Network
 
@@ -28,7 +28,8 @@ class Engine(Recordable):
 
     def begin(self, x: np.ndarray, y: np.ndarray) -> None:
         self.x, self.y = x, y
-        self.phase, self.ends = 0, []
+        self.phase = 0
+        self.ends: list[tuple[float, Seen]] = []
 
     def advance(self, phase: int, steps: int) -> None:
         while self.phase < phase:
@@ -49,6 +50,9 @@ class Engine(Recordable):
             return
         seen = see(self.weights, self.state, self.x, self.y, self.experiment.beta * nudge, self.constants)
         self.ends.append((self.shares[self.phase], seen))
+
+    def shown(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.x, self.y
 
     def finish(self) -> None:
         self._leave()

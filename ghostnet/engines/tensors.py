@@ -84,5 +84,5 @@ def score(
         right = right + (u.argmax(-1) == wanted).sum(-1)
         errors = one_hot(wanted, u.shape[-1], dtype) - rates(u)
         squares = squares + errors.square().sum((-2, -1), dtype=torch.float64)
-    right, squares = (total.cpu().numpy() / len(images) for total in (right, squares))
-    return Score(right, squares / u.shape[-1])
+    accuracy, summed = (total.cpu().numpy() / len(images) for total in (right, squares))
+    return Score(accuracy, summed / u.shape[-1])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ghostnet.errors import ConfigError
@@ -29,7 +29,7 @@ def _toml(value: object) -> str:
     return str(value).lower()  # true and false; Python's shortest decimals, which are exact, inf and nan
 
 
-def read(path: str | Path) -> dict[str, Any]:
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The fields given in a TOML file, unchecked.
 
     Raises:

@@ -56,8 +56,8 @@ def autograd(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadr
     with own_precision():
         leaves = [torch.tensor(np.asarray(W_k, np.float64), requires_grad=True) for W_k in W[1:]]
         outputs = feedforward([None, *leaves], torch.as_tensor(np.asarray(x, np.float64)), rho)[-1]
-        names.cost(cost).value(torch.as_tensor(np.asarray(y, np.float64)), transfer(outputs, rho)).sum().backward()
-    return [None, *(-leaf.grad.numpy() for leaf in leaves)]
+        C = names.cost(cost).value(torch.as_tensor(np.asarray(y, np.float64)), transfer(outputs, rho)).sum()
+        return [None, *(-gradient.numpy() for gradient in torch.autograd.grad(C, leaves))]
 
 
 def autograd_difference(W: list, x: np.ndarray, y: np.ndarray, rho: str, cost: str = "quadratic") -> float:

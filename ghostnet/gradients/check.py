@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.gradients.backward import autograd_difference, backward, transposed
 from ghostnet.gradients.likeness import (
+    Moments,
+    Shares,
     add_shares,
     concatenate_shares,
     concatenated,
@@ -23,7 +26,7 @@ from ghostnet.gradients.likeness import (
     shares,
     together,
 )
-from ghostnet.gradients.presented import CAUSES, Learned, alone, course, drift, present, removals
+from ghostnet.gradients.presented import CAUSES, Learned, Presented, alone, course, drift, present, removals
 from ghostnet.gradients.report import GradientReport
 from ghostnet.gradients.settling import settling
 from ghostnet.host.threads import one_blas_thread
@@ -75,7 +78,7 @@ def gradcheck(
     return report
 
 
-def examples(e: Experiment, x, y) -> tuple[np.ndarray, np.ndarray]:
+def examples(e: Experiment, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """x (n, n_0) and y (n, n_N) as float64 arrays.
 
     Raises:
@@ -88,15 +91,17 @@ def examples(e: Experiment, x, y) -> tuple[np.ndarray, np.ndarray]:
         raise ConfigError(f"x has {len(arrays[0])} examples, y {len(arrays[1])}: expected as many of each")
     if not len(arrays[0]):
         raise ConfigError("x has no examples: expected at least one")
-    return tuple(arrays)
+    return arrays[0], arrays[1]
 
 
 class _Tally:
     """Sums over the examples seen so far, and the moments of each."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sums: dict = {}  # (name, quantity, k): Σ over examples of what `name` says
-        self.moments, self.shares, self.residuals = defaultdict(list), defaultdict(list), defaultdict(list)
+        self.moments: defaultdict[tuple, list[Moments]] = defaultdict(list)
+        self.shares: defaultdict[int, list[Shares]] = defaultdict(list)
+        self.residuals: defaultdict[tuple, list[np.ndarray]] = defaultdict(list)
 
     def add(self, name: str, what: Learned, x: np.ndarray) -> None:
         for k in range(1, len(what.error)):
@@ -107,8 +112,8 @@ class _Tally:
     def compare(self, against: str, ghost: Learned, target: Learned, x: np.ndarray) -> None:
         for k in range(1, len(ghost.error)):
             copies = (x != 0).sum(1) if k == 1 else 1
-            pair = (_per_example(what, k, x) for what in (ghost, target))
-            self.moments[against, "update", k].append(moments(*pair, copies))
+            own, aim = (_per_example(what, k, x) for what in (ghost, target))
+            self.moments[against, "update", k].append(moments(own, aim, copies))
             self.moments[against, "error", k].append(moments(ghost.error[k], target.error[k]))
 
     def divide(self, variants: list[Learned], target: Learned, x: np.ndarray) -> None:
@@ -124,7 +129,9 @@ def _per_example(what: Learned, k: int, x: np.ndarray) -> np.ndarray:
     return what.update[k].reshape(len(x), -1)
 
 
-def _check_run(report, who: dict, network: Network, x, y, causes: bool, dtype: str) -> None:
+def _check_run(
+    report: GradientReport, who: dict, network: Network, x: np.ndarray, y: np.ndarray, causes: bool, dtype: str
+) -> None:
     tally, e = _Tally(), network.experiment
     for some in _blocks(e, len(x)):
         net = alone(network, who["run"], some)
@@ -149,13 +156,13 @@ def _check_run(report, who: dict, network: Network, x, y, causes: bool, dtype: s
         _alignment(report, who, network)
 
 
-def _blocks(e, count: int) -> list[np.ndarray]:
+def _blocks(e: Experiment, count: int) -> list[np.ndarray]:
     widest = max((a * b for a, b in zip(e.sizes[1:-1], e.sizes[2:], strict=True)), default=1)
     size = min(100, max(1, _BLOCK_ELEMENTS // widest))
     return [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _target(net: Network, x, y, B: list) -> Learned:
+def _target(net: Network, x: np.ndarray, y: np.ndarray, B: list) -> Learned:
     """What backprop (B = W^T) or feedback alignment (another B) learns from each example."""
     one = [None, *(w[0] for w in net.weights.W[1:])], [None, *(b[0] for b in B[1:])]
     r, delta, local = backward(*one, x, y, net.experiment.transfer, net.experiment.cost)
@@ -163,7 +170,7 @@ def _target(net: Network, x, y, B: list) -> Learned:
     return Learned([None, *delta[1:]], [None, local[1], *outer])
 
 
-def _residuals(tally: _Tally, shown, x, y, beta: float) -> None:
+def _residuals(tally: _Tally, shown: Presented, x: np.ndarray, y: np.ndarray, beta: float) -> None:
     """Norms per example: τ ds_k/dt and e_k at the end of the free phase, and at that of the clamped phase."""
     (free, left), (clamped, nudged) = drift(shown.free, x, y, 0.0), drift(shown.clamped, x, y, beta)
     for k in range(1, len(free)):
@@ -172,7 +179,9 @@ def _residuals(tally: _Tally, shown, x, y, beta: float) -> None:
             tally.residuals[k, name].append(np.linalg.norm(by_layer[k], axis=1))
 
 
-def _dynamics(report, who: dict, net: Network, shown, x, y, back: Learned) -> None:
+def _dynamics(
+    report: GradientReport, who: dict, net: Network, shown: Presented, x: np.ndarray, y: np.ndarray, back: Learned
+) -> None:
     report.settling += [
         who | settling(at, phase)._asdict() for at, phase in ((shown.free, 0), (shown.clamped, shown.first_nudged))
     ]
@@ -182,7 +191,10 @@ def _dynamics(report, who: dict, net: Network, shown, x, y, back: Learned) -> No
     report.courses.append(followed)
 
 
-def _divide(report, who: dict, tally: _Tally, net: Network, shown, x, y, back: Learned) -> None:
+def _divide(
+    report: GradientReport, who: dict, tally: _Tally, net: Network, shown: Presented, x: np.ndarray, y: np.ndarray,
+    back: Learned,
+) -> None:  # fmt: skip
     try:
         variants = removals(net, shown, x, y)
     except DivergenceError as error:
@@ -193,7 +205,7 @@ def _divide(report, who: dict, tally: _Tally, net: Network, shown, x, y, back: L
     tally.divide(variants, back, x)
 
 
-def _figures(report, who: dict, tally: _Tally, e) -> None:
+def _figures(report: GradientReport, who: dict, tally: _Tally, e: Experiment) -> None:
     layers = range(1, e.depth + 1)
     for against, quantity in dict.fromkeys(key[:2] for key in tally.moments):
         summed, each = [], []
@@ -211,7 +223,7 @@ def _figures(report, who: dict, tally: _Tally, e) -> None:
         report.residuals.append(who | {"layer": k} | means)
 
 
-def _causes(report, who: dict, tally: _Tally, e) -> None:
+def _causes(report: GradientReport, who: dict, tally: _Tally, e: Experiment) -> None:
     summed, each = [], []
     for k in range(1, e.depth + 1):
         chain = [tally.sums[name, "update", k][None] for name in (*CAUSES, "backprop")]
@@ -225,7 +237,7 @@ def _causes(report, who: dict, tally: _Tally, e) -> None:
                 report.causes.append(who | row)
 
 
-def _alignment(report, who: dict, network: Network) -> None:
+def _alignment(report: GradientReport, who: dict, network: Network) -> None:
     """The angle between B_k and W_{k+1}^T, as between vectors."""
     B, W = network.weights.B, network.weights.W
     for k in range(1, network.experiment.depth):

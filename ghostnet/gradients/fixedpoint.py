@@ -8,6 +8,8 @@ s_N = v - β ∂C/∂ρ(s_N) is scalar per unit and solved at each sweep, so tha
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ghostnet.errors import DivergenceError
@@ -51,7 +53,7 @@ def _ghosts(w: Weights, s: list, c: Constants) -> list:
     return [None, *(transfer(s[k], c.transfer) @ w.W_pg[k].mT for k in range(1, len(s) - 1))]
 
 
-def _sweep(w: Weights, s: list, drive: np.ndarray, y, beta: float, c: Constants, damping: float) -> float:
+def _sweep(w: Weights, s: list, drive: np.ndarray, y: np.ndarray, beta: float, c: Constants, damping: float) -> float:
     """Each layer of `s` once, in place; returns the largest change. `drive` is W_1 x, which stays."""
     N, largest = len(s) - 1, 0.0
     for k in range(N, 0, -1):
@@ -87,7 +89,7 @@ def _nudged(v: np.ndarray, y: np.ndarray, beta: float, c: Constants) -> np.ndarr
     return s
 
 
-def _beyond(excess, v: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def _beyond(excess: Callable[[np.ndarray], np.ndarray], v: np.ndarray, reach: np.ndarray) -> np.ndarray:
     """Where the excess has the sign of `reach`, from v on in steps that double."""
     for _ in range(60):
         s = v + reach

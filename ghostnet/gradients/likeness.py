@@ -17,10 +17,13 @@ examples whose gradient has vanished decide it.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 OVER = ("summed", "mean", "median")
 FIGURES = ("relative_error", "cosine", "angle", "norm_ratio", "sign_agreement")
@@ -34,14 +37,14 @@ class Moments(NamedTuple):
     target: np.ndarray  # ‖T‖²
     apart: np.ndarray  # ‖Δ - T‖²
     agree: np.ndarray  # elements of equal sign
-    count: np.ndarray  # elements where T is not 0
+    counted: np.ndarray  # elements where T is not 0
 
 
 def moments(ghost: np.ndarray, target: np.ndarray, copies: np.ndarray | int = 1) -> Moments:
     """Of pairs (pairs, …); every element stands for `copies` (pairs,) of them when signs are counted."""
     ghost, target = (a.reshape(len(a), -1) for a in (ghost, target))
 
-    def inner(a, b):
+    def inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.einsum("ij,ij->i", a, b)
 
     return Moments(
@@ -52,7 +55,7 @@ def moments(ghost: np.ndarray, target: np.ndarray, copies: np.ndarray | int = 1)
 
 def together(parts: list[Moments]) -> Moments:
     """Of all layers, from those of each."""
-    return Moments(*(sum(values) for values in zip(*parts, strict=True)))
+    return Moments(*(functools.reduce(np.add, values) for values in zip(*parts, strict=True)))
 
 
 def concatenated(parts: list[Moments]) -> Moments:
@@ -67,7 +70,7 @@ def _each(m: Moments) -> dict[str, np.ndarray]:
         "cosine": cosine,
         "angle": np.degrees(np.arccos(cosine)),
         "norm_ratio": np.sqrt(_quotient(m.ghost, m.target)),
-        "sign_agreement": _quotient(m.agree, m.count),
+        "sign_agreement": _quotient(m.agree, m.counted),
     }
 
 
@@ -82,9 +85,10 @@ def figures(summed: Moments, examples: Moments) -> dict[str, dict[str, float]]:
     there = weight > 0
     mean = {name: _quotient((weight * each[name])[there].sum(), weight.sum()) for name in FIGURES}
     median = {name: np.median(each[name][there]) if there.any() else np.nan for name in FIGURES}
+    found: tuple[Mapping[str, ArrayLike], ...] = pair, mean, median
     return {
         over: {name: float(np.squeeze(values[name])) for name in FIGURES}
-        for over, values in zip(OVER, (pair, mean, median), strict=True)
+        for over, values in zip(OVER, found, strict=True)
     }
 
 
@@ -112,7 +116,7 @@ def shares(variants: list[np.ndarray], target: np.ndarray) -> Shares:
 
 def add_shares(parts: list[Shares]) -> Shares:
     """Of all layers, from those of each."""
-    return Shares(*(sum(values) for values in zip(*parts, strict=True)))
+    return Shares(*(functools.reduce(np.add, values) for values in zip(*parts, strict=True)))
 
 
 def concatenate_shares(parts: list[Shares]) -> Shares:

@@ -70,7 +70,7 @@ def _distances(network: Network) -> list[float]:
     pairs = [
         pair for k in range(1, network.experiment.depth) for pair in ((w.W[k + 1], w.W_pg[k]), (w.B[k], w.W_gp[k]))
     ]
-    return [np.linalg.norm(a[0] - b[0]) for a, b in pairs]
+    return [float(np.linalg.norm(a[0] - b[0])) for a, b in pairs]
 
 
 def _first(network: Network, dataset: data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ def warn_unsettled(simulator: Simulator, dataset: data.Dataset) -> bool:
         at, beta = ends[phase], e.beta * e.phases[phase].nudge
         moving = drift(at, x, y, beta)[0][1:]
         norms = [(np.linalg.norm(m), np.linalg.norm(s)) for m, s in zip(moving, response, strict=True)]
-        far = max(a / b if b > 0 else 0.0 for a, b in norms)
+        far = max(float(a / b) if b > 0 else 0.0 for a, b in norms)
         if far > _FAR:
             _warn(phase, far, at)
             return True

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ghostnet.engines import EXPLODED, create
+from ghostnet.engines import EXPLODED, Engine, InMemory, create
 from ghostnet.errors import DivergenceError
 from ghostnet.gradients.backward import transposed
 from ghostnet.gradients.fixedpoint import fixed_point
@@ -131,7 +131,7 @@ def learned(ends: list[End], x: np.ndarray, y: np.ndarray) -> Learned:
     return Learned(e, [None, d[1], *(d[k][:, :, None] * r[k - 1][:, None, :] for k in layers[1:])])
 
 
-def _signals(net: Network, x, y, beta) -> tuple[list, list, list]:
+def _signals(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> tuple[list, list, list]:
     """e_k, the postsynaptic and the presynaptic factor of W's rule, each (batch, units)."""
     c = net.constants
     now = see(net.weights, net.state, x[None], y[None], beta, c)
@@ -158,7 +158,9 @@ def ends_of_phases(net: Network, x: np.ndarray, y: np.ndarray, engine: str, dtyp
     return ends
 
 
-def present(net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", free_steps: int | None = None):
+def present(
+    net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", free_steps: int | None = None
+) -> Presented:
     """One presentation of x (lanes, n_0), y (lanes, n_N) to a network from `alone`, on the compiled engine.
 
     Raises:
@@ -169,8 +171,8 @@ def present(net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", 
     engine.begin(x[None], y[None])
     for i, (phase, steps, share) in enumerate(zip(e.phases, e.steps, shares(e.phases), strict=True)):
         beta = e.beta * phase.nudge
-        more = free_steps is not None and not phase.nudge
-        end, summed = _phase(engine, net, x, y, beta, i, free_steps if more else steps)
+        taken = steps if free_steps is None or phase.nudge else free_steps
+        end, summed = _phase(engine, net, x, y, beta, i, taken)
         nets.append(end)
         if summed:
             sums.append([None, *(share * update for update in summed[1:])])
@@ -185,7 +187,9 @@ def present(net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", 
     return Presented(Learned([None, *(e_k / e.beta for e_k in at_end.error[1:])], scaled), nets)
 
 
-def _phase(engine, net: Network, x, y, beta: float, phase: int, steps: int) -> tuple[Network, list]:
+def _phase(
+    engine: InMemory, net: Network, x: np.ndarray, y: np.ndarray, beta: float, phase: int, steps: int
+) -> tuple[Network, list]:
     """The network at the end of a phase, and the sums of (6) over its steps where W is plastic, else an empty list."""
     courses = []
     engine.advance(phase, 0)  # it begins here, whatever was before
@@ -198,7 +202,7 @@ def _phase(engine, net: Network, x, y, beta: float, phase: int, steps: int) -> t
     return _now(engine, net.experiment, phase), _summed(courses) if courses else []
 
 
-def _now(engine, e: Experiment, phase: int) -> Network:
+def _now(engine: Engine, e: Experiment, phase: int) -> Network:
     """The network that an engine holds at the end of a phase."""
     end = Network(e, *engine.export())
     for k, s_k in enumerate(end.state.s[1:], start=1):
@@ -210,7 +214,7 @@ def _now(engine, e: Experiment, phase: int) -> Network:
     return end
 
 
-def _views(engine) -> tuple[Weights, State]:
+def _views(engine: InMemory) -> tuple[Weights, State]:
     """What the engine holds now, in float64; as the shared matrices stand still, those lack no update put off."""
     weights, state = engine.views
     return weights, State(*([None, *(a.astype(np.float64) for a in group[1:])] for group in state))
@@ -267,12 +271,12 @@ def course(net: Network, x: np.ndarray, y: np.ndarray, target: list) -> np.ndarr
     return np.array(far)
 
 
-def _rest(net: Network, x, y, beta: float) -> Network:
+def _rest(net: Network, x: np.ndarray, y: np.ndarray, beta: float) -> Network:
     state = fixed_point(net.weights, x[None], y[None], beta, net.constants)
     return Network(net.experiment, net.weights, state)
 
 
-def _at_rest(net: Network, x, y) -> Network:
+def _at_rest(net: Network, x: np.ndarray, y: np.ndarray) -> Network:
     """The free phase run on until it rests, by stepping: its fast weights are those that training would come to."""
     engine = create("cpu", net, "float64", 1)
     engine.begin(x[None], y[None])
@@ -294,7 +298,7 @@ def _exact_ghosts(net: Network) -> Network:
     return Network(e, w, State(net.state.s, [None, *net.state.s[2:]]))
 
 
-def _limit(net: Network, x, y) -> Learned:
+def _limit(net: Network, x: np.ndarray, y: np.ndarray) -> Learned:
     """lim (learned(β) - learned(0)) / β for β → 0: Richardson extrapolation from fixed points at β = h, 2h, 4h.
 
     The quotient is a series in β: (8 q(h) - 6 q(2h) + q(4h)) / 3 is off by its third power only.

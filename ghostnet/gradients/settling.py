@@ -16,6 +16,7 @@ power iteration's better sister, Arnoldi's (ARPACK).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ def settling(net: Network, phase: int, residual: float = RESIDUAL, dt: float | N
     return Settling(name, -e.tau / float(eigenvalues.real.max()), stable_dt, steps)
 
 
-def _linear(net: Network, phase: int):
+def _linear(net: Network, phase: int) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
     """(v -> A v, number of unknowns) for the first example of the first run."""
     e, c, w = net.experiment, net.constants, net.weights
     N, hidden = e.depth, range(1, e.depth)
@@ -77,7 +78,7 @@ def _linear(net: Network, phase: int):
     return derivative, int(ends[-1])
 
 
-def _extreme_eigenvalues(derivative, count: int) -> np.ndarray:
+def _extreme_eigenvalues(derivative: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
     """Those with the largest real part and the largest modulus; all of a small system."""
     if count <= _DENSE:
         return np.linalg.eigvals(np.array([derivative(v) for v in np.eye(count)]).T)

@@ -10,7 +10,7 @@ from types import FrameType
 from ghostnet.errors import Stopped
 
 _REQUESTS = (signal.SIGINT, signal.SIGTERM)
-_HANGUP = getattr(signal, "SIGHUP", None)  # Windows has none
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
 
 
 class Interruption:
@@ -31,12 +31,13 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if self._listens:
-            heard = _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN
-            numbers = (*_REQUESTS, _HANGUP) if heard else _REQUESTS
+            numbers = [*_REQUESTS]
+            if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+                numbers.append(_HANGUP)
             self._previous = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._leave(self._previous)
 
     def _leave(self, numbers: Iterable[int]) -> None:

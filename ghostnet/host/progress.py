@@ -24,16 +24,18 @@ class Progress:
     """
 
     def __init__(self, total: int, done: int = 0, shown: bool = True, unit: str | None = "presentations"):
-        self._terminal, bar = Steady(sys.stderr), tqdm
+        self._terminal = Steady(sys.stderr)
         notebook = shown and _in_notebook()
         if notebook:
             from tqdm.auto import tqdm as bar  # takes a tenth of a second
 
             self._terminal = Steady(sys.stdout)  # a notebook paints the other one red
+        else:
+            bar = tqdm
         hidden = not (notebook or (shown and self._terminal.isatty()))
         style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
-        style |= {"disable": hidden, "leave": False, "file": self._terminal, "dynamic_ncols": True}
-        self._bar = bar(total=total, initial=done, **style)
+        where = {"file": self._terminal, "disable": hidden, "leave": False, "dynamic_ncols": True}
+        self._bar = bar(total=total, initial=done, **style, **where)
         self._logs, self._what, self._unit = shown and hidden, "", unit
         self._start = self._last = time.monotonic()
         self._done, self._total, self._before = 0, total, done

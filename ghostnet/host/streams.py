@@ -7,7 +7,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 PLAIN = "ghostnet.plain"  # the error handler that writes a symbol in ASCII where it can't be shown
 _SYMBOLS = {
@@ -41,7 +41,8 @@ class Steady:
     """A text stream whose writing never raises: the first `failure` is kept, and nothing is written after it."""
 
     def __init__(self, stream: TextIO | None):
-        self._stream, self.failure = stream, None
+        self._stream = stream
+        self.failure: OSError | ValueError | None = None
 
     def write(self, text: str) -> int:
         self._call("write", text)
@@ -50,7 +51,7 @@ class Steady:
     def flush(self) -> None:
         self._call("flush")
 
-    def _call(self, method: str, *arguments) -> None:
+    def _call(self, method: str, *arguments: str) -> None:
         if self._stream is not None and self.failure is None:
             try:
                 getattr(self._stream, method)(*arguments)
@@ -61,7 +62,7 @@ class Steady:
         """Whether it is a terminal that can be written to."""
         return is_open(self._stream) and getattr(self._stream, "isatty", bool)()
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
@@ -77,14 +78,15 @@ def steady_output() -> Iterator[Steady]:
     What is closed becomes the null device, so that no file takes its place among the descriptors.
     """
     _fill_descriptors()
-    before = sys.stdout, sys.stderr
+    before, steady = (sys.stdout, sys.stderr), []
     with contextlib.ExitStack() as opened:
         for name, stream in zip(("stdout", "stderr"), before, strict=True):
             if not is_open(stream):
                 stream = opened.enter_context(open(os.devnull, "w", encoding="utf-8"))
-            setattr(sys, name, opened.enter_context(_steady(stream)))
+            steady.append(opened.enter_context(_steady(stream)))
+            setattr(sys, name, steady[-1])
         try:
-            yield sys.stdout
+            yield steady[0]
         finally:
             sys.stdout, sys.stderr = before
 
@@ -92,8 +94,7 @@ def steady_output() -> Iterator[Steady]:
 @contextlib.contextmanager
 def _steady(stream: TextIO) -> Iterator[Steady]:
     steady, errors = Steady(stream), getattr(stream, "errors", None)
-    configured = hasattr(stream, "reconfigure")
-    if configured:
+    if hasattr(stream, "reconfigure"):
         stream.reconfigure(errors=PLAIN)
     try:
         yield steady
@@ -101,7 +102,7 @@ def _steady(stream: TextIO) -> Iterator[Steady]:
         steady.flush()
         if steady.failure:
             _discard(stream)
-        elif configured:
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=errors)
 
 

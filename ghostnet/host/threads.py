@@ -15,14 +15,14 @@ class Turns:
     A copy, pickled too, is another lock, and in a forked child nobody holds it: the thread that did is not there.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         _all.add(self)
 
     def __enter__(self) -> None:
         self._lock.acquire()
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._lock.release()
 
     def __reduce__(self) -> tuple:

@@ -20,7 +20,8 @@ _BLOCK = 1000  # examples at a time, so that memory does not grow with their num
 
 def output_rates(network: Network, x: ArrayLike) -> np.ndarray:
     """See `Network.outputs`."""
-    return transfer(output_activities(network, x), network.experiment.transfer)
+    found: np.ndarray = transfer(output_activities(network, x), network.experiment.transfer)
+    return found
 
 
 def output_activities(network: Network, x: ArrayLike) -> np.ndarray:

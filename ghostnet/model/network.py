@@ -37,7 +37,7 @@ class Stream(IntEnum):
     P = 5
 
 
-def generator(seed: int, stream: Stream, index: int) -> np.random.Generator:
+def generator(seed: int, stream: IntEnum, index: int) -> np.random.Generator:
     """The stream `stream`, `index` of `seed`: the same numbers whenever and wherever it is asked for."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(int(stream), index))))
 

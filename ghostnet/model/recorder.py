@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ghostnet.model.models import labels
 from ghostnet.model.symbols import ACTIVITIES, NORMS, SYMBOLS, WEIGHTS
 from ghostnet.model.typed import integer, require, require_known
 
+Places: TypeAlias = slice | Sequence[int] | None  # on an axis; None: all
+Units: TypeAlias = Places | Mapping[str, slice | Sequence[int]]
 Shown = Callable[[int], tuple[int, np.ndarray]]  # presentation -> its epoch, its dataset indices (runs, batch)
 
 
@@ -79,10 +81,10 @@ class Recorder:
     """
 
     variables: Sequence[str] = ("s", "e")
-    units: slice | Sequence[int] | Mapping[str, slice | Sequence[int]] | None = None
+    units: Units = None
     every: int = 1
-    runs: slice | Sequence[int] | None = None
-    examples: slice | Sequence[int] | None = None
+    runs: Places = None
+    examples: Places = None
     weights: Sequence[str] = ()
     weights_at: Sequence[int] | None = None
     presentations: slice | None = None

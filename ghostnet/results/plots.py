@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -102,7 +103,7 @@ def ghost_distances(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Ax
     return ax
 
 
-def band(x: np.ndarray, values: np.ndarray, ax: plt.Axes, **look) -> plt.Axes:
+def band(x: np.ndarray, values: np.ndarray, ax: plt.Axes, **look: Any) -> plt.Axes:
     """The mean of values (runs, points) over x (points,), and where there are several runs, their range as a band."""
     there = ~np.isnan(values).all(0)  # gradient figures may be sparser than epochs
     x, values = x[there], values[:, there]

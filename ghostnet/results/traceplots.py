@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.lines import Line2D
 
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
@@ -114,7 +115,8 @@ def matched(one: Lane, other: Lane) -> tuple[Lane, Lane]:
 
 def _keys(one: Lane) -> list[tuple]:
     """Of every row: its example, how often that had been shown, and its step in the presentation."""
-    examples, times, keys = one.values.example_index.to_numpy(), {}, []
+    examples, keys = one.values.example_index.to_numpy(), []
+    times: dict[int, int] = {}
     steps, shown = one.values.step.to_numpy(), one.presentation
     for start, stop in zip(*_stretches(shown), strict=True):
         times[examples[start]] = count = times.get(examples[start], -1) + 1
@@ -140,7 +142,7 @@ def shade(one: Lane, ax: plt.Axes) -> plt.Axes:
     return ax
 
 
-def line(one: Lane, values: np.ndarray, ax: plt.Axes, **look):
+def line(one: Lane, values: np.ndarray, ax: plt.Axes, **look: Any) -> list[Line2D]:
     """Plot values (rows,) or (rows, lines) over time, broken where nothing was recorded."""
     gaps = one.breaks
     time = np.insert(one.time, gaps, one.time[gaps - 1])
@@ -203,14 +205,14 @@ def around(one: Lane) -> plt.Figure:
     return figure
 
 
-def variable(one: Lane, name: str, ax: plt.Axes, units: slice = slice(None), **look) -> plt.Axes:
+def variable(one: Lane, name: str, ax: plt.Axes, units: slice = slice(None), **look: Any) -> plt.Axes:
     """An activity over model time, a line for each unit; units: places among those recorded.
 
     Raises:
         ConfigError: it, or such a unit, was not recorded.
     """
     array = _units(one, name, units)
-    axis, count = array.dims[1], array.shape[1]
+    axis, count = str(array.dims[1]), array.shape[1]
     shade(one, ax)
     for place, (unit, values) in enumerate(zip(array[axis].to_numpy(), array.to_numpy().T, strict=True)):
         style = {
@@ -251,6 +253,7 @@ def heat(one: Lane, name: str, ax: plt.Axes, units: slice = slice(None)) -> plt.
     edges = np.r_[one.begins[0], np.insert(one.time, gaps, one.begins[gaps])]
     values = np.insert(values, gaps, np.nan, axis=1)
     size = np.abs(values[np.isfinite(values)]).max(initial=0) or 1.0
+    norm: Normalize
     if name.startswith("e_"):
         values, norm, colours = np.abs(values), LogNorm(size * 10.0**-_DECADES, size, clip=True), "cividis"
     elif np.nanmin(values) < 0:
@@ -260,12 +263,13 @@ def heat(one: Lane, name: str, ax: plt.Axes, units: slice = slice(None)) -> plt.
     rows = np.arange(len(values) + 1) - 0.5
     mesh = ax.pcolormesh(edges, rows, values, norm=norm, cmap=colours, rasterized=True)
     ax.figure.colorbar(mesh, ax=ax, label=f"|{name}|" if name.startswith("e_") else name)
-    ax.set(xlabel="model time (s)", ylabel=array.dims[1].replace("_", " of layer "), ylim=(len(values) - 0.5, -0.5))
+    axis = str(array.dims[1]).replace("_", " of layer ")
+    ax.set(xlabel="model time (s)", ylabel=axis, ylim=(len(values) - 0.5, -0.5))
     return ax
 
 
 def _units(one: Lane, name: str, units: slice) -> xr.DataArray:
-    known = [n for n, values in one.values.data_vars.items() if values.dims[:1] == ("time",) and values.ndim == 2]
+    known = [str(n) for n, values in one.values.data_vars.items() if values.dims[:1] == ("time",) and values.ndim == 2]
     require_known([name], known, "variable")
     array = one.values[name][:, units]
     if not array.shape[1]:

@@ -29,13 +29,13 @@ def weights(network: Network, run: int = 0) -> plt.Figure:
         raise ConfigError(f"weights: no ghost of {e.model} has a partner (ghosts {e.ghosts}); nothing to compare")
     pairs = [pair for k in hidden for pair in _pairs(network, k, run)]
     figure, axes = plt.subplots(len(pairs), 2, figsize=(5.2, 2.2 * len(pairs)), squeeze=False)
-    for row, (own, aim, *names) in zip(axes, pairs, strict=True):
-        _beside(own, aim, *names, row[0])
-        _distances(own, aim, *names, row[1])
+    for row, pair in zip(axes, pairs, strict=True):
+        _beside(*pair, ax=row[0])
+        _distances(*pair, ax=row[1])
     return figure
 
 
-def _pairs(network: Network, k: int, run: int) -> list[tuple]:
+def _pairs(network: Network, k: int, run: int) -> list[tuple[np.ndarray, np.ndarray, str, str]]:
     """(weights, what they are to become, their names) of the ghosts of a layer."""
     w = network.weights
     gp = w.W_gp[k][run]

@@ -14,9 +14,9 @@ import numpy as np
 
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.files.publishing import Place
-from ghostnet.model.equations import State, Weights
+from ghostnet.model.equations import Layers
 from ghostnet.model.experiment import MAX_TEXT, Experiment
-from ghostnet.model.network import Network, shapes, tie_feedback
+from ghostnet.model.network import Group, Network, shapes, tie_feedback
 from ghostnet.model.typed import LARGEST_COUNT
 from ghostnet.runs import configuration, metrics, store
 from ghostnet.runs.configuration import Configuration
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _KEPT = 3
 _NAME = re.compile(r"epoch-(-?[0-9]{1,18})(?:_([0-9]{1,18}))?\.h5")
 _EXTRA = "extra_"
-_COUNTS = ("presentations", "epoch", "shown", "seconds")
+_COUNTS = ("presentations", "epoch", "shown")
 
 log = logging.getLogger("ghostnet")
 
@@ -76,9 +76,12 @@ def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype
 
     c, n = checkpoint, checkpoint.network
     arrays = n.weights._asdict() | n.state._asdict() if n else {}
+    made = c.configuration or (n.experiment if n else None)
+    if made is None:
+        raise FileError(f"{c.name}: neither a network nor a configuration to keep")
 
     def write(file: h5py.File) -> None:
-        file.attrs["config_toml"] = (c.configuration or n.experiment).to_toml()
+        file.attrs["config_toml"] = made.to_toml()
         file.attrs["metrics_csv"] = metrics.csv_text(c.metrics)
         file.attrs["epoch"], file.attrs["shown"], file.attrs["seconds"] = c.epoch, c.shown, c.seconds
         file.attrs["presentations"] = n.presentations if n else 0
@@ -99,8 +102,8 @@ def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype
 
 def in_order(folder: Path) -> list[Path]:
     """The checkpoints in a directory, oldest first: by the numbers in their names."""
-    found = {path: _NAME.fullmatch(path.name) for path in folder.glob("epoch-*.h5")}
-    return sorted(filter(found.get, found), key=lambda path: tuple(int(n or 0) for n in found[path].groups()))
+    named = {path: found.groups() for path in folder.glob("epoch-*.h5") if (found := _NAME.fullmatch(path.name))}
+    return sorted(named, key=lambda path: tuple(int(n or 0) for n in named[path]))
 
 
 def load(path: str | os.PathLike) -> Checkpoint:
@@ -115,35 +118,44 @@ def load(path: str | os.PathLike) -> Checkpoint:
     with hdf5.open_strictly(path) as file:
         made = _configuration(path, file)
         e = configuration.experiment(made)
-        presentations, *position = (hdf5.number(file, name) for name in _COUNTS)
-        _require_possible(e, presentations, *position)
+        presentations, epoch, shown = (_whole(file, name) for name in _COUNTS)
+        seconds = hdf5.number(file, "seconds")
+        _require_possible(e, presentations, epoch, shown, seconds)
         network = _network(file, e, presentations) if configuration.has_network(made) else None
         rows = metrics.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
-        metrics.require_sound(rows, e.seeds, position[0])
+        metrics.require_sound(rows, e.seeds, epoch)
         names = [name for name in file if name.startswith(_EXTRA)]
         extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
         if not all(np.isfinite(values).all() for values in extra.values()):
             raise ValueError("an array has values that are not finite")
         dtype = file["W_1"].dtype.name if network else None
-    return Checkpoint(network, *position, rows, extra, made, dtype)
+    return Checkpoint(network, epoch, shown, seconds, rows, extra, made, dtype)
+
+
+def _whole(file: h5py.File, name: str) -> int:
+    from ghostnet.files import hdf5
+
+    value = hdf5.number(file, name)
+    if not isinstance(value, int):
+        raise ValueError(f"{name} = {value}: expected a whole number")
+    return value
 
 
 def _network(file: h5py.File, e: Experiment, presentations: int) -> Network:
-    weights, state = (_arrays(file, wanted) for wanted in shapes(e))
-    network = Network(e, weights, state, presentations)
+    weights, state = shapes(e)
+    network = Network(e, _arrays(file, weights), _arrays(file, state), presentations)
     tie_feedback(network)
     return network
 
 
-def _arrays(file: h5py.File, wanted: Weights | State) -> Weights | State:
+def _arrays(file: h5py.File, wanted: Group) -> Group:
     """The arrays of these shapes, lists over k."""
     from ghostnet.files import hdf5
 
-    named = zip(wanted._fields, wanted, strict=True)
-    return type(wanted)(
-        *([None, *(hdf5.floats(file, f"{symbol}_{k}", of_k) for k, of_k in enumerate(layers[1:], start=1))]
-          for symbol, layers in named)
-    )  # fmt: skip
+    def layers(symbol: str, shapes: Layers) -> Layers:
+        return [None, *(hdf5.floats(file, f"{symbol}_{k}", shape) for k, shape in enumerate(shapes[1:], start=1))]
+
+    return type(wanted)(*map(layers, wanted._fields, wanted))
 
 
 def _configuration(path: Path, file: h5py.File) -> Configuration:
@@ -166,7 +178,7 @@ def _require_possible(e: Experiment, presentations: int, epoch: int, shown: int,
         "presentations": (presentations, 0, e.epochs * each),
     }
     for name, (value, least, most) in tops.items():
-        if not (isinstance(value, int) and least <= value <= most):
+        if not least <= value <= most:
             raise ValueError(f"{name} = {value}: expected a whole number from {least} to {most}")
     if not 0 <= seconds < LARGEST_COUNT:
         raise ValueError(f"seconds = {seconds}: expected 0 or more")
@@ -196,7 +208,7 @@ def latest(
             about = error if isinstance(error, FileError) else f"{path}: {error}"
             log.warning("%s; going back to the one before", about)
             continue
-        if written:
+        if written and found.configuration:
             configuration.require_same(run, written, found.configuration)
         if dtype not in (None, found.dtype or dtype):
             text = f"dtype = {dtype}, but its checkpoint was made with {found.dtype}; undo the change, or train anew"

@@ -35,10 +35,13 @@ def write(
     Returns:
         Where the file is, for the error's text; that it can't be written is only logged.
     """
-    e, presentation = simulator.experiments[error.divergence.run], simulator.presentations
+    if error.divergence is None:
+        return ""
+    run, presentation = error.divergence.run, simulator.presentations
+    e = simulator.experiments[run]
     with np.errstate(all="ignore"):
         explosion = _explosion(_stepping(simulator), x, y)
-        recorder = Recorder(("s", "r", "g", "e"), runs=[error.divergence.run])
+        recorder = Recorder(("s", "r", "g", "e"), runs=[run])
         rows = min(LAST_STEPS, Segment(recorder.select(e), simulator.dtype).capacity)
         last = min(explosion + STEPS_AFTER, sum(e.steps))
         about = simulator.settings | {"divergence": str(error), "explosion_step": explosion}

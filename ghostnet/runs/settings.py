@@ -44,7 +44,7 @@ def settings_of(directory: RunDirectory, *names: str) -> list:
     return [directory.settings[name] for name in names]
 
 
-def _are_options(value) -> bool:
+def _are_options(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(given, _OPTIONS.get(name, ())) and isinstance(given, bool) == (name == "fast_matmul")
         for name, given in value.items()

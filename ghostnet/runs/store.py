@@ -130,10 +130,10 @@ class RunDirectory:
     def __enter__(self) -> RunDirectory:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def status(self, state: str, **details) -> None:
+    def status(self, state: str, **details: object) -> None:
         """Replace status.json. `state`: one of STATES."""
         self.place.publish(STATUS, jsonfile.text({"status": state, **details}))
 
@@ -141,7 +141,7 @@ class RunDirectory:
         """Replace metrics.csv by these rows, which share their keys."""
         self.place.publish(METRICS, csv_text(rows).encode())
 
-    def give_epochs(self, configuration: Experiment | BaselineRun, given: list[int], **position) -> None:
+    def give_epochs(self, configuration: Experiment | BaselineRun, given: list[int], **position: object) -> None:
         """Make the run one of another number of epochs, as its new `configuration` says.
 
         No two files change at once: before config.toml says the new number, status.json no longer says complete, and

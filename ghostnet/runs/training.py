@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ghostnet.data import Dataset
 from ghostnet.errors import ConfigError
@@ -35,7 +36,7 @@ def train(
     gradcheck_every: int = 0,
     gradcheck_examples: int = 50,
     callbacks: Sequence[Callable[[Run], object]] = (),
-    **options,
+    **options: Any,
 ) -> Training:
     """Train every seed of an experiment, side by side.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from ghostnet.engines import PER_RUN
-from ghostnet.errors import DivergenceError, GhostnetError
+from ghostnet.errors import DivergenceError, FileError, GhostnetError
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.models import RATES
 from ghostnet.model.network import build, select
@@ -56,6 +56,8 @@ def perform_together(tasks: Sequence[Task], folder: Path, threads: int) -> list[
                 try:
                     _train(left, path, threads)
                 except DivergenceError as error:
+                    if error.divergence is None:
+                        raise
                     run = error.divergence.run
                     outcomes.append(Outcome(left[run].name, "diverged", str(error), error.exit_code))
                     _divide(path, left, folder, {run: "diverged"})
@@ -125,5 +127,7 @@ def _go_on_without(run: int, path: Path, tasks: list[Task], folder: Path) -> Non
 
 def _part(whole: Checkpoint, runs: list[int], e: Experiment) -> Checkpoint:
     """Some runs of a checkpoint, numbered from 0."""
+    if whole.network is None:
+        raise FileError(f"{whole.name}: a checkpoint of an ensemble without a network; start the sweep anew")
     rows = [row | {"run": runs.index(row["run"])} for row in whole.metrics if row["run"] in runs]
     return Checkpoint(select(whole.network, runs, e), whole.epoch, whole.shown, whole.seconds, rows)

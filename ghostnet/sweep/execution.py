@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures as cf
-import contextlib
 import functools
 import os
 from collections import Counter, deque
@@ -77,9 +76,10 @@ def run(
             executor = pools.dask(work, scheduler, threads)
         else:
             executor = pools.processes(work, max(1, min(workers or available_cpus(), len(jobs))), threads)
-        with executor if jobs else contextlib.nullcontext() as pool:
-            for outcome in _outcomes(pool, jobs, shown, interruption):
-                outcomes[outcome.name] = outcome
+        if jobs:
+            with executor as pool:
+                for outcome in _outcomes(pool, jobs, shown, interruption):
+                    outcomes[outcome.name] = outcome
     if interruption.requested:
         raise Stopped(f"stopped by {interruption.requested.name}; the same command goes on with {out}")
     return [outcomes[task.name] for task in tasks]
@@ -120,7 +120,9 @@ def _perform(job: Job, folder: Path, packed: frozenset[str], threads: int) -> li
 
 def _outcomes(pool: Pool, jobs: list[Job], shown: SweepProgress, interruption: Interruption) -> Iterator[Outcome]:
     """Each task's outcome when its job has ended; when asked to stop, of those that were being worked on."""
-    queue, working, tries, stopping = deque(jobs), {}, Counter(), False
+    queue, stopping = deque(jobs), False
+    working: dict[cf.Future, Job] = {}
+    tries: Counter[str] = Counter()
     while queue or working:
         while queue and len(working) < pool.slots:
             job = queue.popleft()

@@ -78,7 +78,7 @@ class Sweep:
     grid: dict[str, list] = field(default_factory=dict)
     experiments: list[dict] = field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_tables()
         kept = {
             "settings": _plain(self.settings),
@@ -201,7 +201,7 @@ def _plain(table: dict) -> dict:
     return {name: plain(name, value) for name, value in table.items()}
 
 
-def _label(value) -> str | int | float:
+def _label(value: str | int | float | list) -> str | int | float:
     """A value as a coordinate, and as part of a file's name."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 

@@ -70,7 +70,8 @@ def processes(work: Work, workers: int, threads: int | None) -> Iterator[Pool]:
 def _require_start(pool: ProcessPool) -> None:
     """Wait for the first worker; raise ConfigError where one has ended before, or others would begin without end."""
     before, begun = set(multiprocessing.active_children()), set()
-    first, ended = pool.schedule(_nothing), []
+    first = pool.schedule(_nothing)
+    ended: list = []
     while not ended and not cf.wait([first], _LOOK).done:
         begun |= set(multiprocessing.active_children()) - before
         ended = [worker for worker in begun if worker.exitcode is not None]
@@ -103,8 +104,9 @@ def _begin_worker() -> None:
 
 def _end_with_parent() -> None:
     """Should the parent die without a word, by kill -9 or with its terminal, the job writes a checkpoint and ends."""
-    multiprocessing.parent_process().join()
-    os.kill(os.getpid(), signal.SIGTERM)
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class SweepProgress:
     def __enter__(self) -> SweepProgress:
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
     def look(self) -> None:

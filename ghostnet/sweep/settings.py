@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Set
 
 from ghostnet.engines import ENGINES
+from ghostnet.errors import ConfigError
 from ghostnet.model.baseline import METHODS
 from ghostnet.model.experiment import MOST, data_place
 from ghostnet.model.typed import integer, require, require_known, require_printable, shown
@@ -20,7 +21,7 @@ TRAINING = (
 _LONGEST, _DIGITS = 93, 12  # bytes of a name; of its hash, where it is cut
 
 
-def plain(name: str, value) -> str | bool | int | float | list:
+def plain(name: str, value: object) -> str | bool | int | float | list:
     """A setting as text, a number or a list of them: what is written is what will be read. A path becomes absolute.
 
     Raises:
@@ -31,7 +32,7 @@ def plain(name: str, value) -> str | bool | int | float | list:
     return _one(name, value)
 
 
-def _one(name: str, value) -> str | bool | int | float:
+def _one(name: str, value: object) -> str | bool | int | float:
     if isinstance(value, os.PathLike):
         value = os.path.join(os.curdir, os.path.expanduser(value))  # no name of a data set
     if isinstance(value, str):
@@ -39,7 +40,8 @@ def _one(name: str, value) -> str | bool | int | float:
         if name == "method" and value.upper() in METHODS:
             return value.upper()
         return data_place(value) if name == "data" else str(value)
-    require(isinstance(value, numbers.Real), f"{name} = {shown(value)}: expected text, a number or a list of them")
+    if not isinstance(value, numbers.Real):
+        raise ConfigError(f"{name} = {shown(value)}: expected text, a number or a list of them")
     if isinstance(value, bool):
         return value
     return int(value) if isinstance(value, numbers.Integral) else float(value)

@@ -45,7 +45,8 @@ class TraceFiles:
     """
 
     def __init__(self, path: str | os.PathLike, experiment: Experiment, settings: dict | None = None):
-        self.path, self._paths = Path(path), []
+        self.path = Path(path)
+        self._paths: list[Path] = []
         try:
             self.place = Place(self.path.parent)
         except FileError as error:

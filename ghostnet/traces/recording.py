@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from ghostnet.engines import Divergence, Engine
+from ghostnet.engines import Divergence, Engine, InMemory
 from ghostnet.host import memory
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.recorder import Recorder, Selection, Shown
 from ghostnet.model.symbols import NORMS
 
@@ -54,7 +56,8 @@ class Segment:
         return self._other
 
     def clear(self) -> None:
-        self.rows, self.snapshots, self.snapshot_bytes, self.opened = 0, [], 0, time.monotonic()
+        self.rows, self.snapshot_bytes, self.opened = 0, 0, time.monotonic()
+        self.snapshots: list[tuple[int, list[np.ndarray]]] = []
 
     @property
     def empty(self) -> bool:
@@ -79,8 +82,8 @@ class Recording:
     def __init__(
         self,
         recorder: Recorder,
-        experiment,
-        dtype,
+        experiment: Experiment,
+        dtype: DTypeLike,
         keep: Callable[[Segment], None],
         shown: Shown | None = None,
         learn: bool = True,
@@ -162,7 +165,7 @@ class Recording:
         done = 0
         while done < len(xs):
             whole = (self.segment.capacity - self.segment.rows) // len(self.ends)
-            if whole and all(self.row_steps) and not self.weights_at and hasattr(engine, "record_presentations"):
+            if whole and all(self.row_steps) and not self.weights_at and isinstance(engine, InMemory):
                 part = slice(done, done + whole)
                 found = self._whole(engine, xs[part], ys[part], first + done)
             else:
@@ -179,7 +182,7 @@ class Recording:
             self.close()
             self.segment = self.segment.next()
 
-    def _whole(self, engine: Engine, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
+    def _whole(self, engine: InMemory, xs: np.ndarray, ys: np.ndarray, first: int) -> Divergence | None:
         """Presentations that fit into the segment, at one stroke."""
         start, count = self.segment.rows, len(xs) * len(self.ends)
         block = self.segment.block[:, start : start + count]

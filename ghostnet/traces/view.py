@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
+import xarray as xr
+
 from ghostnet.errors import ConfigError
 from ghostnet.files.publishing import publish
 from ghostnet.traces.view_sources import Choice, Source, source, traces_of
@@ -43,8 +45,8 @@ def view(
     return Path(out)
 
 
-def _units(trace, units: slice | None) -> dict[str, slice]:
-    return {axis: units for axis in trace.dims if units and axis.startswith(("unit_", "ghost_"))}
+def _units(trace: xr.Dataset, units: slice | None) -> dict[str, slice]:
+    return {axis: units for axis in map(str, trace.dims) if units and axis.startswith(("unit_", "ghost_"))}
 
 
 def _require_below(ceiling: float, found: dict[str, Source]) -> None:

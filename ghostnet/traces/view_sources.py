@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +102,7 @@ def source(name: str, trace: xr.Dataset, choice: Choice) -> Source:
 
 def _chosen(name: str, trace: xr.Dataset, choice: Choice) -> xr.Dataset:
     """The rows, variables and units that the page is to hold."""
-    known = [n for n, values in trace.data_vars.items() if values.dims[:3] == _LANES]
+    known = [str(n) for n, values in trace.data_vars.items() if values.dims[:3] == _LANES]
     require_known(choice.variables or (), known, "variable")
     trace = trace[list(choice.variables or known)]
     if choice.presentations:
@@ -112,9 +113,9 @@ def _chosen(name: str, trace: xr.Dataset, choice: Choice) -> xr.Dataset:
     return trace
 
 
-def _variables(trace: xr.Dataset, e: Experiment):
+def _variables(trace: xr.Dataset, e: Experiment) -> Iterator[tuple[str, np.ndarray, dict]]:
     """(name, values (time, run, example, units), what is said of it), norms of errors included."""
-    for name, array in trace.data_vars.items():
+    for name, array in ((str(n), values) for n, values in trace.data_vars.items()):
         symbol, _, k = name.rpartition("_")
         values, axis = array.to_numpy(), array.dims[3]
         told = {"symbol": symbol, "k": int(k), "about": array.attrs.get("long_name", ""), "axis": axis}

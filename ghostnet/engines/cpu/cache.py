@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import llvmlite
@@ -43,7 +43,7 @@ def kernels(path: Path) -> int:
 
 
 def _place() -> Path:
-    root = Path(numba.config.CACHE_DIR or _user_cache()).absolute()
+    root = Path(getattr(numba.config, "CACHE_DIR", None) or _user_cache()).absolute()
     return root / f"kernels-{_key()[:16]}"
 
 
@@ -81,7 +81,7 @@ def _made(path: Path) -> Path:
     return path
 
 
-def of(function) -> KernelCache | None:
+def of(function: Callable) -> KernelCache | None:
     """The cache of a kernel's function; None where there is no place for it."""
     path = directory()
     if path is None:
@@ -103,7 +103,7 @@ class KernelCache(FunctionCache):
 
     _impl_class = _OnlyThere
 
-    def load_overload(self, sig, target_context):
+    def load_overload(self, sig: tuple, target_context: object) -> object:
         if not _only_built_in(sig):
             return None
         try:
@@ -114,7 +114,7 @@ class KernelCache(FunctionCache):
                 self.flush()  # or it would be read again when the new one is saved
             return None
 
-    def save_overload(self, sig, data):
+    def save_overload(self, sig: tuple, data: object) -> None:
         if not _only_built_in(sig):
             return
         try:
@@ -123,7 +123,7 @@ class KernelCache(FunctionCache):
             _say_once(f"{self.cache_path}: kernels can't be kept there ({error.strerror}); {_REMEDY}")
 
 
-def _only_built_in(signature) -> bool:
+def _only_built_in(signature: tuple) -> bool:
     """Whether no argument is a user's own law: kernels with these are compiled in memory, so nothing here grows."""
     fields = [field for argument in signature for field in getattr(argument, "types", (argument,))]
     return all(getattr(field, "built_in", True) for field in fields)

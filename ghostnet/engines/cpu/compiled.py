@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numba
 import numpy as np
 
 from ghostnet.engines.cpu import cache
 
-_OPTIONS = {"error_model": "numpy", "nogil": True, "_nrt": False}  # no allocation, hence no reference counting
+# _nrt: no allocation, hence no reference counting.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+_OUTER = _OPTIONS | {"no_cfunc_wrapper": True}  # called by Python
 _INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by kernels only
 
 jit = numba.njit(**_INNER)
@@ -19,9 +24,9 @@ inline = numba.njit(**_INNER, inline="always")
 NONE, ONE, NO = np.int64(0), np.int64(1), np.bool_(False)
 
 
-def entry(function):
+def entry(function: Callable) -> Callable:
     """`jit` for what Python calls, kept on disk where there is a place for it."""
-    kernel = numba.njit(**_OPTIONS, no_cfunc_wrapper=True)(function)
+    kernel = numba.njit(**_OUTER)(function)
     if kept := cache.of(function):
         kernel._cache = kept  # what `cache=True` would set, with a place of our choice
     return kernel

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -38,21 +40,23 @@ class Engine:
         self._threads = min(threads, network.runs)
         self._pool: tuple[int, ThreadPoolExecutor | None] = (0, None)
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError("an engine can't be copied: its arrays are parts of one block of memory; copy its Simulator")
 
     @property
     def pool(self) -> ThreadPoolExecutor:
         """The threads of this process: a forked child has none of its parent's."""
-        if self._pool[0] != os.getpid():
-            self._pool = os.getpid(), ThreadPoolExecutor(self._threads, thread_name_prefix="ghostnet")
-        return self._pool[1]
+        process, pool = self._pool
+        if pool is None or process != os.getpid():
+            pool = ThreadPoolExecutor(self._threads, thread_name_prefix="ghostnet")
+            self._pool = os.getpid(), pool
+        return pool
 
-    def _each(self, kernel, *arguments, memory: np.ndarray | None = None) -> list:
+    def _each(self, kernel: Callable, *arguments: object, memory: np.ndarray | None = None) -> list:
         """kernel(memory, table, settings, *arguments, lit pixels) per run; callable arguments are given the run."""
         memory = self.memory if memory is None else memory
 
-        def one(i: int):
+        def one(i: int) -> Any:
             own = (argument(i) if callable(argument) else argument for argument in arguments)
             return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
 
@@ -105,7 +109,6 @@ class Engine:
     def record_presentations(
         self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray
     ) -> Divergence | None:
-        """`present`, recorded (rows: steps[phase] of each presentation in turn), and every run left where it ended."""
         parts, blocks = self._parts(selection), self._blocks(selection, block)
         rows, inputs = np.array(list(map(len, steps))), (self._inputs(xs), self._inputs(ys))
         return earliest(self._each(kernels.present, rows, np.concatenate(steps), *inputs, *parts, blocks))
@@ -119,7 +122,7 @@ class Engine:
             self._selected = selection, recording.pieces(selection, self.layout.table)
         return self._selected[1]
 
-    def _blocks(self, selection: Selection, block: np.ndarray):
+    def _blocks(self, selection: Selection, block: np.ndarray) -> Callable[[int], np.ndarray]:
         """The rows of block (recorded runs, rows, columns) by run; other runs fill a block that is given up."""
         by_run = dict(zip(selection.runs.tolist(), block, strict=True))
         return lambda run: by_run[run] if run in by_run else np.empty(block.shape[1:], block.dtype)
@@ -136,12 +139,12 @@ class Engine:
         self._each(kernels.finish, memory=memory)
         return layout.get(self.layout.views(memory))
 
-    def _inputs(self, values: np.ndarray):
+    def _inputs(self, values: np.ndarray) -> Callable[[int], np.ndarray]:
         """values ([presentations,] runs, batch, n) by run, as the kernels want them: made in its thread.
 
         Contiguous, in the engine's type and writable: for arrays that are not, Numba would compile a kernel once more.
         """
-        return lambda run: np.require(values[..., run, :, :], self.memory.dtype, "CW")
+        return lambda run: np.require(values[..., run, :, :], self.memory.dtype, ("C", "W"))
 
 
 def earliest(ends: list[tuple[int, int]]) -> Divergence | None:

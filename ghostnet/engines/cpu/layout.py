@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ghostnet.engines.cpu import slots as at
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, lanes
-from ghostnet.model.equations import State, Weights
+from ghostnet.model.equations import Layers, State, Weights
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.models import collects
 from ghostnet.model.network import Network, mixtures
@@ -20,7 +21,7 @@ class Layout:
         size: elements that one network takes.
     """
 
-    def __init__(self, experiment: Experiment, dtype):
+    def __init__(self, experiment: Experiment, dtype: DTypeLike):
         self.experiment, self.dtype = experiment, np.dtype(dtype)
         self.table = np.zeros((experiment.depth + 1, at.COLUMN_COUNT), np.int64)
         self.size = 0
@@ -130,4 +131,9 @@ def put(network: Network, views: tuple[Weights, State]) -> None:
 
 def get(views: tuple[Weights, State]) -> tuple[Weights, State]:
     """Copies of what the views show, float64."""
-    return tuple(type(g)(*([None, *(v.astype(np.float64) for v in items[1:])] for items in g)) for g in views)
+    weights, state = views
+    return Weights(*map(_copied, weights)), State(*map(_copied, state))
+
+
+def _copied(views: Layers) -> Layers:
+    return [None, *(view.astype(np.float64) for view in views[1:])]

@@ -17,7 +17,8 @@ _COLUMN = {"s": slots.S, "r": slots.R, "g": slots.G, "e": slots.E, "drive": slot
 
 def pieces(selection: Selection, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the columns of a row come from: (from, to, count), int64 (pieces, 3), of the state and of what follows."""
-    parts, column = ([], []), 0
+    parts: tuple[list, list] = ([], [])
+    column = 0
     for v in selection.variables:
         width = table[v.k, slots.GHOST_WIDTH if v.symbol == "g" else slots.WIDTH]
         held = v.symbol in ("s", "g") or (v.symbol == "drive" and v.k == 1)  # W_1 x follows W_1 at once
@@ -27,7 +28,8 @@ def pieces(selection: Selection, table: np.ndarray) -> tuple[np.ndarray, np.ndar
                 start = table[v.k, _COLUMN[v.symbol]] + example * width + stretch[0]
                 parts[not held].append((start, column, len(stretch)))
                 column += len(stretch)
-    return tuple(np.array(part, np.int64).reshape(-1, 3) for part in parts)
+    state, following = (np.array(part, np.int64).reshape(-1, 3) for part in parts)
+    return state, following
 
 
 @intrinsic

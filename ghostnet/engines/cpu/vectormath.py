@@ -14,7 +14,7 @@ from ghostnet.engines.cpu import simd
 from ghostnet.engines.cpu.compiled import jit
 from ghostnet.engines.cpu.simd import Mask, Vector, choose, fma, like
 
-_LOG2E, _LN2 = float(np.log2(np.e)), float(np.log(2))
+_LOG2E, _LN2 = float(np.log2(math.e)), float(np.log(2))
 _LN2_HIGH, _LN2_LOW = (
     0.693359375,
     -2.12194440054690582768e-4,

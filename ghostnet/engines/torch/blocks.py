@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ghostnet.model.equations import State, Weights
+from ghostnet.model.equations import Layers, State, Weights
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Network
 
@@ -47,9 +47,9 @@ class Blocks:
 
     def __init__(self, e: Experiment, flat: Tensor):
         self.flat, n = flat, e.sizes
-        self.whole = [None, *views(flat, block_shapes(e))]
-        self.units = [None, *(block[..., : n[k]] for k, block in enumerate(self.whole[1:], start=1))]
-        self.ghosts = [None, *(block[..., n[k] :] for k, block in enumerate(self.whole[2:], start=2))]
+        self.whole: Layers = [None, *views(flat, block_shapes(e))]
+        self.units: Layers = [None, *(block[..., : n[k]] for k, block in enumerate(self.whole[1:], start=1))]
+        self.ghosts: Layers = [None, *(block[..., n[k] :] for k, block in enumerate(self.whole[2:], start=2))]
 
     def new(self, e: Experiment) -> Blocks:
         """Another quantity of the same layers, zero."""
@@ -79,11 +79,13 @@ class Lasting:
         V = [(R * e.batch if self.fast else R, m[k], n[k]) for k in range(1, N)]
         down = [] if e.feedback == "TF" else [(R, n[k + 1], n[k]) for k in range(1, N)]
         self.memory, parts = carve([*blocks, *up, *V, *down], like)
-        parts = iter(parts[N:])
-        self.up, self.V, down = ([None, *islice(parts, len(shapes))] for shapes in (up, V, down))
-        self.W = [None, *(self.up[k][:, : n[k]] for k in range(1, N + 1))]
-        self.W_pg = [None, *(self.up[k][:, n[k] :] for k in range(2, N + 1))]
-        self.down = [None, *self.W[2:]] if e.feedback == "TF" else down
+        matrices = iter(parts[N:])
+        layers: list[Layers] = [[None, *islice(matrices, len(shapes))] for shapes in (up, V, down)]
+        self.up, self.V, self.down = layers
+        self.W: Layers = [None, *(self.up[k][:, : n[k]] for k in range(1, N + 1))]
+        self.W_pg: Layers = [None, *(self.up[k][:, n[k] :] for k in range(2, N + 1))]
+        if e.feedback == "TF":
+            self.down = [None, *self.W[2:]]
         self.z = Blocks(e, self.memory[: sum(map(_aligned, blocks))])
         self._put(network)
 
@@ -104,9 +106,9 @@ class Lasting:
         return Weights(W, _transposed(B), W_pg, _transposed(W_gp)), State(s, g)
 
 
-def _arrays(tensors: list) -> list:
+def _arrays(tensors: Layers) -> Layers:
     return [None, *(tensor.cpu().numpy().astype(np.float64, order="C") for tensor in tensors[1:])]
 
 
-def _transposed(arrays: list) -> list:
+def _transposed(arrays: Layers) -> Layers:
     return [None, *(np.ascontiguousarray(array.swapaxes(-1, -2)) for array in arrays[1:])]

@@ -112,8 +112,8 @@ class Engine(Recordable):
         with self._settings("ieee"):
             images = self._examples(dataset).images
             parts = scored_parts(images.train, images.test, e.train_examples)
-            like = ensemble.x.dtype
-            return {name: score(ensemble.outputs, ensemble.rates, *part, like) for name, part in parts.items()}
+            how = ensemble.outputs, ensemble.rates
+            return {name: score(*how, x, labels, ensemble.x.dtype) for name, (x, labels) in parts.items()}
 
     def _examples(self, dataset: Dataset) -> Examples:
         """The data set on the device: the last one asked for stays there."""
@@ -194,13 +194,8 @@ class Engine(Recordable):
         with self._settings():
             self.ensemble.lasting.memory.copy_(saved)
 
-    @property
-    def x(self) -> np.ndarray:
-        return self.ensemble.x.cpu().numpy()
-
-    @property
-    def y(self) -> np.ndarray:
-        return self.ensemble.y.cpu().numpy()
+    def shown(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.ensemble.x.cpu().numpy(), self.ensemble.y.cpu().numpy()
 
     @property
     def beta(self) -> np.ndarray:

@@ -7,7 +7,8 @@ known only by asking the device at every step. Where the batch's examples own th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,12 +16,14 @@ from torch import Tensor
 from ghostnet.engines.torch.blocks import Blocks, Lasting
 from ghostnet.engines.torch.tensorlaws import is_difference, on_tensors, post_of_unit, put
 from ghostnet.model import names
-from ghostnet.model.equations import State, Weights
+from ghostnet.model.equations import Layers, State, Weights
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.laws import cancellation
 from ghostnet.model.lowering import arguments
 from ghostnet.model.models import Rule, collects, shares
 from ghostnet.model.network import Network
+
+Factor: TypeAlias = float | Tensor  # a number where all runs share it
 
 
 class Ensemble:
@@ -46,15 +49,18 @@ class Ensemble:
         self.acting = [e.acting(phase) for phase in range(len(e.phases))]
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
-        self.r = [self.x, *self.rho.units[1:]]
+        self.r: Layers = [self.x, *self.rho.units[1:]]
         lanes = (R * e.batch, 1) if model.owned else (R, e.batch)
-        self.rho_g_lanes, self.e_lanes, self.d_lanes = (
+        by_lane: list[Layers] = [
             [None, *(rows.view(*lanes, rows.shape[-1]) for rows in layers)]
             for layers in (self.rho.ghosts[1:], self.E.units[1:-1], self.D.units[1:-1])
-        )
-        self.scaled = [None, *(like.new_zeros(ghosts.shape) for ghosts in z.ghosts[1:])]
-        self.P = [None if P is None else like.new_tensor(P) for P in self.constants.P]
-        self.gram = self.rate = self.means = None
+        ]
+        self.rho_g_lanes, self.e_lanes, self.d_lanes = by_lane
+        self.scaled: Layers = [None, *(like.new_zeros(ghosts.shape) for ghosts in z.ghosts[1:])]
+        self.P: Layers = [None if P is None else like.new_tensor(P) for P in self.constants.P]
+        self.gram: Tensor | None = None
+        self.rate: Layers | None = None
+        self.means: Means | None = None
         if self.rules["W"].clip is not None:
             self.rate = [None, *(torch.zeros_like(W) for W in self.lasting.W[1:])]
         elif not model.once:
@@ -69,14 +75,15 @@ class Ensemble:
         """The constants as factors, with dt where they are integrated over time and not clipped before."""
         e, rules, once = self.experiment, self.model.rules, self.model.once
 
-        def factors(rates: list[tuple], repeat: int = 1) -> list:
+        def factors(rates: list[Sequence[float]], repeat: int = 1) -> Layers:
             """Of (runs, k) rates, per k."""
             return [None, *(factor(rate, like, repeat) for rate in zip(*rates, strict=True))]
 
-        def integrated(rule: Rule) -> list:
+        def integrated(rule: Rule) -> list[Sequence[float]]:
             return [[own.dt * rate for rate in getattr(own, rule.rate)] for own in experiments]
 
-        self.eta, self.keep = {}, {}
+        self.eta: dict[str, Layers] = {}
+        self.keep: dict[str, Factor] = {}
         for rule in rules:
             as_it_is = rule.matrix == "W" and (once or self.rate is not None)
             rates = [getattr(own, rule.rate) for own in experiments] if as_it_is else integrated(rule)
@@ -110,8 +117,7 @@ class Ensemble:
 
     def rates(self, u: Tensor) -> Tensor:
         """ρ(u)."""
-        found = torch.empty_like(u)
-        return put(self.transfer.rho, u, out=found)
+        return put(self.transfer.rho, u, out=torch.empty_like(u))
 
     def begin(self) -> None:
         """Show x and y: what does not change while they stand still."""
@@ -119,7 +125,8 @@ class Ensemble:
         if self.gram is not None:
             torch.bmm(self.x, self.x.mT, out=self.gram).mul_(self.eta["W"][1])
             self.d_sum.zero_()
-        self.put_off, self.fade, self.phase = False, 1.0, 0
+        self.put_off, self.phase = False, 0
+        self.fade: Factor = 1.0  # what is left of W_1 after its decay
         self._nudge()
 
     def _drive(self) -> None:
@@ -244,13 +251,12 @@ class Ensemble:
 
     def _learn(self, k: int, d: Tensor, r: Tensor, share: float) -> None:
         """W_k += η_k Σ d_k r_{k-1}^T, in (6) times dt, clipped where the model clips."""
-        W, keep = self.lasting.W[k], self.keep["W"]
+        W, keep, clip = self.lasting.W[k], self.keep["W"], self.rules["W"].clip
         eta = self.eta["W"][k] * share
-        if self.rate is None:
+        if self.rate is None or clip is None:
             add_outer(W, d, r, eta, d, keep)
             return
-        clip, rate = self.rules["W"].clip, self.rate[k]
-        torch.bmm(d.mul_(eta).mT, r, out=rate).clamp_(-clip, clip)
+        rate = torch.bmm(d.mul_(eta).mT, r, out=self.rate[k]).clamp_(-clip, clip)
         W.mul_(keep).add_(rate if self.model.once else rate.mul_(self.dt))
 
     def _learn_first(self, share: float) -> None:
@@ -276,14 +282,14 @@ class Means(NamedTuple):
     r: Blocks
 
 
-def factor(values: list[float], like: Tensor, repeat: int = 1):
+def factor(values: Sequence[float], like: Tensor, repeat: int = 1) -> Factor:
     """A number where all runs share it, else a tensor (runs · repeat, 1, 1)."""
     if len(set(values)) == 1:
         return values[0]
     return like.new_tensor(values).repeat_interleave(repeat).view(-1, 1, 1)
 
 
-def add_outer(out: Tensor, a: Tensor, b: Tensor, rate, scaled: Tensor, keep=1.0) -> None:
+def add_outer(out: Tensor, a: Tensor, b: Tensor, rate: Factor, scaled: Tensor, keep: Factor = 1.0) -> None:
     """out = keep out + rate a^T b, summed over the batch; `scaled` takes rate · a where runs have own rates."""
     if isinstance(rate, Tensor):
         a, rate = torch.mul(a, rate, out=scaled), 1

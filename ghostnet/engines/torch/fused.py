@@ -30,6 +30,7 @@ def fits(ensemble: Ensemble) -> bool:
         and ensemble.model.once
         and ensemble.model.owned
         and "W_pg" not in ensemble.rules
+        and rule is not None
         and rule.post is cancellation
         and rule.decay == 0
         and all(tritonlaws.fits(law) for law in (ensemble.transfer.rho, ensemble.cost.error))

@@ -20,7 +20,8 @@ class Arrays:
     """Inputs and targets as they come, of the shapes and the type of x and y."""
 
     def __init__(self, x: Tensor, y: Tensor):
-        self.capacity, self.graph = max(1, CHUNK_BYTES // (x.nbytes + y.nbytes)), None
+        self.capacity = max(1, CHUNK_BYTES // (x.nbytes + y.nbytes))
+        self.graph: torch.cuda.CUDAGraph | None = None
         self.xs, self.ys = (a.new_zeros(self.capacity, *a.shape) for a in (x, y))
 
     def load(self, xs: np.ndarray, ys: np.ndarray) -> None:
@@ -37,7 +38,8 @@ class Examples:
 
     def __init__(self, dataset: Dataset, presentations: int, x: Tensor):
         self.dataset, self.images = dataset, Images(dataset, x.device)
-        self.capacity, self.graph = presentations, None
+        self.capacity = presentations
+        self.graph: torch.cuda.CUDAGraph | None = None
         self.order = torch.zeros(presentations, *x.shape[:2], dtype=torch.int64, device=x.device)
 
     def load(self, order: np.ndarray) -> None:

@@ -10,28 +10,29 @@ import torch
 from torch import Tensor
 
 from ghostnet.model.laws import Transfer, derivative, difference
-from ghostnet.model.lowering import PRIMITIVES, arguments, lower
+from ghostnet.model.lowering import PRIMITIVES, Law, arguments, lower
+from ghostnet.primitives import Values
 
 
-def _where(condition: Tensor, x, y) -> Tensor:
+def _where(condition: Tensor, x: Values, y: Values) -> Tensor:
     if not isinstance(x, Tensor) and not isinstance(y, Tensor):  # two numbers are of no type: of the most precise one
         x = condition.new_full((), x, dtype=torch.float64)
     return torch.where(condition, x, y)
 
 
-def _minimum(x, y) -> Tensor:
+def _minimum(x: Values, y: Values) -> Tensor:
     if isinstance(x, Tensor) and isinstance(y, Tensor):
         return torch.minimum(x, y)
     return x.clamp(max=y) if isinstance(x, Tensor) else y.clamp(max=x)
 
 
-def _maximum(x, y) -> Tensor:
+def _maximum(x: Values, y: Values) -> Tensor:
     if isinstance(x, Tensor) and isinstance(y, Tensor):
         return torch.maximum(x, y)
     return x.clamp(min=y) if isinstance(x, Tensor) else y.clamp(min=x)
 
 
-OWN = {
+OWN: dict[str, Law] = {
     "abs": torch.abs, "exp": torch.exp, "log1p": torch.log1p, "maximum": _maximum, "minimum": _minimum,
     "sigmoid": torch.sigmoid, "sqrt": torch.sqrt, "tanh": torch.tanh, "where": _where,
 }  # fmt: skip

@@ -8,7 +8,7 @@ import types
 import triton
 import triton.language as tl
 
-from ghostnet.model.lowering import functions, lower
+from ghostnet.model.lowering import Law, functions, lower
 
 
 @triton.jit
@@ -72,18 +72,18 @@ OWN = {
 }  # fmt: skip
 
 
-def fits(law) -> bool:
+def fits(law: Law) -> bool:
     """Whether Triton can read the law: it wants functions of their own (def)."""
     return all(function.__name__ != "<lambda>" for function in functions(law))
 
 
 @functools.cache
-def lowered(law):
+def lowered(law: Law) -> Law:
     """The law as a function that kernels can call."""
     return lower(law, OWN, _jit)
 
 
-def _jit(function: types.FunctionType):
+def _jit(function: types.FunctionType) -> Law:
     numbers = {n: tl.constexpr(v) for n, v in function.__globals__.items() if isinstance(v, (int, float))}
     function.__globals__.update(numbers, tl=tl)  # Triton takes numbers from outside only so, and wants to see itself
     return triton.jit(function)
