@@ -36,10 +36,9 @@ def default_directory(name: str) -> Iterator[Path]:
     """
     first = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     try:
-        first.parent.mkdir(exist_ok=True)
         for path in itertools.chain([first], (first.with_name(f"{first.name}-{n}") for n in itertools.count(2))):
             with contextlib.suppress(FileExistsError):
-                path.mkdir()
+                path.mkdir(parents=True)
                 break
     except OSError as error:
         raise FileError(f"{first}: can't be made ({error.strerror}); give a directory with --out") from error
@@ -48,6 +47,7 @@ def default_directory(name: str) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             path.rmdir()
+            path.parent.rmdir()
 
 
 class RunDirectory:
