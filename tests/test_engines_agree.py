@@ -82,7 +82,7 @@ def test_engines_agree_on_every_model(engine, dtype, model, feedback, depth, rul
 
 @pytest.mark.parametrize(("engine", "dtype"), ONE_TYPE_COMPILED)
 @each_model
-@pytest.mark.parametrize(("transfer", "rule"), zip(TRANSFERS, itertools.cycle(RULES), strict=False))
+@pytest.mark.parametrize(("transfer", "rule"), list(zip(TRANSFERS, itertools.cycle(RULES), strict=False)))
 def test_engines_agree_on_every_transfer_function(engine, dtype, model, rule, transfer):
     init = 0.1 if transfer in UNBOUNDED else 1.0  # far into the bends, but not where rates explode
     e = experiment(model, BY_DEPTH[2], transfer=transfer, rule=rule, init=init)
