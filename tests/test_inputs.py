@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from builders import OTHERS, examples, experiment, inputs, noise, of, quick, refusal, running, same_bits, simulator
+from builders import examples, experiment, inputs, noise, of, quick, refusal, running, same_bits, simulator
 
 from ghostnet import ConfigError, DataError, Simulator, build, gradcheck
 from ghostnet.engines import ENGINES
