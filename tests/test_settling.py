@@ -81,7 +81,7 @@ def test_arpack_and_all_eigenvalues_give_the_same_advice(monkeypatch):
 
 
 def test_where_there_is_no_stable_fixed_point_the_report_says_so_and_keeps_its_figures():
-    e = experiment("MB", (20, 60, 60, 6), init=3.0, transfer="tanh", free_steps=100, seeds=(0, 1))
+    e = experiment("MB", (20, 60, 60, 6), feedback="FA", init=3.0, free_steps=100, seeds=(0, 1))
     report = gn.gradcheck(build(e), *examples(e, 2))
     assert "no fixed point" in report.no_causes[1] and "no fixed point" in report.verdict(1)
     assert "not told apart" in report.text(1) and "not stable" in report.text(1)
