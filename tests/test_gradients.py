@@ -27,8 +27,8 @@ from builders import (
 import ghostnet as gn
 from ghostnet import ConfigError, DivergenceError, build
 from ghostnet.gradients.backward import autograd, autograd_difference, backward, transposed
+from ghostnet.gradients.causes import CAUSES
 from ghostnet.gradients.likeness import figures, moments
-from ghostnet.gradients.presented import CAUSES
 from ghostnet.model.experiment import TRANSFERS
 
 DEPTHS = [(8, 7, 4), (8, 7, 6, 4), (8, 7, 6, 5, 4), (8, 7, 6, 5, 5, 4)]

@@ -65,7 +65,10 @@ class CNN:
 
     def __init__(self, run: BaselineRun, dataset: Dataset, dtype: str, threads: int):
         e, b = run.experiment, run.baseline
-        self.experiment, self.baseline, self.dtype, self._threads = e, b, dtype, threads
+        self.experiment = e
+        self.baseline = b
+        self.dtype = dtype
+        self._threads = threads
         self._dtype, self._images = getattr(torch, dtype), Images(dataset)
         self.modules = [self._module(seed) for seed in e.seeds]
         self._rate = learning_rates(e, b)[0]
@@ -115,7 +118,9 @@ class CNN:
 
     def _learn(self, run: int, shown: torch.Tensor) -> float:
         """Steps on batches (steps, batch) of examples; returns the last loss."""
-        module, optimizer, (images, labels) = self.modules[run].train(), self._optimizers[run], self._images.train
+        module = self.modules[run].train()
+        optimizer = self._optimizers[run]
+        images, labels = self._images.train
         for batch in shown:
             loss = functional.cross_entropy(module(scale(images[batch], self._dtype)), labels[batch])
             optimizer.zero_grad()

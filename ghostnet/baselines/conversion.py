@@ -104,7 +104,9 @@ class Feedback(nn.Module):
 
     def __init__(self, layer: nn.Linear | nn.Conv2d, method: str, output_dim: int, seed: int, index: int, last: bool):
         super().__init__()
-        self.layer, self.method, self.last = layer, method, last
+        self.layer = layer
+        self.method = method
+        self.last = last
         self.signal = feedback.Signal()
         self._output_dim, self._index = output_dim, index
         fixed = None

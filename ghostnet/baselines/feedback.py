@@ -43,7 +43,9 @@ class _Handover(torch.autograd.Function):
         ctx: Any, y: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None, units: int,
         carry: Callable[[torch.Tensor], torch.Tensor],
     ) -> torch.Tensor:  # fmt: skip
-        ctx.carry, ctx.units, ctx.to = carry, units % y.ndim, (x.dtype, None if bias is None else bias.dtype)
+        ctx.carry = carry
+        ctx.units = units % y.ndim
+        ctx.to = (x.dtype, None if bias is None else bias.dtype)
         ctx.mark_dirty(y)
         return y
 

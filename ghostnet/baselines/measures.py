@@ -37,7 +37,9 @@ def alignments(learner: Learner) -> dict[str, list[float]]:
     FA, SSFA: B_k and W_{k+1}^T. DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k,
     k < N-1, and W_{k+1}^T. BP: none.
     """
-    method, W, B = learner.baseline.method, learner.W, learner.B
+    method = learner.baseline.method
+    W = learner.W
+    B = learner.B
     hidden = {"BP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}.get(method, range(1, len(W) - 1))
     found = {}
     for k in hidden:

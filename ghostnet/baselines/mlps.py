@@ -34,7 +34,9 @@ class MLP:
     compiles = False
 
     def __init__(self, run: BaselineRun, dataset: Dataset, dtype: str, threads: int):
-        self.experiment, self.dtype, self._threads = run.experiment, dtype, threads
+        self.experiment = run.experiment
+        self.dtype = dtype
+        self._threads = threads
         self.learner, self._images = Learner(run.experiment, run.baseline, dtype), Images(dataset)
         self._batches = functools.lru_cache(1)(functools.partial(_batches, self.learner))
 
@@ -69,7 +71,10 @@ class MLP:
                 raise DivergenceError(f"seed {seed} diverged: a weight is not finite; try learning_rate = {smaller}")
 
     def evaluate(self, epoch: int) -> tuple[dict[str, Score], list[dict]]:
-        learner, images, e, b = self.learner, self._images, self.experiment, self.learner.baseline
+        learner = self.learner
+        images = self._images
+        e = self.experiment
+        b = learner.baseline
         parts = scored_parts(images.train, images.test, e.train_examples)
         scores = {name: measures.score(learner, *part) for name, part in parts.items()}
         x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)

@@ -55,7 +55,10 @@ def _default(e: Experiment, b: Baseline) -> tuple[float, ...]:
 
 def _stable(e: Experiment, b: Baseline) -> list[float]:
     """2 / λ_k for k = 1 … N."""
-    n, law, curvature, tops = e.sizes, names.transfer(b.transfer or e.transfer), _CURVATURE[b.loss], []
+    n = e.sizes
+    law = names.transfer(b.transfer or e.transfer)
+    curvature = _CURVATURE[b.loss]
+    tops = []
     active = max(0.25, 2 * float(law.rho(0.0)) ** 2) if math.isinf(law.bounds[1]) else 0.25  # mean square of a rate
     for k in range(e.depth, 0, -1):
         tops.append(2 / (curvature * n[k - 1] * (active if k > 1 else 0.1)))

@@ -63,7 +63,9 @@ class Engine(cpu.Engine):
 
 def _require_settled(network: Network) -> None:
     """Raise ConfigError for a model whose learning depends on more than the ends of its phases."""
-    e, model, made = network.experiment, network.experiment.plasticity, network.constants.rules
+    e = network.experiment
+    model = e.plasticity
+    made = network.constants.rules
 
     def settles(matrix: str, post: Callable) -> bool:
         rule = model.rule(matrix)

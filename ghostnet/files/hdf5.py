@@ -197,7 +197,9 @@ class _Tally:
 
 def _inspect(path: Path, file: h5py.File, content: bytes) -> None:
     """Look at every object before anything is read. Texts stand there as what they claim: length, heap and number."""
-    seen, waiting, tally = set(), [file["/"]], _Tally(path, content)
+    seen = set()
+    waiting = [file["/"]]
+    tally = _Tally(path, content)
     _inspect_attributes(tally, file["/"])
     while waiting:
         group = waiting.pop()
@@ -221,7 +223,9 @@ def _inspect(path: Path, file: h5py.File, content: bytes) -> None:
 
 def _inspect_dataset(tally: _Tally, dataset: h5py.Dataset) -> None:
     """FileError if there is anything else about a dataset than numbers or a text."""
-    path, name, creation = tally.path, dataset.name, dataset.id.get_create_plist()
+    path = tally.path
+    name = dataset.name
+    creation = dataset.id.get_create_plist()
     if creation.get_external_count() or creation.get_layout() == h5py.h5d.VIRTUAL:
         raise _refusal(path, f"{name} is stored in another file")
     filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
@@ -236,7 +240,10 @@ def _inspect_dataset(tally: _Tally, dataset: h5py.Dataset) -> None:
 
 def _inspect_chunks(tally: _Tally, dataset: h5py.Dataset, filters: list[int]) -> None:
     """FileError if a chunk as it is stored does not unpack to the size of a chunk."""
-    path, name, chunks, itemsize = tally.path, dataset.name, dataset.chunks, dataset.id.get_type().get_size()
+    path = tally.path
+    name = dataset.name
+    chunks = dataset.chunks
+    itemsize = dataset.id.get_type().get_size()
     size = math.prod(chunks) * itemsize
     if size > _MAX_CHUNK:
         raise _refusal(path, f"{name} has chunks {chunks} of more than {_MAX_CHUNK} bytes")

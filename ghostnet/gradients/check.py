@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from ghostnet.errors import ConfigError, DivergenceError
 from ghostnet.gradients.backward import autograd_difference, backward, transposed
+from ghostnet.gradients.causes import CAUSES, removals
 from ghostnet.gradients.likeness import (
     Moments,
     Shares,
@@ -26,7 +27,7 @@ from ghostnet.gradients.likeness import (
     shares,
     together,
 )
-from ghostnet.gradients.presented import CAUSES, Learned, Presented, alone, course, drift, present, removals
+from ghostnet.gradients.presented import Learned, Presented, alone, course, drift, present
 from ghostnet.gradients.report import GradientReport
 from ghostnet.gradients.settling import settling
 from ghostnet.host.threads import one_blas_thread
@@ -71,7 +72,9 @@ def gradcheck(
         with one_blas_thread():  # small products: handing them to several threads takes longer
             _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
     if autograd:
-        W, rho, cost = network.weights.W, network.experiment.transfer, network.experiment.cost
+        W = network.weights.W
+        rho = network.experiment.transfer
+        cost = network.experiment.cost
         report.autograd_difference = max(
             autograd_difference([None, *(w[run] for w in W[1:])], x, y, rho, cost) for run in range(network.runs)
         )

@@ -81,7 +81,9 @@ def _quotient(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def figures(summed: Moments, examples: Moments) -> dict[str, dict[str, float]]:
     """{"summed", "mean", "median"} of the FIGURES; NaN where the target is 0, angle and cosine also where Δ is."""
-    pair, each, weight = _each(summed), _each(examples), np.sqrt(examples.target)
+    pair = _each(summed)
+    each = _each(examples)
+    weight = np.sqrt(examples.target)
     there = weight > 0
     mean = {name: _quotient((weight * each[name])[there].sum(), weight.sum()) for name in FIGURES}
     median = {name: np.median(each[name][there]) if there.any() else np.nan for name in FIGURES}

@@ -52,7 +52,9 @@ def settling(net: Network, phase: int, residual: float = RESIDUAL, dt: float | N
 
 def _linear(net: Network, phase: int) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
     """(v -> A v, number of unknowns) for the first example of the first run."""
-    e, c, w = net.experiment, net.constants, net.weights
+    e = net.experiment
+    c = net.constants
+    w = net.weights
     N, hidden = e.depth, range(1, e.depth)
     s, g = ([None, *(a[0, 0] for a in group[1:])] for group in net.state)
     slope, ghost_slope = ([None, *(transfer_slope(a, c.transfer) for a in group[1:])] for group in (s, g))
@@ -66,7 +68,9 @@ def _linear(net: Network, phase: int) -> tuple[Callable[[np.ndarray], np.ndarray
 
     def derivative(v: np.ndarray) -> np.ndarray:
         parts = np.split(np.asarray(v).ravel(), ends[:-1])
-        ds, dg, dc = [None, *parts[:N]], [None, *parts[N : 2 * N - 1]], [None, *parts[2 * N - 1 :]]
+        ds = [None, *parts[:N]]
+        dg = [None, *parts[N : 2 * N - 1]]
+        dc = [None, *parts[2 * N - 1 :]]
         dr = [None, *(slope[k] * ds[k] for k in range(1, N + 1))]
         de = [None, *(w.B[k][0] @ dr[k + 1] - own[k] @ (ghost_slope[k] * dg[k]) for k in hidden), -beta * dr[N]]
         if fast:

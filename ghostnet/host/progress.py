@@ -36,9 +36,13 @@ class Progress:
         style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
         where = {"file": self._terminal, "disable": hidden, "leave": False, "dynamic_ncols": True}
         self._bar = bar(total=total, initial=done, **style, **where)
-        self._logs, self._what, self._unit = shown and hidden, "", unit
+        self._logs = shown and hidden
+        self._what = ""
+        self._unit = unit
         self._start = self._last = time.monotonic()
-        self._done, self._total, self._before = 0, total, done
+        self._done = 0
+        self._total = total
+        self._before = done
 
     def describe(self, what: str) -> None:
         """Say what is going on now."""

@@ -171,7 +171,10 @@ def tie_feedback(network: Network) -> None:
 def shapes(e: Experiment) -> tuple[Weights, State]:
     """The shape of every array of a network, lists over k."""
     require(isinstance(e, Experiment), f"experiment is a {type(e).__name__}: expected an Experiment, such as a preset")
-    R, n, m, hidden = len(e.seeds), e.sizes, (0, *e.ghosts), range(1, e.depth)
+    R = len(e.seeds)
+    n = e.sizes
+    m = (0, *e.ghosts)
+    hidden = range(1, e.depth)
     lanes = (e.batch,) if e.plasticity.owned else ()
     weights = Weights(
         W=[None, *((R, n[k], n[k - 1]) for k in range(1, e.depth + 1))],

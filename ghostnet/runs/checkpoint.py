@@ -83,7 +83,9 @@ def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype
     def write(file: h5py.File) -> None:
         file.attrs["config_toml"] = made.to_toml()
         file.attrs["metrics_csv"] = metrics.csv_text(c.metrics)
-        file.attrs["epoch"], file.attrs["shown"], file.attrs["seconds"] = c.epoch, c.shown, c.seconds
+        file.attrs["epoch"] = c.epoch
+        file.attrs["shown"] = c.shown
+        file.attrs["seconds"] = c.seconds
         file.attrs["presentations"] = n.presentations if n else 0
         for name, layers in arrays.items():
             for k, values in enumerate(layers):

@@ -44,8 +44,12 @@ class Ghosts:
         gradcheck_every: int,
         gradcheck_examples: int,
     ):
-        self.simulator, self.experiment, self.dtype = simulator, simulator.experiment, simulator.dtype
-        self._dataset, self._place, self._record = dataset, place, record
+        self.simulator = simulator
+        self.experiment = simulator.experiment
+        self.dtype = simulator.dtype
+        self._dataset = dataset
+        self._place = place
+        self._record = record
         self._gradchecks = gradcheck_every, gradcheck_examples
         self._order = functools.lru_cache(1)(functools.partial(presentation_order, self.experiment))
         self._warned = False

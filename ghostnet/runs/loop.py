@@ -97,7 +97,9 @@ class Run:
     ):
         self.experiment, self.trainable = trainable.experiment, trainable
         self.path: Path | None = directory.path if directory else None
-        self._dataset, self._directory, self._callbacks = dataset, directory, tuple(callbacks)
+        self._dataset = dataset
+        self._directory = directory
+        self._callbacks = tuple(callbacks)
         self._position, self._saved = start, time.monotonic()
         e, each = self.experiment, self.experiment.presentations_per_epoch
         self._bar = Progress(e.epochs * each, max(start.epoch, 0) * each + start.shown, progress)
@@ -146,7 +148,9 @@ class Run:
 
     def _present(self, epoch: int) -> None:
         """What is left of an epoch, in chunks of about _CHUNK_SECONDS; where the cuts are changes no result."""
-        position, count, size = self._position, self.experiment.presentations_per_epoch, 1
+        position = self._position
+        count = self.experiment.presentations_per_epoch
+        size = 1
         preparing = self.trainable.compiles
         while position.shown < count:
             self._bar.describe("compiling" if preparing else f"epoch {epoch}/{self.experiment.epochs}")

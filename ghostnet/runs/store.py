@@ -67,7 +67,9 @@ class RunDirectory:
             ConfigError: it exists and is not empty, or is a file. InUse: another process is at work on it.
             FileError: it can't be made or written.
         """
-        self.path, self.configuration, self.settings = Path(path), configuration, settings
+        self.path = Path(path)
+        self.configuration = configuration
+        self.settings = settings
         try:
             _require_free(self.path)
             self.path.mkdir(parents=True, exist_ok=True)

@@ -53,11 +53,9 @@ def check_options(options: dict) -> None:
         require_known([options[name]] if name in options else [], valid, name)
     for name, least in (("gradcheck_every", 0), ("gradcheck_examples", 1), ("max_sweeps", 1)):
         integer(name, options.get(name, least), least, MOST)
-    device, fast, tolerance = (
-        options.get("device", "cpu"),
-        options.get("fast_matmul", False),
-        options.get("settle_tol", 1),
-    )
+    device = options.get("device", "cpu")
+    fast = options.get("fast_matmul", False)
+    tolerance = options.get("settle_tol", 1)
     require(isinstance(device, str), f"device = {shown(device)}: expected cpu or cuda")
     require(isinstance(fast, bool), f"fast_matmul = {shown(fast)}: expected true or false")
     real = isinstance(tolerance, numbers.Real) and not isinstance(tolerance, bool)

@@ -56,7 +56,9 @@ class Segment:
         return self._other
 
     def clear(self) -> None:
-        self.rows, self.snapshot_bytes, self.opened = 0, 0, time.monotonic()
+        self.rows = 0
+        self.snapshot_bytes = 0
+        self.opened = time.monotonic()
         self.snapshots: list[tuple[int, list[np.ndarray]]] = []
 
     @property
@@ -90,7 +92,10 @@ class Recording:
         capacity: int | None = None,
     ):
         e = self.experiment = experiment
-        self.recorder, self.keep, self.shown, self.learn = recorder, keep, shown, learn
+        self.recorder = recorder
+        self.keep = keep
+        self.shown = shown
+        self.learn = learn
         self.sealed = 0
         self.selection, rows = recorder.select(e), recorder.rows(e)
         needed = rows * 32 + (capacity or 0) * row_bytes(self.selection, np.dtype(dtype))  # 32: its steps, summed
@@ -224,7 +229,9 @@ class Recording:
 
     def _note(self, ends: np.ndarray, first: int, ys: np.ndarray) -> None:
         """Say what the next rows belong to: `ends` of every one of ys (presentations, runs, batch, classes)."""
-        s, lanes, count = self.segment, np.ix_(self.selection.runs, self.selection.examples), len(ys)
+        s = self.segment
+        lanes = np.ix_(self.selection.runs, self.selection.examples)
+        count = len(ys)
         rows = slice(s.rows, s.rows + count * len(ends))
         numbers = np.arange(first, first + count)
         shown = [self.shown(n) if self.shown else (0, np.full(ys.shape[1:3], -1)) for n in numbers.tolist()]

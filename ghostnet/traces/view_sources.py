@@ -77,7 +77,9 @@ def source(name: str, trace: xr.Dataset, choice: Choice) -> Source:
         ConfigError: nothing is left of it, or what is asked for was not recorded.
     """
     e, trace = from_toml(trace.attrs["config_toml"]), _chosen(name, trace, choice)
-    made, payloads, variables = json.loads(trace.attrs["provenance_json"]), {}, {}
+    made = json.loads(trace.attrs["provenance_json"])
+    payloads = {}
+    variables = {}
     for key, values, told in _variables(trace, e):
         coded = encode(_series(values), told.pop("code"))
         variables[key] = told | _told(coded)

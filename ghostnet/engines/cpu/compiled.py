@@ -21,7 +21,9 @@ jit = numba.njit(**_INNER)
 inline = numba.njit(**_INNER, inline="always")
 
 # Numba takes a 0 or False in the text for a type of its own, and compiles what it is given to once more for it.
-NONE, ONE, NO = np.int64(0), np.int64(1), np.bool_(False)
+NONE = np.int64(0)
+ONE = np.int64(1)
+NO = np.bool_(False)
 
 
 def entry(function: Callable) -> Callable:

@@ -64,7 +64,9 @@ def output_error(mem, at, c, beta):
     """e_N = -β ∂C/∂r_N (2)."""
     N, strength = at.shape[0] - 1, splat(mem, beta)
     for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
-        y, s, r = load(mem, at[N, TARGET] + i), load(mem, at[N, S] + i), load(mem, at[N, R] + i)
+        y = load(mem, at[N, TARGET] + i)
+        s = load(mem, at[N, S] + i)
+        r = load(mem, at[N, R] + i)
         store(mem, at[N, E] + i, strength * evaluate(c.error, y, s, r))
     clear_padding(mem, at[N, E], c.batch, at[N, UNITS], at[N, WIDTH])
 
@@ -92,9 +94,19 @@ def currents(mem, at, c, W_gp_acts):
 def one_sweep(mem, at, c, k, W_gp_acts):
     """`currents` of layer k for a batch of one, with (5) or (15); back and forth as TURN says."""
     lanes = VECTOR_BYTES // mem.itemsize
-    vectors, width, step = (at[k, UNITS] + lanes - 1) // lanes, at[k, WIDTH], c.dt * c.eta_gp[k]
-    e, r, above, rho_g, v, p = at[k, E], at[k, R], at[k + 1, R], at[k, RHO_G], at[k, W_GP], at[k, W_PG]
-    w, b, u, h = at[k + 1, W], at[k, B], at[k + 1, DRIVE], at[k, GHOST_DRIVE]
+    vectors = (at[k, UNITS] + lanes - 1) // lanes
+    width = at[k, WIDTH]
+    step = c.dt * c.eta_gp[k]
+    e = at[k, E]
+    r = at[k, R]
+    above = at[k + 1, R]
+    rho_g = at[k, RHO_G]
+    v = at[k, W_GP]
+    p = at[k, W_PG]
+    w = at[k + 1, W]
+    b = at[k, B]
+    u = at[k + 1, DRIVE]
+    h = at[k, GHOST_DRIVE]
     start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
     if b == w and W_gp_acts:
         tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
@@ -109,7 +121,11 @@ def one_sweep(mem, at, c, k, W_gp_acts):
 @inline
 def currents_of_one(mem, at, c, k):
     """`currents` of layer k for a batch of one."""
-    width, n, m, e, r = at[k, WIDTH], at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    width = at[k, WIDTH]
+    n = at[k + 1, UNITS]
+    m = at[k, GHOSTS]
+    e = at[k, E]
+    r = at[k, R]
     clear(mem, e, width)
     if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
         expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
@@ -126,8 +142,14 @@ def currents_of_one(mem, at, c, k):
 @inline
 def currents_of_batch(mem, at, c, k):
     """`currents` of layer k for a whole batch."""
-    width, above, ghost_width = at[k, WIDTH], at[k + 1, WIDTH], at[k, GHOST_WIDTH]
-    batch, n, m, e, r = c.batch, at[k + 1, UNITS], at[k, GHOSTS], at[k, E], at[k, R]
+    width = at[k, WIDTH]
+    above = at[k + 1, WIDTH]
+    ghost_width = at[k, GHOST_WIDTH]
+    batch = c.batch
+    n = at[k + 1, UNITS]
+    m = at[k, GHOSTS]
+    e = at[k, E]
+    r = at[k, R]
     rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
     multiply(mem, e, width, batch, at[k + 1, R], above, ONE, n, at[k, B], width, width, 1.0, 0.0)
     if c.owned:

@@ -155,8 +155,12 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 
 def settings(network: Network) -> slots.Settings:
     """The experiment as the kernels want it."""
-    e, model, c = network.experiment, network.experiment.plasticity, network.constants
-    transfer, cost, phases = names.transfer(e.transfer), names.cost(e.cost), e.phases
+    e = network.experiment
+    model = e.plasticity
+    c = network.constants
+    transfer = names.transfer(e.transfer)
+    cost = names.cost(e.cost)
+    phases = e.phases
     still = Plasticity(cancellation, "", [0.0] * e.depth, 0.0, None)  # of a matrix that no rule is for
     W, W_gp = c.rules["W"], c.rules.get("W_gp", still)
     W_pg = c.rules.get("W_pg", still._replace(post=imitation))

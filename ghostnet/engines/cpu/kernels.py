@@ -40,7 +40,10 @@ from ghostnet.engines.cpu.slots import (
 @inline
 def step(mem, at, c, phase, lit, lit_count):
     """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
-    N, W_acts, W_pg_acts, W_gp_acts = at.shape[0] - 1, c.acting[phase, 0], c.acting[phase, 1], c.acting[phase, 2]
+    N = at.shape[0] - 1
+    W_acts = c.acting[phase, 0]
+    W_pg_acts = c.acting[phase, 1]
+    W_gp_acts = c.acting[phase, 2]
     all_rates(mem, at, c)
     output_error(mem, at, c, c.beta[phase])
     currents(mem, at, c, W_gp_acts and c.plain_gp)

@@ -25,7 +25,9 @@ class Layout:
         self.experiment, self.dtype = experiment, np.dtype(dtype)
         self.table = np.zeros((experiment.depth + 1, at.COLUMN_COUNT), np.int64)
         self.size = 0
-        e, N, t = experiment, experiment.depth, self.table
+        e = experiment
+        N = e.depth
+        t = self.table
         m = (0, *e.ghosts, 0)
         t[:, at.UNITS], t[:, at.WIDTH] = e.sizes, [self._width(n) for n in e.sizes]
         t[:-1, at.GHOSTS], t[:-1, at.GHOST_WIDTH] = m[:-1], [self._width(units) for units in m[:-1]]
@@ -103,12 +105,10 @@ class Layout:
 
     def views(self, mem: np.ndarray) -> tuple[Weights, State]:
         """The weights and activities in `mem` in the paper's shapes, as views; under TF, B is a view of W."""
-        e, n, m, N = (
-            self.experiment,
-            self.experiment.sizes,
-            (0, *self.experiment.ghosts),
-            self.experiment.depth,
-        )
+        e = self.experiment
+        n = e.sizes
+        m = (0, *e.ghosts)
+        N = e.depth
         width, ghost_width = self.table[:, at.WIDTH].tolist(), self.table[:, at.GHOST_WIDTH].tolist()
         hidden, own = range(1, N), (e.batch,) if e.plasticity.owned else ()
         W = [None, self._block(mem, 1, at.W, (n[0], n[1]), width[1]).mT]

@@ -78,7 +78,11 @@ def signals(mem, at, c):
 @jit
 def post_of_layer(mem, at, c, k, post):
     """D_k = post of the units of layer k."""
-    s, r, e, d, width = at[k, S], at[k, R], at[k, E], at[k, D], at[k, WIDTH]
+    s = at[k, S]
+    r = at[k, R]
+    e = at[k, E]
+    d = at[k, D]
+    width = at[k, WIDTH]
     for i in range(0, c.batch * width, VECTOR_BYTES // mem.itemsize):
         store(mem, d + i, post_of_unit(post, c.rho, c.slope, load(mem, s + i), load(mem, r + i), load(mem, e + i)))
     clear_padding(mem, d, c.batch, at[k, UNITS], width)
@@ -97,8 +101,13 @@ def learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts):
 @inline
 def learn_W_gp(mem, at, c, k):
     """(5), or (15) where every example owns its W^gp."""
-    W_gp, rho_g, width, ghost_width = at[k, W_GP], at[k, RHO_G], at[k, WIDTH], at[k, GHOST_WIDTH]
-    m, step, factor = at[k, GHOSTS], c.dt * c.eta_gp[k], at[k, E]
+    W_gp = at[k, W_GP]
+    rho_g = at[k, RHO_G]
+    width = at[k, WIDTH]
+    ghost_width = at[k, GHOST_WIDTH]
+    m = at[k, GHOSTS]
+    step = c.dt * c.eta_gp[k]
+    factor = at[k, E]
     if not c.plain_gp:
         post_of_layer(mem, at, c, k, c.post_gp)
         factor = at[k, D]
@@ -113,7 +122,9 @@ def learn_W_gp(mem, at, c, k):
 @inline
 def learn_W_pg(mem, at, c, k):
     """(4), (4')."""
-    width, ghost_width, m = at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    width = at[k, WIDTH]
+    ghost_width = at[k, GHOST_WIDTH]
+    m = at[k, GHOSTS]
     post_of_ghosts(mem, at, c, k, imitated(mem, at, c, k), 0, c.batch)
     step, keep = c.dt * c.eta_pg[k], c.keep[1]
     multiply(
@@ -126,7 +137,9 @@ def imitated(mem, at, c, k):
     """Where the activities and rates are that the ghosts of layer k imitate: of their partners, or mixtures of them."""
     if at[k, P] == NOWHERE:
         return at[k + 1, S], at[k + 1, R]
-    row, ghost_width, m = at[k + 1, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+    row = at[k + 1, WIDTH]
+    ghost_width = at[k, GHOST_WIDTH]
+    m = at[k, GHOSTS]
     dots(mem, at[k, S_ABOVE], ghost_width, c.batch, at[k + 1, S], row, at[k, P], row, m, row)
     if c.rates_above:
         dots(mem, at[k, R_ABOVE], ghost_width, c.batch, at[k + 1, R], row, at[k, P], row, m, row)
@@ -157,8 +170,13 @@ def scale(mem, start, count, factor):
 def learn_above(mem, at, c, step, share, post, pre):
     """(6) and (16) for W_2 … W_N; W_1 has its own form. post, pre: the columns of the factors."""
     for k in range(2, at.shape[0]):
-        rows, width, eta = at[k, UNITS], at[k - 1, WIDTH], share * c.eta[k]
-        W_k, d, d_row, r = at[k, W], at[k, post], at[k, WIDTH], at[k - 1, pre]
+        rows = at[k, UNITS]
+        width = at[k - 1, WIDTH]
+        eta = share * c.eta[k]
+        W_k = at[k, W]
+        d = at[k, post]
+        d_row = at[k, WIDTH]
+        r = at[k - 1, pre]
         if c.clip == np.inf:
             multiply(mem, W_k, width, rows, d, ONE, d_row, c.batch, r, width, width, step * eta, c.keep[0])
         else:
@@ -170,7 +188,9 @@ def learn_above(mem, at, c, step, share, post, pre):
 @jit
 def add_clipped(mem, out, rate, count, step, clip):
     """out += step · rate, rate clipped to ±clip elementwise."""
-    step_v, high, low = splat(mem, step), splat(mem, clip), splat(mem, -clip)
+    step_v = splat(mem, step)
+    high = splat(mem, clip)
+    low = splat(mem, -clip)
     for i in range(0, count, VECTOR_BYTES // mem.itemsize):
         clipped = simd.minimum(simd.maximum(load(mem, rate + i), low), high)
         store(mem, out + i, simd.fma(step_v, clipped, load(mem, out + i)))

@@ -48,7 +48,9 @@ def dots(mem, c, c_row, rows, r, r_row, m, m_row, columns, width):
             tiles.dot_rows_1(mem, C + j, c_row, R, r_row, m + j * m_row, m_row, vectors)
         p += DOT_ROWS
     while p < rows:
-        C, R, j = c + p * c_row, r + p * r_row, 0
+        C = c + p * c_row
+        R = r + p * r_row
+        j = 0
         while columns - j >= 10:
             tiles.dot_10(mem, 0, 0, 0.0, C + j, j == 0, R, m + j * m_row, m_row, vectors)
             j += 10

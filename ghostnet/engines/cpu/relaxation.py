@@ -62,7 +62,9 @@ def rest(mem, at, c):
 def imitate(mem, at, c, duration):
     """(4') over a free phase of that many seconds, example by example, from the activities at its end."""
     for k in range(1, at.shape[0] - 1):
-        width, ghost_width, m = at[k, WIDTH], at[k, GHOST_WIDTH], at[k, GHOSTS]
+        width = at[k, WIDTH]
+        ghost_width = at[k, GHOST_WIDTH]
+        m = at[k, GHOSTS]
         above = imitated(mem, at, c, k)
         for b in range(c.batch):
             r = at[k, R] + b * width
@@ -85,7 +87,9 @@ def settle_free(mem, at, c, steps):
         rest(mem, at, c)
     for b in range(c.batch):
         for k in range(1, at.shape[0] - 1):
-            m, width, rho_g = at[k, GHOSTS], at[k, WIDTH], at[k, RHO_G] + b * at[k, GHOST_WIDTH]
+            m = at[k, GHOSTS]
+            width = at[k, WIDTH]
+            rho_g = at[k, RHO_G] + b * at[k, GHOST_WIDTH]
             square = 0.0
             for j in range(m):
                 square += mem[rho_g + j] ** 2
@@ -123,7 +127,9 @@ def sweep(mem, at, c, beta, b):
     for k in range(N - 1, 0, -1):
         feedforward(mem, at, c, k, b)
         hidden_error(mem, at, c, k, b)
-        s, u, e = at[k, S] + b * at[k, WIDTH], at[k, DRIVE] + b * at[k, WIDTH], at[k, E] + b * at[k, WIDTH]
+        s = at[k, S] + b * at[k, WIDTH]
+        u = at[k, DRIVE] + b * at[k, WIDTH]
+        e = at[k, E] + b * at[k, WIDTH]
         change = max(change, move(mem, s, u, e, at[k, WIDTH]))
         rate(mem, at, c, k, b)
     return change
@@ -148,8 +154,12 @@ def rate(mem, at, c, k, b):
 @jit
 def hidden_error(mem, at, c, k, b):
     """g_k = W^pg_k r_k at rest, then e_k = B_k r_{k+1} - W^gp_k ρ(g_k) (2)."""
-    width, m, ghost_width = at[k, WIDTH], at[k, GHOSTS], at[k, GHOST_WIDTH]
-    e, g, rho_g = at[k, E] + b * width, at[k, G] + b * ghost_width, at[k, RHO_G] + b * ghost_width
+    width = at[k, WIDTH]
+    m = at[k, GHOSTS]
+    ghost_width = at[k, GHOST_WIDTH]
+    e = at[k, E] + b * width
+    g = at[k, G] + b * ghost_width
+    rho_g = at[k, RHO_G] + b * ghost_width
     dots(mem, g, NONE, ONE, at[k, R] + b * width, NONE, at[k, W_PG], width, m, width)
     rates(mem, g, rho_g, 1, m, ghost_width, c.rho)
     clear(mem, e, width)
@@ -161,8 +171,13 @@ def hidden_error(mem, at, c, k, b):
 def nudge(mem, at, c, strength, b):
     """s_N to the solution of s = v - β ∂C/∂ρ(s), v = W_N r_{N-1}, by Newton. Returns the largest change."""
     N = at.shape[0] - 1
-    row, one, beta = b * at[N, WIDTH], splat(mem, 1.0), splat(mem, strength)
-    s, v, e, y = at[N, S] + row, at[N, DRIVE] + row, at[N, E] + row, at[N, TARGET] + row
+    row = b * at[N, WIDTH]
+    one = splat(mem, 1.0)
+    beta = splat(mem, strength)
+    s = at[N, S] + row
+    v = at[N, DRIVE] + row
+    e = at[N, E] + row
+    y = at[N, TARGET] + row
     for i in range(0, at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
         s_i = load(mem, s + i)
         for _ in range(NEWTON_STEPS):

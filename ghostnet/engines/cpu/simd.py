@@ -45,7 +45,9 @@ class Emit:
     """LLVM instructions on vectors of `type` in the flat array at `data`."""
 
     def __init__(self, builder, data, kind):
-        self.builder, self.data, self.type = builder, data, kind
+        self.builder = builder
+        self.data = data
+        self.type = kind
         self.align = VECTOR_BYTES // kind.count
 
     @classmethod

@@ -44,7 +44,9 @@ class _Arithmetic:
     """LLVM instructions on vectors of one type of floating-point numbers."""
 
     def __init__(self, builder, kind, bits: int):
-        self.builder, self.kind, self.bits = builder, kind, bits
+        self.builder = builder
+        self.kind = kind
+        self.bits = bits
         self.integers = ir.VectorType(ir.IntType(bits), kind.count)
 
     def constant(self, x: float):

@@ -72,8 +72,13 @@ class Lasting:
     """
 
     def __init__(self, network: Network, like: Tensor):
-        e, R, N = network.experiment, network.runs, network.experiment.depth
-        n, m, self.batch, self.fast = e.sizes, (0, *e.ghosts), e.batch, e.plasticity.owned
+        e = network.experiment
+        R = network.runs
+        N = e.depth
+        n = e.sizes
+        m = (0, *e.ghosts)
+        self.batch = e.batch
+        self.fast = e.plasticity.owned
         blocks = block_shapes(e)
         up = [(R, n[k] + m[k - 1], n[k - 1]) for k in range(1, N + 1)]
         V = [(R * e.batch if self.fast else R, m[k], n[k]) for k in range(1, N)]

@@ -8,12 +8,13 @@ known only by asking the device at every step. Where the batch's examples own th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ghostnet.engines.torch.blocks import Blocks, Lasting
+from ghostnet.engines.torch.factors import Factor, add_outer, factor
 from ghostnet.engines.torch.tensorlaws import is_difference, on_tensors, post_of_unit, put
 from ghostnet.model import names
 from ghostnet.model.equations import Layers, State, Weights
@@ -22,8 +23,6 @@ from ghostnet.model.laws import cancellation
 from ghostnet.model.lowering import arguments
 from ghostnet.model.models import Rule, collects, shares
 from ghostnet.model.network import Network
-
-Factor: TypeAlias = float | Tensor  # a number where all runs share it
 
 
 class Ensemble:
@@ -41,11 +40,18 @@ class Ensemble:
 
     def __init__(self, network: Network, experiments: list[Experiment], like: Tensor):
         e = self.experiment = network.experiment
-        self.constants, self.N, self.lasting = network.constants, e.depth, Lasting(network, like)
+        self.constants = network.constants
+        self.N = e.depth
+        self.lasting = Lasting(network, like)
         self.transfer, self.cost = names.transfer(e.transfer), names.cost(e.cost)
         self.output_error, self.difference = on_tensors(self.cost.error), is_difference(self.cost.error)
-        z, R, n, model = self.lasting.z, network.runs, e.sizes, e.plasticity
-        self.model, self.phases, self.shares, self.rules = model, e.phases, shares(e.phases), self.constants.rules
+        z = self.lasting.z
+        R = network.runs
+        n = e.sizes
+        model = self.model = e.plasticity
+        self.phases = e.phases
+        self.shares = shares(e.phases)
+        self.rules = self.constants.rules
         self.acting = [e.acting(phase) for phase in range(len(e.phases))]
         self.rho, self.E, self.D, self.currents, self.inflow = (z.new(e) for _ in range(5))
         self.x, self.y, self.beta_y = (like.new_zeros(R, e.batch, units) for units in (n[0], n[-1], n[-1]))
@@ -73,7 +79,7 @@ class Ensemble:
 
     def _factors(self, experiments: list[Experiment], per_run: int, like: Tensor) -> None:
         """The constants as factors, with dt where they are integrated over time and not clipped before."""
-        e, rules, once = self.experiment, self.model.rules, self.model.once
+        e, once = self.experiment, self.model.once
 
         def factors(rates: list[Sequence[float]], repeat: int = 1) -> Layers:
             """Of (runs, k) rates, per k."""
@@ -84,7 +90,7 @@ class Ensemble:
 
         self.eta: dict[str, Layers] = {}
         self.keep: dict[str, Factor] = {}
-        for rule in rules:
+        for rule in self.model.rules:
             as_it_is = rule.matrix == "W" and (once or self.rate is not None)
             rates = [getattr(own, rule.rate) for own in experiments] if as_it_is else integrated(rule)
             self.eta[rule.matrix] = factors(rates, per_run if rule.matrix == "W_gp" else 1)
@@ -190,9 +196,13 @@ class Ensemble:
         elif self.model.once:
             if self.nudge:
                 self._leave()
-            d, r, share = self.D.units, self.r, self.shares[self.phase]
+            d = self.D.units
+            r = self.r
+            share = self.shares[self.phase]
             if self.means:
-                d, r, share = self.means.d.units, [self.x, *self.means.r.units[1:]], 1.0
+                d = self.means.d.units
+                r = [self.x, *self.means.r.units[1:]]
+                share = 1.0
             for k in range(1, self.N + 1):
                 self._learn(k, d[k], r[k - 1], share)  # (16)
         self.put_off = False
@@ -200,7 +210,9 @@ class Ensemble:
     def _rates_and_errors(self) -> None:
         """Rates, e_k (e_N where nudged) and what comes from below: W_k r_{k-1} and W^pg_{k-1} r_{k-1} for k > 1."""
         put(self.transfer.rho, self.lasting.z.flat, out=self.rho.flat)
-        r, e, w = self.r, self.E.units, self.lasting
+        r = self.r
+        e = self.E.units
+        w = self.lasting
         if self.nudge:
             self._output_error()
         for k in range(1, self.N):
@@ -210,7 +222,9 @@ class Ensemble:
 
     def _output_error(self) -> None:
         """e_N = -β ∂C/∂r_N (2)."""
-        y, r, e = self.y, self.r[self.N], self.E.units[self.N]
+        y = self.y
+        r = self.r[self.N]
+        e = self.E.units[self.N]
         if self.difference:
             torch.addcmul(self.beta_y, r, self.beta, value=-self.nudge, out=e)
         else:
@@ -221,7 +235,9 @@ class Ensemble:
         for k in range(1, self.N):
             scaled, rho_g = self.scaled[k], self.rho_g_lanes[k]
             if "W_gp" in acting:
-                eta, keep, post = self.eta["W_gp"][k], self.keep["W_gp"], self.e_lanes[k]
+                eta = self.eta["W_gp"][k]
+                keep = self.keep["W_gp"]
+                post = self.e_lanes[k]
                 if (law := self.rules["W_gp"].post) is not cancellation:
                     post, seen = self.d_lanes[k], (z.units[k], self.rho.units[k], self.E.units[k])
                     post_of_unit(law, self.transfer, *seen, out=self.D.units[k])
@@ -251,7 +267,9 @@ class Ensemble:
 
     def _learn(self, k: int, d: Tensor, r: Tensor, share: float) -> None:
         """W_k += η_k Σ d_k r_{k-1}^T, in (6) times dt, clipped where the model clips."""
-        W, keep, clip = self.lasting.W[k], self.keep["W"], self.rules["W"].clip
+        W = self.lasting.W[k]
+        keep = self.keep["W"]
+        clip = self.rules["W"].clip
         eta = self.eta["W"][k] * share
         if self.rate is None or clip is None:
             add_outer(W, d, r, eta, d, keep)
@@ -280,20 +298,3 @@ class Means(NamedTuple):
     free: Tensor
     d: Blocks
     r: Blocks
-
-
-def factor(values: Sequence[float], like: Tensor, repeat: int = 1) -> Factor:
-    """A number where all runs share it, else a tensor (runs · repeat, 1, 1)."""
-    if len(set(values)) == 1:
-        return values[0]
-    return like.new_tensor(values).repeat_interleave(repeat).view(-1, 1, 1)
-
-
-def add_outer(out: Tensor, a: Tensor, b: Tensor, rate: Factor, scaled: Tensor, keep: Factor = 1.0) -> None:
-    """out = keep out + rate a^T b, summed over the batch; `scaled` takes rate · a where runs have own rates."""
-    if isinstance(rate, Tensor):
-        a, rate = torch.mul(a, rate, out=scaled), 1
-    if isinstance(keep, Tensor):
-        out.mul_(keep).baddbmm_(a.mT, b, alpha=rate)
-    else:
-        out.baddbmm_(a.mT, b, beta=keep, alpha=rate)
