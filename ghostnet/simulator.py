@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from ghostnet import data, engines
 from ghostnet.engines.evaluation import Score, evaluate, scored_parts
 from ghostnet.errors import ConfigError, DivergenceError
-from ghostnet.host.processors import available_cpus
+from ghostnet.host.cpus import available_cpus
 from ghostnet.host.threads import Turns
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import numbers, rates, require_fit

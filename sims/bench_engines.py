@@ -23,7 +23,7 @@ import numpy as np
 import ghostnet as gn
 from ghostnet import data
 from ghostnet.files.provenance import cpu_name, versions
-from ghostnet.host.processors import available_cpus
+from ghostnet.host.cpus import available_cpus
 from ghostnet.host.streams import show_symbols
 
 PEER = Path(__file__).with_name("jax_peer.py")

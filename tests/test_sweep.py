@@ -13,7 +13,7 @@ from builders import TINY, of, refusal, same_bits, sweep_settings, table, tiny
 import ghostnet as gn
 from ghostnet import ConfigError, FileError, sweep
 from ghostnet.cli.main import main
-from ghostnet.host.processors import available_cpus
+from ghostnet.host.cpus import available_cpus
 from ghostnet.runs import checkpoint
 from ghostnet.sweep import Sweep
 from ghostnet.sweep.task import Outcome, perform

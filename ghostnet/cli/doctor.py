@@ -7,7 +7,7 @@ import os
 from threadpoolctl import threadpool_info
 
 from ghostnet.files.provenance import cpu_name, versions
-from ghostnet.host.processors import available_cpus
+from ghostnet.host.cpus import available_cpus
 
 
 def report() -> str:

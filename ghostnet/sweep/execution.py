@@ -12,8 +12,8 @@ from pathlib import Path
 from ghostnet.engines import MOST_THREADS
 from ghostnet.errors import ConfigError, FileError, Stopped
 from ghostnet.files.publishing import publish
+from ghostnet.host.cpus import available_cpus
 from ghostnet.host.interruption import Interruption
-from ghostnet.host.processors import available_cpus
 from ghostnet.model.typed import integer
 from ghostnet.sweep import ensembles, pools
 from ghostnet.sweep.plan import Sweep, Task

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from ghostnet.errors import ConfigError, FileError
-from ghostnet.host.processors import available_cpus
+from ghostnet.host.cpus import available_cpus
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome
 

@@ -21,7 +21,7 @@ from ghostnet.errors import FileError
 from ghostnet.files import hdf5
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place
-from ghostnet.host.processors import available_cpus
+from ghostnet.host.cpus import available_cpus
 from ghostnet.model.experiment import Experiment
 from ghostnet.traces import chunks
 from ghostnet.traces.contents import contents
