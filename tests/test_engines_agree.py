@@ -80,9 +80,16 @@ def test_engines_agree_on_every_model(engine, dtype, model, feedback, depth, rul
     assert_agrees(engine, dtype, e, *inputs(e, 3))
 
 
-@pytest.mark.parametrize(("engine", "dtype"), ONE_TYPE_COMPILED)
+ALTERNATING = list(zip(TRANSFERS, itertools.cycle(RULES), strict=False))  # each pair is kernels of its own
+LAWS = [
+    (*typed, *pair)
+    for typed in ONE_TYPE_COMPILED
+    for pair in (ALTERNATING if typed[0] == "cpu" else itertools.product(TRANSFERS, RULES))
+]
+
+
+@pytest.mark.parametrize(("engine", "dtype", "transfer", "rule"), LAWS)
 @each_model
-@pytest.mark.parametrize(("transfer", "rule"), list(zip(TRANSFERS, itertools.cycle(RULES), strict=False)))
 def test_engines_agree_on_every_transfer_function(engine, dtype, model, rule, transfer):
     init = 0.1 if transfer in UNBOUNDED else 1.0  # far into the bends, but not where rates explode
     e = experiment(model, BY_DEPTH[2], transfer=transfer, rule=rule, init=init)
