@@ -143,9 +143,8 @@ def cancelled(W_gp: Array, rho_g: Array) -> Array:
     return (W_gp @ rho_g[..., None])[..., 0] if W_gp.ndim > rho_g.ndim else rho_g @ W_gp.mT
 
 
-_SYMBOLS: dict[
-    str, Callable[[int, Seen, Constants], Array]
-] = {  # what a law of post may ask for by the names of its arguments, for layer k
+Symbol: TypeAlias = Callable[[int, Seen, Constants], Array]  # of layer k
+_SYMBOLS: dict[str, Symbol] = {  # what a law of post may ask for by the names of its arguments
     "s": lambda k, now, c: now.s[k],
     "r": lambda k, now, c: now.r[k],
     "e": lambda k, now, c: now.e[k],
