@@ -50,7 +50,7 @@ def add_to_means(mem, at, c, phase):
 
 @jit
 def move_activities(mem, at, c, s_from, s_to, g_from, g_to):
-    """Copy s_k and g_k from their columns to others."""
+    """Copy s_k and g_k from their columns to others. By `products.copy` mb-500 took 1.4 times as long."""
     lanes = VECTOR_BYTES // mem.itemsize
     for k in range(1, at.shape[0]):
         for i in range(0, c.batch * at[k, WIDTH], lanes):
