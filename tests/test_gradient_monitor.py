@@ -24,6 +24,16 @@ def test_alignment_grows_over_training_and_metrics_say_so(task, tmp_path):
     assert {f"gradient_{kind}_{k}" for kind in ("error", "mean_error", "angle") for k in (1, 2, "all")} < rows[0].keys()
 
 
+def test_gradients_are_looked_at_as_the_run_presents_them(task):
+    checks = {"gradcheck_every": 1, "gradcheck_examples": 9}
+    run = gn.train(tiny(task, epochs=1), engine="equilibrium", dtype="float64", progress=False, **checks)
+    images = gn.data.load(task)
+    x, y = gn.data.scale(images.train_images[:9], "float64"), np.eye(4)[images.train_labels[:9]]
+    wanted = gn.gradcheck(run.network, x, y, causes=False, equilibrium=True).find(1)["relative_error"]
+    assert run.metrics[-1]["gradient_error_1"] == pytest.approx(wanted, rel=1e-5)
+    assert gn.gradcheck(run.network, x, y, causes=False).find(1)["relative_error"] != pytest.approx(wanted, rel=1e-2)
+
+
 def test_the_norms_of_figure_3_are_those_of_the_weights_and_a_run_is_drawn_with_them(task, tmp_path):
     e = tiny(task, "MA", sizes=(16, 12, 8, 4), ghosts=(8, 4), eta=(1.0,) * 3, eta_ghost=(1.0,) * 2, epochs=3)
     trained = gn.train(e, tmp_path / "run", progress=False, gradcheck_every=1)

@@ -192,9 +192,37 @@ def test_random_feedback_is_told_from_its_transpose_copied_in():
 def test_a_run_directory_is_checked_as_its_newest_checkpoint_has_it(capsys, task, tmp_path):
     network = gn.train(tiny(task), tmp_path / "run", dtype="float64", progress=False).network
     code, out, _ = command(capsys, "gradcheck", tmp_path / "run", "--no-causes", "--examples", ":7")
+    assert code == 0 and out == gn.gradcheck(network, *shown(task), causes=False).text() + "\n"
+
+
+def shown(task):
     images = gn.data.load(task)
-    x, y = gn.data.scale(images.train_images[:7], "float64"), np.eye(4)[images.train_labels[:7]]
-    assert code == 0 and out == gn.gradcheck(network, x, y, causes=False).text() + "\n"
+    return gn.data.scale(images.train_images[:7], "float64"), np.eye(4)[images.train_labels[:7]]
+
+
+def test_a_run_at_equilibrium_is_checked_there_unless_steps_are_asked_for(capsys, task, tmp_path):
+    network = gn.train(tiny(task), tmp_path / "run", engine="equilibrium", dtype="float64", progress=False).network
+    check = ("gradcheck", tmp_path / "run", "--no-causes", "--examples", ":7")
+    at_rest, stepped = (
+        gn.gradcheck(network, *shown(task), causes=False, equilibrium=rested).text() + "\n" for rested in (True, False)
+    )
+    steps = str(network.experiment.free_steps)
+    assert at_rest != stepped
+    for options, wanted in (((), at_rest), (("--no-equilibrium",), stepped), (("--free-steps", steps), stepped)):
+        assert command(capsys, *check, *options)[:2] == (0, wanted)
+
+
+@pytest.mark.parametrize("feedback", ["TF", "FA"])
+def test_at_equilibrium_a_check_finds_what_long_phases_come_to(feedback):
+    rates = {"eta": (4.0, 0.04), "eta_ghost": (20.0,), "eta_imitation": (0.01,)}
+    network = running(quick("mixed", feedback=feedback, free_steps=12, **rates))
+    long = running(network.experiment.replace(free_steps=4000, clamped_steps=400))
+    short, rested, stepped = (
+        gn.gradcheck(net, *examples(net.experiment), causes=False, equilibrium=at_rest).find(1)["relative_error"]
+        for net, at_rest in ((network, False), (network, True), (long, False))
+    )
+    assert rested == pytest.approx(stepped, rel=0.01)  # W_gp's way there differs a little (docs/equilibrium.md)
+    assert abs(short - stepped) > 0.05 * stepped
 
 
 WRONG = [

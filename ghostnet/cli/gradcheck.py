@@ -11,15 +11,18 @@ import numpy as np
 from ghostnet.cli.arguments import add_data, baseline_method, given, indices, network, run_directory
 from ghostnet.cli.parser import Commands
 from ghostnet.errors import ConfigError
+from ghostnet.files import jsonfile
 from ghostnet.files.figures import picture_path, publish_picture
 from ghostnet.files.publishing import publish
 from ghostnet.model.experiment import Experiment
+from ghostnet.runs import store
 
 if TYPE_CHECKING:
     from ghostnet.gradients.report import GradientReport
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
-_OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd")
+_STEPPED = ("dt", "free_steps", "clamped_steps")
+_OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd", "equilibrium")
 
 
 def add_parser(commands: Commands) -> None:
@@ -41,6 +44,11 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--no-causes", action="store_true", help="figures only: ten times as fast")
     parser.add_argument("--autograd", action="store_true", help="hold the backward pass to torch's autograd too")
+    parser.add_argument(
+        "--equilibrium",
+        action=argparse.BooleanOptionalAction,
+        help="take phases to their fixed points instead of stepping them (default: as the run was trained)",
+    )
     settings = parser.add_argument_group("settings to try (default: the network's)")
     for name, kind in _CHANGES:
         settings.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper())
@@ -58,7 +66,7 @@ def _gradcheck(arguments: argparse.Namespace) -> None:
 
 def _of_baseline(arguments: argparse.Namespace, method: str) -> GradientReport:
     for name in _OF_GHOSTS:
-        if getattr(arguments, name):
+        if getattr(arguments, name) not in (None, False):
             option = f"--{name.replace('_', '-')}"
             raise ConfigError(f"{option} is for ghost units, {arguments.network} is a run of {method}: leave it out")
     from ghostnet.baselines.check import gradcheck
@@ -78,7 +86,18 @@ def _of_ghosts(arguments: argparse.Namespace) -> GradientReport:
     net = network(arguments.network)
     net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
     x, y = _examples(arguments, net.experiment)
-    return gradcheck(net, x, y, causes=not arguments.no_causes, autograd=arguments.autograd)
+    how = {"causes": not arguments.no_causes, "autograd": arguments.autograd, "equilibrium": _at_equilibrium(arguments)}
+    return gradcheck(net, x, y, **how)
+
+
+def _at_equilibrium(arguments: argparse.Namespace) -> bool:
+    """Whether fixed points are asked for; if neither they nor steps are, whether the run learned from them."""
+    if arguments.equilibrium is not None:
+        return bool(arguments.equilibrium)
+    path = run_directory(arguments.network)
+    if path is None or given(arguments, _STEPPED):
+        return False
+    return jsonfile.read(path / store.PROVENANCE).get("engine") == "equilibrium"
 
 
 def _examples(arguments: argparse.Namespace, e: Experiment) -> tuple[np.ndarray, np.ndarray]:

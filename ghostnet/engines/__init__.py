@@ -108,7 +108,9 @@ def usual_dtype(engine: str) -> str:
 
 
 @overload
-def create(engine: Literal["cpu"], network: Network, dtype: str, threads: int, **options: object) -> InMemory: ...
+def create(
+    engine: Literal["cpu", "equilibrium"], network: Network, dtype: str, threads: int, **options: object
+) -> InMemory: ...
 @overload
 def create(engine: str, network: Network, dtype: str, threads: int, **options: object) -> Engine: ...
 def create(engine: str, network: Network, dtype: str, threads: int, **options: object) -> Engine:

@@ -41,7 +41,7 @@ _COURSE = 10  # examples whose approach to the target is followed step by step
 
 def gradcheck(
     network: Network, x: np.ndarray, y: np.ndarray, *, causes: bool = True, autograd: bool = False,
-    dtype: str = "float64",
+    dtype: str = "float64", equilibrium: bool = False,
 ) -> GradientReport:  # fmt: skip
     """Compare what every run of a network would learn from examples with backprop, and say why it differs.
 
@@ -53,10 +53,11 @@ def gradcheck(
             network settles; takes about ten times as long.
         autograd: also hold the backward pass to torch's, in float64.
         dtype: of the presentations.
+        equilibrium: take phases to their fixed points, as the equilibrium engine does, instead of stepping them.
 
     Raises:
         ConfigError: x or y does not fit the experiment, is out of range (see `Simulator.present`) or holds no examples;
-            the network is not one of its experiment, or a baseline's.
+            the network is not one of its experiment, or a baseline's; the equilibrium engine can't run its model.
         DivergenceError: an activity became non-finite or exploded.
     """
     if getattr(network, "method", None) is not None:
@@ -67,10 +68,10 @@ def gradcheck(
     network = checked(network, dtype)
     e = network.experiment
     x, y = examples(e, x, y)
-    report = GradientReport(e, len(x), f"{e.model} {e.feedback}")
+    report = GradientReport(e, len(x), f"{e.model} {e.feedback}" + " at equilibrium" * equilibrium)
     for run, seed in enumerate(network.experiment.seeds):
         with one_blas_thread():  # small products: handing them to several threads takes longer
-            _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype)
+            _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype, equilibrium)
     if autograd:
         W = network.weights.W
         rho = network.experiment.transfer
@@ -133,12 +134,13 @@ def _per_example(what: Learned, k: int, x: np.ndarray) -> np.ndarray:
 
 
 def _check_run(
-    report: GradientReport, who: dict, network: Network, x: np.ndarray, y: np.ndarray, causes: bool, dtype: str
-) -> None:
+    report: GradientReport, who: dict, network: Network, x: np.ndarray, y: np.ndarray, causes: bool, dtype: str,
+    equilibrium: bool,
+) -> None:  # fmt: skip
     tally, e = _Tally(), network.experiment
     for some in _blocks(e, len(x)):
         net = alone(network, who["run"], some)
-        shown = present(net, x[some], y[some], dtype)
+        shown = present(net, x[some], y[some], dtype, equilibrium=equilibrium)
         back = _target(net, x[some], y[some], transposed(net.weights.W))
         tally.add("ghost", shown.learned, x[some])
         targets = {"backprop": back}

@@ -25,7 +25,8 @@ def gradient_columns(simulator: Simulator, dataset: data.Dataset, epoch: int, ev
     """A dict of columns per run: every `every` epochs the figures of the update against backprop, else None in each.
 
     gradient_error_L and gradient_angle_L are those of the gradient summed over the first `examples` of the training
-    set, gradient_mean_error_L is the norm-weighted mean over them (`gradients.likeness`); L is a layer or "all".
+    set, gradient_mean_error_L is the norm-weighted mean over them (`gradients.likeness`); L is a layer or "all". They
+    are presented as in training: stepped, or taken to equilibrium where the engine does that.
     Under FA, alignment_k is the angle between B_k and W_{k+1}^T. Angles are in degrees. Where ghost units are paired
     with the units above, distance_pg_k is ‖W_{k+1} - W^pg_k‖ and distance_gp_k is ‖B_k - W^gp_k‖ (Frobenius).
     """
@@ -40,7 +41,7 @@ def gradient_columns(simulator: Simulator, dataset: data.Dataset, epoch: int, ev
     shown = _first(network, dataset, examples)
     for run, row in enumerate(rows):
         try:
-            values = _values(_of_run(simulator, network, run), shown, layers, simulator.settings["dtype"])
+            values = _values(_of_run(simulator, network, run), shown, layers, simulator.settings)
         except DivergenceError as error:
             log.warning("gradient check left out: %s", error)
             continue
@@ -54,11 +55,12 @@ def _of_run(simulator: Simulator, network: Network, run: int) -> Network:
     return select(network, [run], e.replace(seeds=(e.seeds[run],)))
 
 
-def _values(network: Network, shown: tuple[np.ndarray, np.ndarray], layers: list, dtype: str) -> list[float]:
+def _values(network: Network, shown: tuple[np.ndarray, np.ndarray], layers: list, settings: dict) -> list[float]:
     """The figures of a single run, in the order of the columns."""
     from ghostnet.gradients import gradcheck
 
-    report = gradcheck(network, *shown, causes=False, dtype=dtype)
+    rested = settings["engine"] == "equilibrium"
+    report = gradcheck(network, *shown, causes=False, dtype=settings["dtype"], equilibrium=rested)
     values = [report.find(k, over=over)[figure] for _, over, figure in _KINDS for k in layers]
     values += [row["angle"] for row in report.alignment]
     return values + (_distances(network) if network.experiment.plasticity.paired else [])

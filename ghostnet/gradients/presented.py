@@ -148,9 +148,14 @@ def ends_of_phases(net: Network, x: np.ndarray, y: np.ndarray, engine: str, dtyp
 
 
 def present(
-    net: Network, x: np.ndarray, y: np.ndarray, dtype: str = "float64", free_steps: int | None = None
+    net: Network,
+    x: np.ndarray,
+    y: np.ndarray,
+    dtype: str = "float64",
+    free_steps: int | None = None,
+    equilibrium: bool = False,
 ) -> Presented:
-    """One presentation of x (lanes, n_0), y (lanes, n_N) to a network from `alone`, on the compiled engine.
+    """One presentation of x (lanes, n_0), y (lanes, n_N) to a network from `alone`, stepped or taken to fixed points.
 
     Raises:
         DivergenceError: an activity became non-finite or exploded.
@@ -159,7 +164,7 @@ def present(
     nets = []
     ends = []
     sums = []
-    engine = create("cpu", net, dtype, 1)
+    engine = create("equilibrium" if equilibrium else "cpu", net, dtype, 1)
     engine.begin(x[None], y[None])
     for i, (phase, steps, share) in enumerate(zip(e.phases, e.steps, shares(e.phases), strict=True)):
         beta = e.beta * phase.nudge
