@@ -1,7 +1,7 @@
 """What recording costs, how large its files are, what damaged files do, and whether memory stays constant.
 
     python sims/bench_traces.py                  overhead, file sizes and 1,000 mutated files: a few minutes
-    python sims/bench_traces.py overhead sizes   some parts: overhead, sizes, files, mutations, memory
+    python sims/bench_traces.py overhead sizes   some parts: overhead, sizes, files, opening, mutations, memory
     python sims/bench_traces.py memory           ten minutes of recording, resident memory minute by minute
     python sims/bench_traces.py --quick          200 mutations; the memory run takes one minute, in steps of 6 s
 
@@ -46,7 +46,7 @@ def arrays(path):
     return [a.tobytes() for group in (*found.weights, *found.state) for a in group if a is not None]
 def same(a, b):
     return a == b if isinstance(a, list) else a.identical(b)
-read = {"trace": open_trace, "checkpoint": arrays}[sys.argv[5]]
+read = {"trace": lambda path: open_trace(path).load(), "checkpoint": arrays}[sys.argv[5]]
 whole, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
 expected, draw, refused, wrong = read(sys.argv[1]), np.random.default_rng(int(sys.argv[4])), 0, 0
 for i in range(int(sys.argv[3])):
@@ -141,6 +141,29 @@ def _recorded_to_file(e: gn.Experiment, recorder: gn.Recorder, xs: np.ndarray, y
         return passed / without, sum(path.stat().st_size for path in kept.paths) / passed
 
 
+def opening(quick: bool) -> None:
+    """A trace of 1 GB: opened, one unit of a variable, 1,000 rows of all units, all of it."""
+    experiment = gn.preset(PRESET)
+    simulator = gn.Simulator(gn.build(experiment), threads=1)
+    xs, ys = inputs(experiment, 90 if quick else 870)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "t.h5"
+        with simulator.recording(EVERYTHING, path) as files:
+            simulator.run(xs, ys)
+        trace = gn.open_trace(path)
+        reads = {
+            "opened": lambda: gn.open_trace(path),
+            "one unit of s_1": lambda: trace.s_1[:, 0, 0, 77].to_numpy(),
+            "1,000 rows of s_1": lambda: trace.s_1[5_000:6_000].to_numpy(),
+            "opened, all of s_1": lambda: gn.open_trace(path).s_1.to_numpy(),
+        }
+        stored = sum(file.stat().st_size for file in files.paths)
+        print(f"  {trace.nbytes / 1e9:.2f} GB of arrays in {len(files.paths)} files of {stored / 1e6:.0f} MB together")
+        for name, read in reads.items():
+            passed = min(seconds(read, repeats=1) for _ in range(9))
+            print(f"  {name:20} {1e3 * passed:8.1f} ms")
+
+
 def mutations(quick: bool) -> None:
     """Damaged trace and checkpoint files, opened in another process."""
     count = 200 if quick else 1000
@@ -194,7 +217,14 @@ def _resident() -> int:
     return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
-PARTS = {"overhead": overhead, "sizes": sizes, "files": files, "mutations": mutations, "memory": memory}
+PARTS = {
+    "overhead": overhead,
+    "sizes": sizes,
+    "files": files,
+    "opening": opening,
+    "mutations": mutations,
+    "memory": memory,
+}
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import hashlib
 import io
 import itertools
 import struct
@@ -24,6 +23,7 @@ from ghostnet.cli.main import main
 from ghostnet.data import idx
 from ghostnet.engines import ENGINES
 from ghostnet.files import hdf5
+from ghostnet.files.seal import sealed, unsealed
 from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
 from ghostnet.model.models import MODELS, Model
 
@@ -307,14 +307,20 @@ def images(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tens
     return torch.rand(5, 1, 8, 8, generator=draw).to(dtype), torch.randint(4, (5,), generator=draw)
 
 
-def sealed(content: bytes) -> bytes:
-    """HDF5 content with the seal that belongs to it, as anyone can make it."""
-    return content + hdf5._MARK + hashlib.sha256(content).digest()
+def rewritten(name: str, make: Callable[[str], object]) -> Callable[[h5py.File], None]:
+    """A change for `resealed`: a text of the file replaced by make(it)."""
+
+    def change(file: h5py.File) -> None:
+        made = make(file.attrs[name].decode())
+        del file.attrs[name]
+        hdf5.describe(file, {name: made})
+
+    return change
 
 
 def resealed(path: Path, change: Callable[[h5py.File], None], out: Path) -> Path:
     """A checkpoint or trace with something changed in it, sealed anew."""
-    content = io.BytesIO(path.read_bytes()[: -hdf5._SEAL_BYTES])
+    content = io.BytesIO(unsealed(path.read_bytes()))
     with h5py.File(content, "r+") as file:
         change(file)
     out.write_bytes(sealed(content.getvalue()))

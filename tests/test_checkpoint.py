@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from builders import assert_same_end, of, refusal, resealed, running, same_bits, tiny
+from builders import assert_same_end, of, refusal, resealed, rewritten, running, same_bits, tiny
 
 from ghostnet import ConfigError, FileError, baselines, build, resume, train
 from ghostnet.cli.main import main
@@ -80,11 +80,11 @@ def attribute(name, value):
 
 
 def text(name, before, after):
-    def change(file):
-        assert before in file.attrs[name]
-        file.attrs[name] = file.attrs[name].replace(before, after)
+    def make(found):
+        assert before in found
+        return found.replace(before, after)
 
-    return change
+    return rewritten(name, make)
 
 
 def value(name, at, new):
@@ -143,9 +143,7 @@ CHANGES = {
     "metrics of a huge run": text("metrics_csv", "\n1,4,2,", "\n" + "9" * 60 + ",4,2,"),
     "metrics of another seed": text("metrics_csv", "\n1,4,2,", "\n1,5,2,"),
     "metrics lack an epoch": text("metrics_csv", "1,4,1,", "1,4,3,"),
-    "metrics lack a row": lambda file: file.attrs.__setitem__(
-        "metrics_csv", "\n".join(file.attrs["metrics_csv"].splitlines()[:-1])
-    ),
+    "metrics lack a row": rewritten("metrics_csv", lambda found: "\n".join(found.splitlines()[:-1])),
     "metrics lack a column": text("metrics_csv", "test_accuracy", "test"),
     "an array that isn't finite": lambda file: file.__setitem__("extra_a", [np.nan]),
     "an array of texts": lambda file: file.__setitem__("extra_a", ["a", "b"]),

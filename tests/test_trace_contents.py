@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from builders import command, experiment, inputs, refusal, resealed, running
+from builders import command, experiment, inputs, refusal, resealed, rewritten, running
 
 from ghostnet import FileError, Recorder, Simulator, open_trace
 from ghostnet.traces.summary import summary
@@ -46,11 +46,6 @@ def of(name, attribute, value):
     return lambda file: file[name].attrs.__setitem__(attribute, value)
 
 
-def text(name, make):
-    """A text of the file replaced by make(it)."""
-    return lambda file: file.attrs.__setitem__(name, make(file.attrs[name]))
-
-
 CHANGES = {
     "label of no class": put("label", (3, 0, 1), 99),
     "label is negative": put("label", (0, 1, 0), -5),
@@ -84,15 +79,15 @@ CHANGES = {
     "axes are a text": of("s_1", "_Netcdf4Coordinates", "time run"),
     "an axis of two numbers": of("unit_1", "_Netcdf4Dimid", np.array([0, 1])),
     "an axis of the same number": of("unit_1", "_Netcdf4Dimid", 0),
-    "settings deep as a well": text("config_toml", lambda value: "a = " + "[" * 50_000),
-    "settings that can't be": text("config_toml", lambda value: value.replace("batch = 7", "batch = 0")),
-    "settings of other sizes": text("config_toml", lambda value: value.replace("25, 6]", "25, 1]")),
-    "settings are no text": text("config_toml", lambda value: 5.0),
+    "settings deep as a well": rewritten("config_toml", lambda value: "a = " + "[" * 50_000),
+    "settings that can't be": rewritten("config_toml", lambda value: value.replace("batch = 7", "batch = 0")),
+    "settings of other sizes": rewritten("config_toml", lambda value: value.replace("25, 6]", "25, 1]")),
+    "settings are no text": rewritten("config_toml", lambda value: 5.0),
     "no settings": lambda file: file.attrs.__delitem__("config_toml"),
     "a seed that can't be": put("seed", 0, -1),
     "rows of negative length": put("row_steps", 0, -1),
-    "provenance deep as a well": text("provenance_json", lambda value: "[" * 500_000),
-    "provenance is a list": text("provenance_json", lambda value: "[]"),
+    "provenance deep as a well": rewritten("provenance_json", lambda value: "[" * 500_000),
+    "provenance is a list": rewritten("provenance_json", lambda value: "[]"),
     "no provenance": lambda file: file.attrs.__delitem__("provenance_json"),
 }
 

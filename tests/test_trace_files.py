@@ -64,15 +64,15 @@ def test_the_file_explains_itself(trace):
             if data.ndim and not data.is_scale and data.dims[0][0].name == "/time":
                 assert len(data) == len(root["time"]) == 60 and data.maxshape[0] is None, name
         assert root["phase"].attrs["flag_values"].tolist() == [0, 1]
-        assert root["phase"].attrs["flag_meanings"] == "free weakly_clamped"
+        assert root["phase"].attrs["flag_meanings"] == b"free weakly_clamped"
         assert root["unit_1"][:].tolist() == [2, 9] and root["run"][:].tolist() == [0, 1]
-        assert root["s_1"].attrs["symbol"] == "s_1" and root["time"].attrs["units"] == "s"
+        assert root["s_1"].attrs["symbol"] == b"s_1" and root["time"].attrs["units"] == b"s"
         assert root["W_gp_1"].shape == (3, 2, 7, 2, 5) and root["W_2"].shape == (3, 2, 25, 2)
         assert json.loads(file.attrs["provenance_json"])["engine"] == "cpu"
         plot = file[file.attrs["default"]]
-        assert (file.attrs["NX_class"], plot.attrs["NX_class"]) == ("NXroot", "NXdata")
+        assert (file.attrs["NX_class"], plot.attrs["NX_class"]) == (b"NXroot", b"NXdata")
         lines = [plot.attrs["signal"], *plot.attrs["auxiliary_signals"]]
-        assert plot.attrs["axes"] == "time" and len(lines) == 6
+        assert plot.attrs["axes"] == b"time" and len(lines) == 6
         assert all(plot[line].shape == plot["time"].shape == (60,) for line in lines)
 
 
@@ -166,6 +166,33 @@ def test_a_full_disk_is_one_line_and_leaves_what_was_whole(tmp_path):
     assert "t-000" in done.stdout and "bytes needed" in done.stdout and "free" in done.stdout
     assert all(path.name.startswith("t") and path.suffix == ".h5" for path in tmp_path.iterdir())
     assert open_trace(tmp_path / "t.h5").sizes["time"] > 0
+
+
+def test_verify_reads_all_and_names_what_is_damaged(capsys, trace, tmp_path):
+    whole = trace.read_bytes()
+    other = tmp_path / "copies" / "other.h5"
+    other.parent.mkdir()
+    other.write_bytes(whole)
+    assert command(capsys, "verify", tmp_path) == (0, f"{other}: as it was sealed\n{trace}: as it was sealed\n", "")
+    place = whole.index(b"NXdata")
+    other.write_bytes(whole[:place] + b"X" + whole[place + 1 :])
+    code, out, err = command(capsys, "verify", other, trace)
+    assert code == 74 and "SHA-256" in out.splitlines()[0] and out.splitlines()[1] == f"{trace}: as it was sealed"
+    assert err == "ghostnet: error: 1 of 2 files can't be relied on\n"
+
+
+def test_values_are_read_when_they_are_needed_and_only_from_the_file_that_was_opened(trace):
+    opened, expected = open_trace(trace), open_trace(trace).load()
+    key = {"time": slice(50, 3, -4), "unit_1": 1, "example": [0, 2]}
+    assert opened.s_1.isel(key).identical(expected.s_1.isel(key))
+    assert opened.s_1.isel(time=slice(0)).shape == (0, *expected.s_1.shape[1:])
+    whole = trace.read_bytes()
+    trace.unlink()
+    assert "can't be read" in refusal(FileError, opened.r_2.load)
+    trace.write_bytes(hdf5.image(lambda file: file.create_dataset("a", data=np.arange(3))))
+    assert "another file" in refusal(FileError, opened.r_2.load)
+    trace.write_bytes(whole)
+    assert opened.r_2.identical(expected.r_2)
 
 
 @pytest.mark.parametrize("place", ["missing/t.h5", "file/t.h5", "/proc/t.h5"])

@@ -11,6 +11,7 @@ import numpy as np
 from ghostnet.cli.arguments import add_data, indices, network, run_directory, span
 from ghostnet.cli.parser import Commands
 from ghostnet.engines import STEPPING
+from ghostnet.errors import FileError
 from ghostnet.model.recorder import Recorder
 from ghostnet.model.symbols import ACTIVITIES, WEIGHTS
 
@@ -52,6 +53,14 @@ def add_parsers(commands: Commands) -> None:
     parser.add_argument("--engine", choices=STEPPING, default="cpu")
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
     parser.set_defaults(command=_record)
+    parser = commands.add_parser(
+        "verify",
+        help="read traces and checkpoints whole, and say which are damaged",
+        description="Read every byte of traces and checkpoints and hold them to their seals. Opening them does that "
+        "for what is needed only.",
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="FILE_OR_RUN", help="files, or directories with some")
+    parser.set_defaults(command=_verify)
 
 
 def _record(arguments: argparse.Namespace) -> None:
@@ -97,6 +106,24 @@ def _batches(arguments: argparse.Namespace, network: Network, images: np.ndarray
     if arguments.examples is None:
         chosen = chosen[: max(_FEW, batch) // batch * batch]
     return choosing.batches(chosen, batch, cut=filtered)
+
+
+def _verify(arguments: argparse.Namespace) -> None:
+    from ghostnet.files import hdf5
+
+    files = [file for path in arguments.paths for file in (sorted(path.rglob("*.h5")) if path.is_dir() else [path])]
+    if not files:
+        raise FileError(f"{arguments.paths[0]}: no files ending in .h5; give traces, or a run that has some")
+    damaged = 0
+    for file in files:
+        try:
+            hdf5.verify(file)
+            print(f"{file}: as it was sealed")
+        except FileError as error:
+            damaged += 1
+            print(error)
+    if damaged:
+        raise FileError(f"{damaged} of {len(files)} files can't be relied on")
 
 
 def describe(path: Path) -> str:

@@ -28,19 +28,37 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
+def open_bounded(path: str | os.PathLike[str], remedy: str, most: int = MAX_TEXT) -> tuple[BinaryIO, int]:
+    """A regular file of at most `most` bytes, opened for reading, and its size.
+
+    Raises:
+        FileError: it can't be opened, is no regular file, or larger; `remedy` ends the text.
+    """
+    try:
+        file = open_regular(path)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error, remedy) from error
+    size = os.fstat(file.fileno()).st_size
+    if size > most:
+        file.close()
+        raise FileError(f"{path}: refused: larger than {most} bytes; {remedy}")
+    return file, size
+
+
 def read_bytes(path: str | os.PathLike[str], remedy: str, most: int = MAX_TEXT) -> bytes:
     """The content of a regular file of at most `most` bytes.
 
     Raises:
         FileError: it can't be read, is no regular file, or larger; `remedy` ends the text.
     """
-    try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(size) if size <= most else b""
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise FileError(f"{path}: can't be read ({reason}); {remedy}") from error
-    if size > most:
-        raise FileError(f"{path}: refused: larger than {most} bytes; {remedy}")
-    return content
+    file, size = open_bounded(path, remedy, most)
+    with file:
+        try:
+            return file.read(size)
+        except OSError as error:
+            raise _unreadable(path, error, remedy) from error
+
+
+def _unreadable(path: str | os.PathLike[str], error: Exception, remedy: str) -> FileError:
+    reason = getattr(error, "strerror", None) or error
+    return FileError(f"{path}: can't be read ({reason}); {remedy}")

@@ -24,6 +24,8 @@ from ghostnet.runs.configuration import Configuration
 if TYPE_CHECKING:
     import h5py
 
+    from ghostnet.files.hdf5 import Contents
+
 _KEPT = 3
 _NAME = re.compile(r"epoch-(-?[0-9]{1,18})(?:_([0-9]{1,18}))?\.h5")
 _EXTRA = "extra_"
@@ -81,8 +83,7 @@ def save(run: str | os.PathLike | Place, checkpoint: Checkpoint, dtype: np.dtype
         raise FileError(f"{c.name}: neither a network nor a configuration to keep")
 
     def write(file: h5py.File) -> None:
-        file.attrs["config_toml"] = made.to_toml()
-        file.attrs["metrics_csv"] = metrics.csv_text(c.metrics)
+        hdf5.describe(file, {"config_toml": made.to_toml(), "metrics_csv": metrics.csv_text(c.metrics)})
         file.attrs["epoch"] = c.epoch
         file.attrs["shown"] = c.shown
         file.attrs["seconds"] = c.seconds
@@ -117,54 +118,54 @@ def load(path: str | os.PathLike) -> Checkpoint:
     from ghostnet.files import hdf5
 
     path = Path(path)
-    with hdf5.open_strictly(path) as file:
-        made = _configuration(path, file)
+    with hdf5.open_strictly(path) as contents:
+        made = _configuration(path, contents)
         e = configuration.experiment(made)
-        presentations, epoch, shown = (_whole(file, name) for name in _COUNTS)
-        seconds = hdf5.number(file, "seconds")
+        presentations, epoch, shown = (_whole(contents, name) for name in _COUNTS)
+        seconds = hdf5.number(contents, "seconds")
         _require_possible(e, presentations, epoch, shown, seconds)
-        network = _network(file, e, presentations) if configuration.has_network(made) else None
-        rows = metrics.csv_rows(hdf5.text(file, "metrics_csv", metrics.MAX_BYTES))
+        network = _network(contents, e, presentations) if configuration.has_network(made) else None
+        rows = metrics.csv_rows(hdf5.text(contents, "metrics_csv", metrics.MAX_BYTES))
         metrics.require_sound(rows, e.seeds, epoch)
-        names = [name for name in file if name.startswith(_EXTRA)]
-        extra = {name.removeprefix(_EXTRA): np.asarray(file[name][()]) for name in names}
+        names = [name for name in contents.arrays if name.startswith(_EXTRA)]
+        extra = {name.removeprefix(_EXTRA): contents.arrays[name].whole() for name in names}
         if not all(np.isfinite(values).all() for values in extra.values()):
             raise ValueError("an array has values that are not finite")
-        dtype = file["W_1"].dtype.name if network else None
+        dtype = contents.arrays["W_1"].dtype.name if network else None
     return Checkpoint(network, epoch, shown, seconds, rows, extra, made, dtype)
 
 
-def _whole(file: h5py.File, name: str) -> int:
+def _whole(contents: Contents, name: str) -> int:
     from ghostnet.files import hdf5
 
-    value = hdf5.number(file, name)
+    value = hdf5.number(contents, name)
     if not isinstance(value, int):
         raise ValueError(f"{name} = {value}: expected a whole number")
     return value
 
 
-def _network(file: h5py.File, e: Experiment, presentations: int) -> Network:
+def _network(contents: Contents, e: Experiment, presentations: int) -> Network:
     weights, state = shapes(e)
-    network = Network(e, _arrays(file, weights), _arrays(file, state), presentations)
+    network = Network(e, _arrays(contents, weights), _arrays(contents, state), presentations)
     tie_feedback(network)
     return network
 
 
-def _arrays(file: h5py.File, wanted: Group) -> Group:
+def _arrays(contents: Contents, wanted: Group) -> Group:
     """The arrays of these shapes, lists over k."""
     from ghostnet.files import hdf5
 
     def layers(symbol: str, shapes: Layers) -> Layers:
-        return [None, *(hdf5.floats(file, f"{symbol}_{k}", shape) for k, shape in enumerate(shapes[1:], start=1))]
+        return [None, *(hdf5.floats(contents, f"{symbol}_{k}", shape) for k, shape in enumerate(shapes[1:], start=1))]
 
     return type(wanted)(*map(layers, wanted._fields, wanted))
 
 
-def _configuration(path: Path, file: h5py.File) -> Configuration:
+def _configuration(path: Path, contents: Contents) -> Configuration:
     from ghostnet.files import hdf5
 
     try:
-        return configuration.from_toml(hdf5.text(file, "config_toml", MAX_TEXT))
+        return configuration.from_toml(hdf5.text(contents, "config_toml", MAX_TEXT))
     except ConfigError as error:
         raise FileError(f"{path}: its config_toml: {error}") from error
 
@@ -201,11 +202,16 @@ def latest(
 
     Raises:
         ConfigError: the checkpoint was made with something else than is written.
+        FormerFormat: it is of a former version.
     """
+    from ghostnet.files.seal import FormerFormat
+
     for path in reversed(in_order(run / store.CHECKPOINTS)):
         try:
             found = load(path)
             accept(found)
+        except FormerFormat:
+            raise
         except (FileError, ValueError) as error:
             about = error if isinstance(error, FileError) else f"{path}: {error}"
             log.warning("%s; going back to the one before", about)
@@ -227,8 +233,8 @@ def require_same(run: Path, written: Configuration) -> None:
 
     for path in reversed(in_order(run / store.CHECKPOINTS)):
         try:
-            with hdf5.open_strictly(path) as file:
-                made = _configuration(path, file)
+            with hdf5.open_strictly(path) as contents:
+                made = _configuration(path, contents)
         except FileError:
             continue
         configuration.require_same(run, written, made)

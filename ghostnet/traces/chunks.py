@@ -1,26 +1,34 @@
-"""Chunks of a trace's arrays: cut, shuffled and compressed on all CPUs, outside of the HDF5 library and its lock."""
+"""Chunks of a trace's arrays: cut, shuffled and compressed on all CPUs, outside of the HDF5 library and its lock.
+
+ISA-L makes the same format as zlib, five times as fast; `ghostnet.files.stored` reads it.
+"""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import math
-import zlib
 from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
+from isal import isal_zlib
 
-_ROWS, _UNITS = 4096, 8  # few units over a long time: one of them is read 15 times faster than from whole rows
+from ghostnet.files.shuffle import shuffled
+
+_ROWS, _UNITS = 8192, 8  # few units over a long time: one of them is read 15 times faster than from whole rows
 _VALUES = 1 << 16  # of a chunk
 _SMALL = 1 << 16  # values of an array that HDF5 may pack itself
 _LEVEL = 1
+Map: TypeAlias = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 FILTERS = dict(compression="gzip", compression_opts=_LEVEL, shuffle=True)
-Map = Callable[[Callable, Iterable], Iterable]
 
 
 def shape_of(axes: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
     """Few units over a long time; as many runs and places in the batch as there is room for."""
+    if len(axes) == 1:
+        return (max(1, min(shape[0], _VALUES if axes[0] not in ("time", "snapshot") else _ROWS)),)
     most = {"time": _ROWS, "unit": _UNITS, "ghost": _UNITS}
     chunks = [max(1, min(n, most.get(axis.partition("_")[0], n))) for axis, n in zip(axes, shape, strict=True)]
     for lane in (i for i, axis in enumerate(axes) if axis in ("run", "example")):
@@ -55,5 +63,4 @@ def _packed(values: np.ndarray, chunks: tuple[int, ...], compress: bool, start: 
         whole[tuple(map(slice, part.shape))] = part
     if not compress:
         return whole
-    shuffled = whole.reshape(-1, 1).view(np.uint8).T.tobytes()
-    return zlib.compress(shuffled, _LEVEL)
+    return isal_zlib.compress(shuffled(whole), _LEVEL)

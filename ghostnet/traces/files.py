@@ -96,8 +96,8 @@ def _write(file: h5py.File, arrays: dict[str, Array], attributes: dict, output: 
         put(file, name, arrays[name], numbers)
         if name not in numbers and name not in COORDINATES:
             fitting = (c for c in COORDINATES if set(arrays[c][0]) <= set(arrays[name][0]))
-            file[name].attrs["coordinates"] = " ".join(fitting)
-    file.attrs.update(attributes)
+            hdf5.describe(file[name], {"coordinates": " ".join(fitting)})
+    hdf5.describe(file, attributes)
     _default_plot(file, arrays, output, partial(put, numbers={"time": len(numbers)}))
 
 
@@ -108,7 +108,7 @@ def _put(group: h5py.Group, name: str, array: Array, numbers: dict[str, int], co
     """
     axes, values, about = array
     made = chunks.create(group, name, axes, values, compress, each)
-    made.attrs.update(about)
+    hdf5.describe(made, about)
     if axes == (name,):
         made.make_scale(name)
         made.attrs[DIMENSION] = np.int32(numbers[name])
@@ -134,7 +134,7 @@ def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, put: C
         put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name}))
     classes, seed = np.unique(arrays["label"][1][:, 0, 0]), arrays["seed"][1][0]
     shown = ", ".join(map(str, classes)) if len(classes) <= _PLOTTED else f"{len(classes)} of them"
-    file.attrs.update(NX_class="NXroot", default="plot")
-    group.attrs.update(NX_class="NXdata", signal=names[0], axes="time", title=f"{lines[0]}, seed {seed}, class {shown}")
-    if names[1:]:
-        group.attrs["auxiliary_signals"] = np.array(names[1:], h5py.string_dtype())
+    drawn = {"NX_class": "NXdata", "signal": names[0], "axes": "time"}
+    hdf5.describe(file, {"NX_class": "NXroot", "default": "plot"})
+    hdf5.describe(group, drawn | ({"auxiliary_signals": names[1:]} if names[1:] else {}))
+    group.attrs["title"] = f"{lines[0]}, seed {seed}, class {shown}"  # of any length, or silx shows it as bytes

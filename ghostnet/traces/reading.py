@@ -1,4 +1,4 @@
-"""Reading one trace file: what it says of itself is checked before anybody works with it."""
+"""Reading trace files: what one says of itself is checked before anybody works with it; values are read when needed."""
 
 from __future__ import annotations
 
@@ -7,23 +7,27 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-import h5py
 import numpy as np
 import xarray as xr
+from xarray.backends import BackendEntrypoint
+from xarray.core import indexing
 
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.files import hdf5
+from ghostnet.files.hdf5 import Contents
+from ghostnet.files.stored import Stored
 from ghostnet.model import names
 from ghostnet.model.experiment import MAX_TEXT, Experiment, from_toml
+from ghostnet.traces.rows import Rows
 
-Array = tuple[tuple[str, ...], np.ndarray, dict]  # axes, values, attributes
+Array: TypeAlias = tuple[tuple[str, ...], Any, dict]  # axes, values (an array, Stored or Rows), attributes
 TEXTS = ("config_toml", "provenance_json")
 COORDINATES = ("step", "phase", "presentation", "epoch", "row_steps", "example_index", "label", "seed")
 DIMENSION, DIMENSIONS = "_Netcdf4Dimid", "_Netcdf4Coordinates"  # netCDF-4's: the number of an axis; those of an array
 _LANES = {"example_index": ("time", "run", "example"), "label": ("time", "run", "example"), "seed": ("run",)}
-_HIDDEN = ("CLASS", "NAME", "_NCProperties", "coordinates", DIMENSION, DIMENSIONS, *hdf5.UNREAD)
+_HIDDEN = ("CLASS", "NAME", "_NCProperties", "coordinates", DIMENSION, DIMENSIONS)
 
 
 class Part(NamedTuple):
@@ -33,55 +37,41 @@ class Part(NamedTuple):
     arrays: dict[str, Array]
 
 
-def read_segment(path: str | os.PathLike, variables: Iterable[str] | None = None) -> Part:
-    """One trace file, or these variables of it and what says where they belong.
+def part_of(contents: Contents) -> Part:
+    """One trace file: its coordinates, and where its variables are.
 
     Raises:
-        FileError: it can't be read, is damaged or refused (see `hdf5.open_strictly`), is no trace, or holds what can't
-            be.
+        FileError: it is no trace. ValueError: it holds what can't be.
     """
-    with hdf5.open_strictly(path) as file:
-        return part_of(Path(path), file, variables)
-
-
-def part_of(path: Path, file: h5py.File, variables: Iterable[str] | None = None) -> Part:
-    """As `read_segment`, from an open file."""
-    axes = axes_of(file) if {"time", *COORDINATES} <= file.keys() and {*TEXTS} <= file.attrs.keys() else {}
-    if not {"time", *COORDINATES} <= axes.keys():
+    path, known = contents.path, {"time", *COORDINATES} <= contents.arrays.keys()
+    if not known or not {*TEXTS} <= contents.attributes.keys():
         raise FileError(f"{path}: not a trace; give a file that `ghostnet record` wrote")
-    for name in variables or ():
-        if name not in axes:
-            raise FileError(f"{path}: no variable {name!r}; it has {', '.join(sorted(axes))}")
-    wanted = axes if variables is None else (*variables, *COORDINATES, *(n for n, own in axes.items() if own == (n,)))
-    arrays = {n: (own, file[n][()], _plain(file[n])) for n, own in axes.items() if n in wanted}
-    texts = {name: hdf5.text(file, name, MAX_TEXT) for name in TEXTS}
-    if not isinstance(json.loads(texts["provenance_json"]), dict):
+    arrays: dict[str, Array] = {}
+    for name, axes in _axes(contents.arrays).items():
+        stored = contents.arrays[name]
+        said = {key: value for key, value in stored.attributes.items() if key not in _HIDDEN}
+        arrays[name] = (axes, stored.whole() if axes == (name,) or name in COORDINATES else stored, said)
+    config, made = (hdf5.text(contents, name, MAX_TEXT) for name in TEXTS)
+    if not isinstance(json.loads(made), dict):
         raise ValueError("provenance_json is no object")
     try:
-        _require_sound(arrays, from_toml(texts["config_toml"]))
+        _require_sound(arrays, from_toml(config))
     except ConfigError as error:
         raise FileError(f"{path}: its config_toml: {error}") from error
-    return Part(_plain(file), arrays)
+    return Part({key: value for key, value in contents.attributes.items() if key not in _HIDDEN}, arrays)
 
 
-def axes_of(file: h5py.File) -> dict[str, tuple[str, ...]]:
+def _axes(arrays: dict[str, Stored]) -> dict[str, tuple[str, ...]]:
     """The names of every dataset's axes; one whose only axis has its name is what numbers that axis."""
-    own = {name: thing for name, thing in file.items() if isinstance(thing, h5py.Dataset)}
-    numbers = {name: int(thing.attrs[DIMENSION]) for name, thing in own.items() if DIMENSION in thing.attrs}
+    numbers = {name: int(own.attributes[DIMENSION]) for name, own in arrays.items() if DIMENSION in own.attributes}
     names = {number: name for name, number in numbers.items()}
     found = {}
-    for name, thing in own.items():
-        ids = [numbers[name]] if name in numbers else np.ravel(thing.attrs.get(DIMENSIONS, ())).tolist()
-        if not set(ids) <= names.keys() or len(ids) != thing.ndim:
+    for name, own in arrays.items():
+        ids = [numbers[name]] if name in numbers else np.ravel(own.attributes.get(DIMENSIONS, ())).tolist()
+        if not set(ids) <= names.keys() or len(ids) != own.ndim:
             raise ValueError(f"{name} has axes {ids}, of {names}")
         found[name] = tuple(names[number] for number in ids)
     return found
-
-
-def _plain(thing: h5py.Group | h5py.Dataset) -> dict:
-    """Its attributes, less those of HDF5 and netCDF themselves."""
-    values = {name: thing.attrs[name] for name in thing.attrs if name not in _HIDDEN}
-    return {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
 
 
 def _require_sound(arrays: dict[str, Array], e: Experiment) -> None:
@@ -133,7 +123,9 @@ def dataset(parts: list[dict[str, Array]], attributes: dict | None = None) -> xr
     whole = {}
     for name, (axes, values, about) in parts[0].items():
         others = [part[name][1] for part in parts[1:]]
-        if axes[:1] in (("time",), ("snapshot",)) and others:
+        if isinstance(values, Stored):
+            values = indexing.LazilyIndexedArray(Rows([values, *others]))
+        elif axes[:1] in (("time",), ("snapshot",)) and others:
             values = np.concatenate([values, *others])
         elif not all(np.array_equal(values, other) for other in others):
             raise ValueError(f"{name} differs")
@@ -142,26 +134,51 @@ def dataset(parts: list[dict[str, Array]], attributes: dict | None = None) -> xr
     return xr.Dataset({n: a for n, a in whole.items() if n not in coordinates}, coordinates, attributes)
 
 
+class TraceBackend(BackendEntrypoint):
+    """How xarray opens a trace: `xr.open_dataset(path, engine="ghostnet", chunks={})` for Dask."""
+
+    description = "Traces of ghostnet, proved as they are read"
+
+    def open_dataset(self, filename_or_obj: Any, *, drop_variables: Iterable[str] | None = None) -> xr.Dataset:
+        path = Path(filename_or_obj)
+        parts = [_read_part(path)]
+        for following in _continuations(path):
+            part = _read_part(following)
+            if part.attributes.get("record") != parts[0].attributes.get("record"):
+                break  # left over from another record
+            parts.append(part)
+            if following.name != (missing := continuation(path, len(parts))).name:
+                raise FileError(f"{missing}: missing, a part of the record that goes on in {following}; take a backup")
+        try:
+            whole = dataset([part.arrays for part in parts], parts[0].attributes)
+        except (ValueError, KeyError, TypeError) as error:
+            text = f"its parts do not fit together ({error}); take a backup or record it anew"
+            raise FileError(f"{path}: {text}") from error
+        return whole.drop_vars(drop_variables or ())
+
+
+def _read_part(path: Path) -> Part:
+    with hdf5.open_strictly(path) as contents:
+        return part_of(contents)
+
+
 def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) -> xr.Dataset:
-    """A recorded trace with all its segments, in memory.
+    """A recorded trace with all its segments. Times and labels are read now, variables when they are needed.
 
     Args:
-        path: the first file.
-        variables: names such as "e_1" to read; by default all. Times and labels always come along.
+        path: the first file. It may be replaced, but is then refused, until all that is needed has been read.
+        variables: names such as "e_1" to keep; by default all. Times and labels always come along.
 
     Raises:
         FileError: a file can't be read, is damaged or refused (see `hdf5.open_strictly`), or is no trace; one is
-            missing before others of the same record.
+            missing before others of the same record. Also later, when values are read.
     """
-    parts = [read_segment(path, variables)]
-    for following in _continuations(Path(path)):
-        part = read_segment(following, variables)
-        if part.attributes.get("record") != parts[0].attributes.get("record"):
-            break  # left over from another record
-        parts.append(part)
-        if following.name != (missing := continuation(Path(path), len(parts))).name:
-            raise FileError(f"{missing}: missing, a part of the record that goes on in {following}; take a backup")
-    try:
-        return dataset([part.arrays for part in parts], parts[0].attributes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileError(f"{path}: its parts do not fit together ({error}); take a backup or record it anew") from error
+    trace = xr.open_dataset(path, engine=TraceBackend)
+    if variables is None:
+        return trace
+    wanted = list(variables)
+    for name in wanted:
+        if name not in trace.variables:
+            known = ", ".join(sorted(map(str, trace.variables)))
+            raise FileError(f"{path}: no variable {name!r}; it has {known}")
+    return trace[wanted]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
-import h5py
 import numpy as np
 
 from ghostnet.files import hdf5
-from ghostnet.traces.reading import Array, axes_of, part_of
+from ghostnet.traces.reading import Array, part_of
 
 
 def summary(path: str | os.PathLike) -> str:
@@ -19,9 +17,12 @@ def summary(path: str | os.PathLike) -> str:
     Raises:
         FileError: as `open_trace`.
     """
-    with hdf5.open_strictly(path) as file:
-        about, known = part_of(Path(path), file, ())
-        rows = [[n, " × ".join(axes), str(file[n].dtype), _about(file[n])] for n, axes in axes_of(file).items()]
+    with hdf5.open_strictly(path) as contents:
+        about, known = part_of(contents)
+        rows = [
+            [n, " × ".join(axes), str(values.dtype), str(said.get("long_name", ""))]
+            for n, (axes, values, said) in known.items()
+        ]
         scales = [f"{name} {len(values)}" for name, (axes, values, _) in known.items() if axes == (name,)]
         return "\n".join(
             [
@@ -56,7 +57,3 @@ def _facts(known: dict[str, Array], about: dict) -> list[str]:
 def _table(rows: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _about(data: h5py.Dataset) -> str:
-    return str(data.attrs.get("long_name", ""))
