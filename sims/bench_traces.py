@@ -115,7 +115,7 @@ def sizes(quick: bool) -> None:
 
 def files(quick: bool) -> None:
     """How many times longer presentations take that are recorded to files; both compressed and not."""
-    for preset, counts in {PRESET: (60, 3000), "ma-500-tf": (2, 20)}.items():
+    for preset, counts in {PRESET: (60, 12_000), "ma-500-tf": (2, 20)}.items():
         experiment = gn.preset(preset)
         for (name, recorder), count in zip(list(KINDS.items())[:: len(KINDS) - 1], counts, strict=True):
             xs, ys = inputs(experiment, count // 10 if quick and count > 100 else count)

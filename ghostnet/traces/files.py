@@ -34,7 +34,7 @@ _PLOTTED = 10  # lines of the default plot
 class TraceFiles:
     """Keeps segments as files `path`, `path-0002`, …: pass its `keep` to a Recording, and close it at the end.
 
-    A segment is packed and written in threads while the next one fills.
+    While a segment fills, the one before is packed, and the one before that goes to the disk, in threads.
 
     Args:
         settings: what joins the provenance: engine, dtype and the like.
@@ -55,38 +55,51 @@ class TraceFiles:
         self.texts = dict(zip(TEXTS, (experiment.to_toml(), made), strict=True))
         self.record = uuid.uuid4().hex
         self.output = f"_{experiment.depth}"
-        self._writer, self._packers = ThreadPoolExecutor(1), ThreadPoolExecutor(available_cpus())
+        self._packer, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._helpers = ThreadPoolExecutor(available_cpus())
+        self._packing: Future | None = None
         self._writing: Future | None = None
+        self._number = 0
 
     @property
     def paths(self) -> list[Path]:
-        """The files that are whole; waits for the one that is being written."""
-        self._wait()
+        """The files that are whole; waits for those that are being written."""
+        self._packed()
+        self._written()
         return self._paths
 
     def keep(self, segment: Segment) -> None:
         """Write a segment, which has to stay as it is until the next call."""
-        self._wait()
-        self._writing = self._writer.submit(self._publish, segment, len(self._paths) + 1)
+        self._packed()
+        self._number += 1
+        self._packing = self._packer.submit(self._pack, segment, self._number)
 
     def close(self) -> None:
         """Wait until all is written."""
         try:
-            self._wait()
+            self._packed()
+            self._written()
         finally:
-            self._writer.shutdown()
-            self._packers.shutdown()
+            for pool in (self._packer, self._writer, self._helpers):
+                pool.shutdown()
 
-    def _wait(self) -> None:
+    def _packed(self) -> None:
+        packing, self._packing = self._packing, None
+        if packing:
+            packing.result()
+
+    def _written(self) -> None:
         writing, self._writing = self._writing, None
         if writing:
             self._paths.append(writing.result())
 
-    def _publish(self, segment: Segment, number: int) -> Path:
+    def _pack(self, segment: Segment, number: int) -> None:
+        """Make a file's content, and hand it on when the one before has been written: at most one waits in memory."""
         attributes = {"record": self.record, "segment": number, "title": "ghostnet trace", "Conventions": "CF-1.11"}
-        arrays, put = contents(segment), partial(_put, compress=segment.selection.compress, each=self._packers.map)
+        arrays, put = contents(segment), partial(_put, compress=segment.selection.compress, each=self._helpers.map)
         image = hdf5.image(lambda file: _write(file, arrays, self.texts | attributes, self.output, put))
-        return self.place.publish(continuation(self.path, number).name, image)
+        self._written()
+        self._writing = self._writer.submit(self.place.publish, continuation(self.path, number).name, image)
 
 
 def _write(file: h5py.File, arrays: dict[str, Array], attributes: dict, output: str, put: Callable) -> None:
