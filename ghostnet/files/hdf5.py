@@ -130,7 +130,8 @@ def floats(contents: Contents, name: str, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"{name} is no array of float32 or float64")
     if found.shape != shape:
         raise ValueError(f"{name} has shape {found.shape}, expected {shape}")
-    values: np.ndarray = found.whole().astype(np.float64)
+    with np.errstate(invalid="ignore"):  # of numbers that are none, refused below
+        values: np.ndarray = found.whole().astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite")
     return values
