@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Mapping
@@ -86,9 +88,10 @@ class Experiment:
     def __post_init__(self) -> None:
         if isinstance(self.data, os.PathLike):
             object.__setattr__(self, "data", os.path.join(os.curdir, os.path.expanduser(self.data)))  # no name
-        for spec in dataclasses.fields(self):
-            value = names.named(spec.name, getattr(self, spec.name))
-            object.__setattr__(self, spec.name, typed(spec.name, str(spec.type), value))
+        for name in names.FIELDS:
+            object.__setattr__(self, name, names.named(name, getattr(self, name)))
+        for name, kind in _kinds():
+            object.__setattr__(self, name, typed(name, kind, getattr(self, name)))
         object.__setattr__(self, "data", data_place(self.data))
         _check_choices(self)
         _check_numbers(self)
@@ -135,12 +138,25 @@ class Experiment:
 
     def replace(self, /, **changes: Any) -> Experiment:
         """A copy with some fields changed, checked anew."""
-        require_known(changes, (spec.name for spec in dataclasses.fields(self)), "field")
-        return dataclasses.replace(self, **changes)
+        require_known(changes, (name for name, _ in _kinds()), "field")
+        return Experiment(**(vars(self) | changes))
+
+    def alone(self) -> list[Experiment]:
+        """An experiment of each seed alone; of all else they share what has been checked."""
+        each = [copy.copy(self) for _ in self.seeds]
+        for one, seed in zip(each, self.seeds, strict=True):
+            object.__setattr__(one, "seeds", (seed,))
+        return each
 
     def to_toml(self) -> str:
         """The experiment as TOML text. Fields that are None are left out: TOML has no null."""
-        return toml.lines(dataclasses.asdict(self))
+        return toml.lines(vars(self))
+
+
+@functools.cache
+def _kinds() -> list[tuple[str, str]]:
+    """The name of each field, and the type that it declares."""
+    return [(spec.name, str(spec.type)) for spec in dataclasses.fields(Experiment)]
 
 
 def from_mapping(values: Mapping[str, Any]) -> Experiment:
@@ -200,9 +216,7 @@ def _check_choices(e: Experiment) -> None:
 
 def _check_numbers(e: Experiment) -> None:
     for name in ("tau", "dt", "beta", "init"):
-        value = getattr(e, name)
-        require(math.isfinite(value) and value > 0, f"{name} = {value}: expected a positive number")
-        _require_magnitude(name, value)
+        _require_magnitude(name, getattr(e, name))
     require(
         e.dt < 2 * e.tau,
         f"dt = {e.dt}: explicit Euler is unstable from dt = 2 tau = {2 * e.tau}; take dt below tau = {e.tau}",
@@ -216,8 +230,9 @@ def _check_numbers(e: Experiment) -> None:
     _require_top("epochs", e.epochs)
     for name in ("eta", "eta_ghost", "eta_imitation", "decay"):
         for rate in getattr(e, name):
-            require(math.isfinite(rate) and rate >= 0, f"{name} = {rate}: expected rates of 0 or more")
-            require(rate <= LARGEST_REAL, f"{name} = {rate}: expected at most {LARGEST_REAL:g}")
+            if not 0 <= rate <= LARGEST_REAL:
+                most = f"at most {LARGEST_REAL:g}" if 0 < rate < math.inf else "rates of 0 or more"
+                raise ConfigError(f"{name} = {rate}: expected {most}")
     require(e.nudges, "nudges is empty: expected at least one factor on beta, such as 1")
     text = f"nudges = {e.nudges}: expected different factors of 0.001 to 1000, or their negatives"
     require(all(1e-3 <= abs(nudge) <= 1e3 for nudge in e.nudges) and len(set(e.nudges)) == len(e.nudges), text)
@@ -277,5 +292,6 @@ def _require_top(name: str, *values: int, most: int = MOST) -> None:
 
 
 def _require_magnitude(name: str, value: float) -> None:
-    text = f"{name} = {value}: expected a number from {LEAST_REAL:g} to {LARGEST_REAL:g}"
-    require(LEAST_REAL <= value <= LARGEST_REAL, text)
+    if not LEAST_REAL <= value <= LARGEST_REAL:
+        wanted = f"a number from {LEAST_REAL:g} to {LARGEST_REAL:g}" if 0 < value < math.inf else "a positive number"
+        raise ConfigError(f"{name} = {value}: expected {wanted}")

@@ -17,6 +17,7 @@ sizes = [784, 100, 10]
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 import os
@@ -114,11 +115,11 @@ class Sweep:
             count <= _MOST, f"grid: {count} combinations with experiments: expected at most {_MOST}; make it smaller"
         )
 
-    @property
-    def tasks(self) -> list[Task]:
+    @functools.cached_property
+    def tasks(self) -> tuple[Task, ...]:
         """Every task, in the order of the list, the grid and the seeds."""
         cells = itertools.product(self.experiments or [{}], *([(n, v) for v in vs] for n, vs in self.grid.items()))
-        return [task for entry, *values in cells for task in self._cell(entry, dict(values))]
+        return tuple(task for entry, *values in cells for task in self._cell(entry, dict(values)))
 
     def matching(self, patterns: Iterable[str]) -> list[Task]:
         """The tasks whose names match any of the shell patterns, such as ``ma-*,seed=0``.
@@ -167,9 +168,9 @@ class Sweep:
         at = {"experiment": _name(entry)} if entry else {}
         at |= {_DIMENSION.get(name, name): label for name, label in labels.items()}
         tasks = []
-        for seed in whole.seeds:
+        for seed, alone in zip(whole.seeds, whole.alone(), strict=True):
             name = ",".join(filter(None, [begin, f"seed={seed}"]))
-            tasks.append(Task(name, at | {"seed": seed}, whole.replace(seeds=(seed,)), options, baseline))
+            tasks.append(Task(name, at | {"seed": seed}, alone, options, baseline))
         return tasks
 
 
