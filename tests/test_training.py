@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -89,7 +90,8 @@ def test_a_run_directory_says_what_was_run_and_how_it_went(task, tmp_path):
     assert written == checkpoints | {".lock", "config.toml", "provenance.json", "status.json", "metrics.csv"}
     assert from_mapping(toml.read(out / "config.toml")) == e == result.network.experiment
     assert json.loads((out / "status.json").read_text()) == {
-        "status": "complete", "epoch": 2, "presentation": 0, "checkpoint": "epoch-0002.h5"
+        "status": "complete", "epoch": 2, "presentation": 0, "checkpoint": "epoch-0002.h5",
+        "config_sha256": hashlib.sha256((out / "config.toml").read_bytes()).hexdigest(),
     }  # fmt: skip
     provenance = json.loads((out / "provenance.json").read_text())
     assert (provenance["engine"], provenance["dtype"], provenance["threads"]) == ("cpu", "float64", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import time
@@ -13,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from ghostnet.errors import ConfigError, FileError, InUse
 from ghostnet.files import jsonfile, toml
+from ghostnet.files.opening import read_bytes
 from ghostnet.files.provenance import provenance
 from ghostnet.files.publishing import Place, unfinished
 from ghostnet.model.baseline import BaselineRun
@@ -136,7 +138,8 @@ class RunDirectory:
         self.close()
 
     def status(self, state: str, **details: object) -> None:
-        """Replace status.json. `state`: one of STATES."""
+        """Replace status.json. `state`: one of STATES. It keeps what config.toml says, too: see `unchanged_config`."""
+        details["config_sha256"] = hashlib.sha256(self.configuration.to_toml().encode()).hexdigest()
         self.place.publish(STATUS, jsonfile.text({"status": state, **details}))
 
     def metrics(self, rows: Iterable[dict]) -> None:
@@ -182,3 +185,15 @@ def read_status(run: Path) -> dict:
         if not is_count(found.get(name, 0)):
             raise FileError(f"{path}: {name} = {found[name]!r}: expected a count; {_ANEW}")
     return found
+
+
+def unchanged_config(run: Path) -> bytes | None:
+    """What config.toml of a run directory says, where that is what it said when its status was written; else None.
+
+    A checkpoint says so as well, but takes a hundred times as long to open.
+
+    Raises:
+        FileError: config.toml or status.json can't be read.
+    """
+    text = read_bytes(run / CONFIG, "give a run that `ghostnet train` made")
+    return text if read_status(run).get("config_sha256") == hashlib.sha256(text).hexdigest() else None

@@ -19,7 +19,7 @@ from ghostnet.sweep import ensembles, pools
 from ghostnet.sweep.plan import Sweep, Task
 from ghostnet.sweep.pools import Job, Pool
 from ghostnet.sweep.progress import SweepProgress
-from ghostnet.sweep.task import Outcome, complete, counted, hash_of, perform, state
+from ghostnet.sweep.task import Outcome, complete, counted, finished, hash_of, perform, state
 
 FILE = "sweep.toml"
 _LOOK = 1.0  # seconds between looks at how far the tasks are
@@ -40,9 +40,9 @@ def run(
     """Train what is left of a sweep.
 
     Args:
-        out: its directory, new or that of a sweep begun before; complete and diverged tasks are left as they are,
-            others go on from their last checkpoints; one that holds another experiment than its task's, or learned from
-            other data, has failed.
+        out: its directory, new or that of a sweep begun before; finished and diverged tasks are left as they are,
+            others go on from their last checkpoints, those too that are complete with fewer epochs than asked for now;
+            one that holds another experiment than its task's, or learned from other data, has failed.
         only: those tasks whose names match one of these shell patterns, such as ``mb-*,seed=0``.
         pack: train tasks that differ in seed, β, dt, η and η^g only as one ensemble on the torch engine; not those
             that name another engine.
@@ -65,12 +65,10 @@ def run(
     _require_possible(workers, scheduler, threads)
     tasks = counted(sweep.matching(only))
     folder = _begin(sweep, out)
-    states = {task.name: state(folder / task.name) for task in tasks}
-    jobs, places = _jobs(tasks, states, folder, pack)
-    work = functools.partial(_perform, folder=folder, packed=frozenset(places))
-    ended = [task for task in tasks if states[task.name] == "complete"]
     hashes = functools.cache(hash_of)  # once for all tasks
-    outcomes = {task.name: complete(task, folder, hashes) for task in ended}
+    outcomes = {task.name: complete(task, folder, hashes) for task in tasks if finished(task, folder)}
+    jobs, places = _jobs([task for task in tasks if task.name not in outcomes], folder, pack)
+    work = functools.partial(_perform, folder=folder, packed=frozenset(places))
     with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
         if scheduler:
             executor = pools.dask(work, scheduler, threads)
@@ -104,12 +102,11 @@ def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
     return folder
 
 
-def _jobs(tasks: list[Task], states: dict, folder: Path, pack: bool) -> tuple[list[Job], dict[str, Path]]:
+def _jobs(left: list[Task], folder: Path, pack: bool) -> tuple[list[Job], dict[str, Path]]:
     """What is left to do, and where those tasks are trained that are packed into ensembles."""
-    packed = ensembles.pack([task for task in tasks if states[task.name] is None]) if pack else []
+    packed = ensembles.pack([task for task in left if state(folder / task.name) is None]) if pack else []
     places = {task.name: ensembles.directory(job, folder) for job in packed for task in job}
-    alone = [(task,) for task in tasks if task.name not in places and states[task.name] != "complete"]
-    return packed + alone, places
+    return packed + [(task,) for task in left if task.name not in places], places
 
 
 def _perform(job: Job, folder: Path, packed: frozenset[str], threads: int) -> list[Outcome]:

@@ -56,6 +56,14 @@ def state(path: Path) -> str | None:
         return "unreadable"
 
 
+def finished(task: Task, folder: Path) -> bool:
+    """Whether a task's run is complete, with as many epochs as the task has now."""
+    found = {}
+    with contextlib.suppress(FileError):
+        found = status(folder / task.name)
+    return found.get("status") == "complete" and found.get("epoch") == task.experiment.epochs
+
+
 def counted(tasks: Iterable[Task]) -> list[Task]:
     """The tasks, with a number where `train_examples` is left out: of all there are.
 
@@ -74,7 +82,9 @@ def counted(tasks: Iterable[Task]) -> list[Task]:
 
 
 def perform(task: Task, folder: Path, threads: int) -> Outcome:
-    """Bring a task to its end, from its last checkpoint if there is one, on at most so many threads."""
+    """Bring a task to its end, from its last checkpoint if there is one, on at most so many threads. One that is
+    complete with fewer epochs than the task has now is lengthened.
+    """
     path = folder / task.name
     try:
         found = status(path).get("status")
@@ -85,15 +95,15 @@ def perform(task: Task, folder: Path, threads: int) -> Outcome:
         with threadpool_limits(threads):
             if found is None:
                 _begin(task, path, threads)
-            elif found != "complete":
-                resume(path, threads=threads, progress=False)
+            elif not finished(task, folder):
+                resume(path, epochs=task.experiment.epochs, threads=threads, progress=False)
     except GhostnetError as error:
         return ended_by(error, task.name)
     return Outcome(task.name, "complete")
 
 
 def complete(task: Task, folder: Path, hashes: Callable[[str], str | None]) -> Outcome:
-    """The outcome of a task that is complete: failed, if it isn't what is asked for, or learned from other data.
+    """The outcome of a task that is finished: failed, if it isn't what is asked for, or learned from other data.
 
     Args:
         hashes: `hash_of` the data at a place.
@@ -132,20 +142,25 @@ def _begin(task: Task, path: Path, threads: int) -> None:
 
 
 def _require_same(path: Path, task: Task) -> None:
-    """Raise ConfigError where the directory holds another experiment than the task's, or another engine or dtype, or
-    where its config.toml has been changed since.
+    """Raise ConfigError where the directory holds another experiment than the task's, the number of epochs aside, or
+    another engine or dtype, or where its config.toml has been changed since.
 
     A task that names no engine asks for the model as it is stepped: any engine that steps will do. A baseline that
     names no learning rate takes the one that is there.
     """
-    found, asked = configuration.read(path), configuration.facts(task.configuration)
-    fields = {name: (value,) for name, value in asked.items() if (name, value) != ("baseline.learning_rate", None)}
+    if store.unchanged_config(path) != task.configuration.to_toml().encode():
+        found, asked = configuration.read(path), configuration.facts(task.configuration)
+        open_ones = {("epochs", asked["epochs"]), ("baseline.learning_rate", None)}
+        fields = {name: (value,) for name, value in asked.items() if (name, value) not in open_ones}
+        _require_among(path, configuration.facts(found), fields)
+        checkpoint.require_same(path, found)
     engines = {"engine": (f"baseline {task.baseline.method}",) if task.baseline else STEPPING}
     engines |= {name: (task.options[name],) for name in ("engine", "dtype") if name in task.options}
-    said = jsonfile.read(path / store.PROVENANCE)
-    for had, wanted in ((configuration.facts(found), fields), (said, engines)):
-        for name, values in wanted.items():
-            if had.get(name) not in values:
-                text = f"holds a run with {name} = {had.get(name)}, not {' or '.join(map(str, values))}"
-                raise ConfigError(f"{path}: {text}; give another directory, or move it away")
-    checkpoint.require_same(path, found)
+    _require_among(path, jsonfile.read(path / store.PROVENANCE), engines)
+
+
+def _require_among(path: Path, found: dict, fields: dict[str, tuple]) -> None:
+    for name, values in fields.items():
+        if found.get(name) not in values:
+            text = f"holds a run with {name} = {found.get(name)}, not {' or '.join(map(str, values))}"
+            raise ConfigError(f"{path}: {text}; give another directory, or move it away")
