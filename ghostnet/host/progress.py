@@ -23,7 +23,7 @@ class Progress:
         unit: of what is counted; None shows shares only.
     """
 
-    def __init__(self, total: int, done: int = 0, shown: bool = True, unit: str | None = "presentations"):
+    def __init__(self, total: float, done: float = 0, shown: bool = True, unit: str | None = "presentations"):
         self._terminal = Steady(sys.stderr)
         notebook = shown and _in_notebook()
         if notebook:
@@ -33,14 +33,15 @@ class Progress:
         else:
             bar = tqdm
         hidden = not (notebook or (shown and self._terminal.isatty()))
-        style = {"unit": f" {unit}"} if unit else {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}"}
+        shares = {"bar_format": "{l_bar}{bar}| {elapsed}<{remaining}", "smoothing": 0}  # time left by all that is done
+        style = {"unit": f" {unit}"} if unit else shares
         where = {"file": self._terminal, "disable": hidden, "leave": False, "dynamic_ncols": True}
         self._bar = bar(total=total, initial=done, **style, **where)
         self._logs = shown and hidden
         self._what = ""
         self._unit = unit
         self._start = self._last = time.monotonic()
-        self._done = 0
+        self._done = 0.0
         self._total = total
         self._before = done
 
@@ -53,6 +54,16 @@ class Progress:
         """So many more are done."""
         self._bar.update(count)
         self._done += count
+        self._log()
+
+    def revise(self, total: float, before: float, done: float) -> None:
+        """All is measured anew: so much in all, so much of it before this began, and so much now, that included."""
+        self._total, self._before, self._done = total, before, done - before
+        self._bar.total, self._bar.initial, self._bar.n = total, before, done
+        self._bar.refresh()
+        self._log()
+
+    def _log(self) -> None:
         now = time.monotonic()
         if self._logs and self._done and now - self._last >= _EVERY:
             self._last = now

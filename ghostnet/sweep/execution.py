@@ -69,17 +69,15 @@ def run(
     outcomes = {task.name: complete(task, folder, hashes) for task in tasks if finished(task, folder)}
     jobs, places = _jobs([task for task in tasks if task.name not in outcomes], folder, pack)
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))
-    with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
-        if scheduler:
-            executor = pools.dask(work, scheduler, threads)
-        else:
-            executor = pools.processes(work, max(1, min(workers or available_cpus(), len(jobs))), threads)
-        if jobs:
+    if jobs:
+        with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
+            workers = max(1, min(workers or available_cpus(), len(jobs)))
+            executor = pools.dask(work, scheduler, threads) if scheduler else pools.processes(work, workers, threads)
             with executor as pool:
                 for outcome in _outcomes(pool, jobs, shown, interruption):
                     outcomes[outcome.name] = outcome
-    if interruption.requested:
-        raise Stopped(f"stopped by {interruption.requested.name}; the same command goes on with {out}")
+        if interruption.requested:
+            raise Stopped(f"stopped by {interruption.requested.name}; the same command goes on with {out}")
     return [outcomes[task.name] for task in tasks]
 
 

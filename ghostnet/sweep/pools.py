@@ -6,7 +6,6 @@ import concurrent.futures as cf
 import contextlib
 import functools
 import inspect
-import logging
 import math
 import multiprocessing
 import os
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from ghostnet.errors import ConfigError, FileError
 from ghostnet.host.cpus import available_cpus
+from ghostnet.host.quiet import quiet
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import Outcome
 
@@ -126,7 +126,10 @@ def dask(work: Work, address: str, threads: int | None) -> Iterator[Pool]:
             if future.cancel():  # what a worker has begun, it brings to its end
                 del working[future]
 
-    with _quiet("distributed.client"), _client(address) as client:
+    with (
+        quiet("distributed.client"),
+        _client(address) as client,
+    ):  # of a scheduler that is gone, it tells in fifty lines
         executor = client.get_executor(pure=False)
         try:
             yield Pool(lambda job: executor.submit(_on_dask, work, job, threads), math.inf, stop)
@@ -144,18 +147,6 @@ def _client(address: str) -> Client:
     except (OSError, ValueError, TypeError, RuntimeError) as error:  # TypeError: TLS without certificates
         text = f"scheduler = {address}: not reached ({error}); start one with `dask scheduler`"
         raise FileError(" ".join(text.splitlines())) from error
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    """A logger that says nothing: of a scheduler that is gone, Dask tells in fifty lines."""
-    logger = logging.getLogger(name)
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before
 
 
 def _on_dask(work: Work, job: Job, threads: int | None) -> list[Outcome]:

@@ -7,30 +7,31 @@ from pathlib import Path
 
 from ghostnet.errors import FileError
 from ghostnet.host.progress import Progress
-from ghostnet.model.experiment import Experiment
+from ghostnet.sweep.cost import Rates, kind, work
 from ghostnet.sweep.plan import Task
-from ghostnet.sweep.task import Outcome, state, status
-
-_BASELINE = 3  # what a baseline's passes cost, in forward ones of the first layer
-_EQUILIBRIUM_STEPS = 10  # what the equilibrium engine's sweeps cost, in Euler steps
+from ghostnet.sweep.task import Outcome, finished, status
 
 
 class SweepProgress:
-    """Context with a bar over the work of all tasks, a line for each that ends, and the time left.
+    """Context with a bar over the seconds that all tasks take, a line for each that ends, and the time left.
 
-    Tasks weigh what they cost, so that the time left is right where large and small ones are mixed.
+    What a task takes follows from its work, and from what finished tasks of its kind have taken: so the time left is
+    right where large and small ones are mixed, and engines.
 
     Args:
         folder: where the run directories are. places: other directories that say how far a task is, by its name.
     """
 
     def __init__(self, tasks: list[Task], folder: Path, places: dict[str, Path], shown: bool):
+        self._folder, self._count, self._rates = folder, len(tasks), Rates()
+        self._loads = {task.name: (kind(task), work(task)) for task in tasks}
         self._left = {task.name: task for task in tasks}
         self._places = {task.name: [folder / task.name, *filter(None, [places.get(task.name)])] for task in tasks}
-        self._total, self._tasks = sum(map(_work, tasks)), len(tasks)
-        self._done = self._now()
-        self._bar = Progress(self._total, self._done, shown, unit=None)
-        self.look()
+        self._shares = dict.fromkeys(self._left, 0.0)
+        self._see()
+        self._before = dict(self._shares)
+        self._bar = Progress(1, 0, shown, unit=None)
+        self._show()
 
     def __enter__(self) -> SweepProgress:
         return self
@@ -40,26 +41,36 @@ class SweepProgress:
 
     def look(self) -> None:
         """See how far the tasks are."""
-        done = self._now()
-        self._bar.describe(f"{self._tasks - len(self._left)} of {self._tasks} tasks")
-        self._bar.advance(max(0, done - self._done))
-        self._done = max(done, self._done)
+        self._see()
+        self._show()
 
     def ended(self, outcome: Outcome) -> None:
-        """A task came to its end."""
-        self._left.pop(outcome.name, None)
+        """A task came to its end: of one that has failed, nothing is left to do."""
+        if outcome.status != "complete":
+            for kept in (self._left, self._loads):
+                kept.pop(outcome.name, None)
         self._bar.line(f"{outcome.name}: {outcome.status}" + (f" ({outcome.text})" if outcome.text else ""))
 
-    def _now(self) -> int:
-        """The work done, forgetting the tasks that are complete."""
-        left = 0
+    def seconds(self) -> tuple[float, float, float]:
+        """Of one core: what all tasks take, what was done when this began, and what is done now."""
+        costs = {name: self._rates.rate(what) * load for name, (what, load) in self._loads.items()}
+        before, now = (sum(costs[name] * shares[name] for name in costs) for shares in (self._before, self._shares))
+        return sum(costs.values()), before, now
+
+    def _show(self) -> None:
+        self._bar.describe(f"{self._count - len(self._left)} of {self._count} tasks")
+        self._bar.revise(*self.seconds())
+
+    def _see(self) -> None:
+        """Look at the tasks that are left, and learn from those that are finished by now."""
         for task in list(self._left.values()):
-            places = self._places[task.name]
-            if state(places[0]) == "complete":
+            if finished(task, self._folder):
+                self._shares[task.name] = 1.0
+                self._rates.learn_from(task, self._folder)
                 del self._left[task.name]
             else:
-                left += round(_work(task) * (1 - max(_share(task, path) for path in places)))
-        return self._total - left
+                shares = (_share(task, path) for path in self._places[task.name])
+                self._shares[task.name] = max(self._shares[task.name], *shares)
 
 
 def _share(task: Task, path: Path) -> float:
@@ -71,18 +82,3 @@ def _share(task: Task, path: Path) -> float:
     each = task.experiment.presentations_per_epoch
     done = (epoch * each + shown) / max(1, task.experiment.epochs * each)
     return min(1.0, max(0.0, done))
-
-
-def _work(task: Task) -> int:
-    """About how many multiplications a task takes."""
-    e = task.experiment
-    if task.baseline:
-        return e.epochs * e.presentations_per_epoch * _BASELINE * e.batch * e.sizes[0] * e.sizes[1]
-    return e.epochs * e.presentations_per_epoch * _presentation(e, task.options.get("engine"))
-
-
-def _presentation(e: Experiment, engine: str | None) -> int:
-    steps = _EQUILIBRIUM_STEPS if engine == "equilibrium" else sum(e.steps)
-    hidden = zip(e.sizes[1:-1], e.sizes[2:], e.ghosts, strict=True)
-    lateral = sum(units * (2 * above + 3 * ghosts) for units, above, ghosts in hidden)
-    return e.batch * (2 * e.sizes[0] * e.sizes[1] + steps * lateral)

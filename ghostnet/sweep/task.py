@@ -17,6 +17,7 @@ from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, 
 from ghostnet.files import jsonfile
 from ghostnet.runs import checkpoint, configuration, store
 from ghostnet.runs.data import require_same_data
+from ghostnet.runs.loop import Training
 from ghostnet.runs.resuming import resume
 from ghostnet.runs.training import train
 from ghostnet.sweep.plan import Task
@@ -94,7 +95,7 @@ def perform(task: Task, folder: Path, threads: int) -> Outcome:
             return Outcome(task.name, found, f"diverged before; see {path}", DivergenceError.exit_code)
         with threadpool_limits(threads):
             if found is None:
-                _begin(task, path, threads)
+                begin(task, path, threads)
             elif not finished(task, folder):
                 resume(path, epochs=task.experiment.epochs, threads=threads, progress=False)
     except GhostnetError as error:
@@ -134,11 +135,12 @@ def ended_by(error: GhostnetError, name: str) -> Outcome:
     return Outcome(name, _ENDS.get(type(error), "failed"), str(error), error.exit_code)
 
 
-def _begin(task: Task, path: Path, threads: int) -> None:
+def begin(task: Task, path: Path | None, threads: int, given: data.Dataset | None = None) -> Training:
+    """Train a task from the start, in a new run directory or in memory, on the data that it names or those given."""
+    how = {"out": path, "data": given, "progress": False} | task.options
     if task.baseline is None:
-        train(task.experiment, path, threads=threads, progress=False, **task.options)
-    else:  # one thread: on more, its roundings would be others
-        baselines.train(experiment=task.experiment, out=path, progress=False, **task.options, **vars(task.baseline))
+        return train(task.experiment, threads=threads, **how)
+    return baselines.train(experiment=task.experiment, **how, **vars(task.baseline))  # one thread: more round otherwise
 
 
 def _require_same(path: Path, task: Task) -> None:
