@@ -5,7 +5,7 @@ sweep.run(plan, "runs/sweep", workers=2)     each task in a run directory of its
 ghostnet.load_sweep("runs/sweep")            an xarray Dataset over the parameters, seed and epoch
 """
 
-from ghostnet.sweep.execution import run
+from ghostnet.sweep.execution import run, run_one
 from ghostnet.sweep.plan import Sweep, Task, read
 
-__all__ = ["Sweep", "Task", "read", "run"]
+__all__ = ["Sweep", "Task", "read", "run", "run_one"]

@@ -64,7 +64,7 @@ def run(
     pools.end_where_imported()
     _require_possible(workers, scheduler, threads)
     tasks = counted(sweep.matching(only))
-    folder = _begin(sweep, out)
+    folder = begin_folder(sweep, out)
     hashes = functools.cache(hash_of)  # once for all tasks
     outcomes = {task.name: complete(task, folder, hashes) for task in tasks if finished(task, folder)}
     jobs, places = _jobs([task for task in tasks if task.name not in outcomes], folder, pack)
@@ -81,6 +81,27 @@ def run(
     return [outcomes[task.name] for task in tasks]
 
 
+def run_one(sweep: Sweep, out: str | os.PathLike, number: int, threads: int | None = None) -> Outcome:
+    """Train one task of a sweep in this process, as one of an array does: what is finished is left as it is, what has
+    begun goes on, what another process works on is left to it.
+
+    Args:
+        out: see `run`. number: of the task, from 0. threads: by default all CPUs allowed.
+
+    Raises:
+        ConfigError: there is no such task, or too many threads. DataError, FileError: as `run`.
+    """
+    _require_possible(None, None, threads)
+    tasks, folder = sweep.tasks, Path(out).resolve()
+    task = tasks[integer("task", number, 0, len(tasks) - 1)]
+    if not (folder / FILE).exists():
+        begin_folder(sweep, out)
+    (one,) = counted([task])
+    return (
+        complete(one, folder, hash_of) if finished(one, folder) else perform(one, folder, threads or available_cpus())
+    )
+
+
 def _require_possible(workers: int | None, scheduler: str | None, threads: int | None) -> None:
     if scheduler and workers:
         raise ConfigError("workers: a Dask cluster has its own; give workers or scheduler, not both")
@@ -89,7 +110,7 @@ def _require_possible(workers: int | None, scheduler: str | None, threads: int |
             integer(name, value, 1, MOST_THREADS)
 
 
-def _begin(sweep: Sweep, out: str | os.PathLike) -> Path:
+def begin_folder(sweep: Sweep, out: str | os.PathLike) -> Path:
     """The sweep's directory, with its file in it."""
     folder = Path(out).resolve()
     try:

@@ -69,11 +69,11 @@ class SweepProgress:
                 self._rates.learn_from(task, self._folder)
                 del self._left[task.name]
             else:
-                shares = (_share(task, path) for path in self._places[task.name])
+                shares = (share_done(task, path) for path in self._places[task.name])
                 self._shares[task.name] = max(self._shares[task.name], *shares)
 
 
-def _share(task: Task, path: Path) -> float:
+def share_done(task: Task, path: Path) -> float:
     """The share of a task's presentations that is done, as its last checkpoint says; 0 where that can't be read."""
     found = {}
     with contextlib.suppress(FileError):
