@@ -97,7 +97,7 @@ def try_out(task: Task, rates: Rates) -> None:
 
     def trained(count: int) -> tuple[Task, float]:
         part = dataclasses.replace(task, experiment=e.replace(epochs=1, train_examples=count), options=options)
-        return part, begin(part, None, 1, few).metrics[-1]["seconds"]
+        return part, begin(part, None, 1, given=few).metrics[-1]["seconds"]
 
     try:
         few, count = _few_to_test(data.load(e.data)), e.batch

@@ -156,7 +156,7 @@ class Sweep:
         ]
 
     def _seeds(self, entry: dict, values: dict, given: dict) -> list[Task]:
-        base, labels = given.get("preset"), {name: _label(value) for name, value in values.items()}
+        base, labels = given.get("preset"), {name: label(value) for name, value in values.items()}
         options = {name: given[name] for name in TRAINING if name in given}
         check_options(options)
         whole, baseline = _asked(given)
@@ -202,7 +202,7 @@ def _plain(table: dict) -> dict:
     return {name: plain(name, value) for name, value in table.items()}
 
 
-def _label(value: str | int | float | list) -> str | int | float:
+def label(value: str | int | float | list) -> str | int | float:
     """A value as a coordinate, and as part of a file's name."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from ghostnet.errors import ConfigError, DataError, DivergenceError, FileError, 
 from ghostnet.files import jsonfile
 from ghostnet.runs import checkpoint, configuration, store
 from ghostnet.runs.data import require_same_data
-from ghostnet.runs.loop import Training
+from ghostnet.runs.loop import Run, Training
 from ghostnet.runs.resuming import resume
 from ghostnet.runs.training import train
 from ghostnet.sweep.plan import Task
 
+Callbacks = Sequence[Callable[[Run], object]]
 _ENDS = {DivergenceError: "diverged", Stopped: "stopped", InUse: "in use"}  # others: failed
 
 
@@ -82,9 +83,12 @@ def counted(tasks: Iterable[Task]) -> list[Task]:
     return list(map(one, tasks))
 
 
-def perform(task: Task, folder: Path, threads: int) -> Outcome:
+def perform(task: Task, folder: Path, threads: int, callbacks: Callbacks = ()) -> Outcome:
     """Bring a task to its end, from its last checkpoint if there is one, on at most so many threads. One that is
     complete with fewer epochs than the task has now is lengthened.
+
+    Args:
+        callbacks: see `ghostnet.train`; status.json says whether one has ended it early.
     """
     path = folder / task.name
     try:
@@ -95,9 +99,9 @@ def perform(task: Task, folder: Path, threads: int) -> Outcome:
             return Outcome(task.name, found, f"diverged before; see {path}", DivergenceError.exit_code)
         with threadpool_limits(threads):
             if found is None:
-                begin(task, path, threads)
+                begin(task, path, threads, callbacks)
             elif not finished(task, folder):
-                resume(path, epochs=task.experiment.epochs, threads=threads, progress=False)
+                resume(path, epochs=task.experiment.epochs, threads=threads, progress=False, callbacks=callbacks)
     except GhostnetError as error:
         return ended_by(error, task.name)
     return Outcome(task.name, "complete")
@@ -135,9 +139,11 @@ def ended_by(error: GhostnetError, name: str) -> Outcome:
     return Outcome(name, _ENDS.get(type(error), "failed"), str(error), error.exit_code)
 
 
-def begin(task: Task, path: Path | None, threads: int, given: data.Dataset | None = None) -> Training:
+def begin(
+    task: Task, path: Path | None, threads: int, callbacks: Callbacks = (), given: data.Dataset | None = None
+) -> Training:
     """Train a task from the start, in a new run directory or in memory, on the data that it names or those given."""
-    how = {"out": path, "data": given, "progress": False} | task.options
+    how = {"out": path, "data": given, "callbacks": callbacks, "progress": False} | task.options
     if task.baseline is None:
         return train(task.experiment, threads=threads, **how)
     return baselines.train(experiment=task.experiment, **how, **vars(task.baseline))  # one thread: more round otherwise
