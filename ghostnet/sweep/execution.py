@@ -6,7 +6,7 @@ import concurrent.futures as cf
 import functools
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from ghostnet.engines import MOST_THREADS
@@ -67,7 +67,7 @@ def run(
     folder = begin_folder(sweep, out)
     hashes = functools.cache(hash_of)  # once for all tasks
     outcomes = {task.name: complete(task, folder, hashes) for task in tasks if finished(task, folder)}
-    jobs, places = _jobs([task for task in tasks if task.name not in outcomes], folder, pack)
+    jobs, places = _jobs(tasks, outcomes.keys(), folder, pack)
     work = functools.partial(_perform, folder=folder, packed=frozenset(places))
     if jobs:
         with SweepProgress(tasks, folder, places, progress) as shown, Interruption() as interruption:
@@ -121,9 +121,13 @@ def begin_folder(sweep: Sweep, out: str | os.PathLike) -> Path:
     return folder
 
 
-def _jobs(left: list[Task], folder: Path, pack: bool) -> tuple[list[Job], dict[str, Path]]:
+def _jobs(tasks: list[Task], ended: Set[str], folder: Path, pack: bool) -> tuple[list[Job], dict[str, Path]]:
     """What is left to do, and where those tasks are trained that are packed into ensembles."""
-    packed = ensembles.pack([task for task in left if state(folder / task.name) is None]) if pack else []
+    packed = ensembles.begun(tasks, folder)
+    done = {task.name for job in packed for task in job} | ended
+    left = [task for task in tasks if task.name not in done]
+    if pack:
+        packed += ensembles.pack([task for task in left if state(folder / task.name) is None])
     places = {task.name: ensembles.directory(job, folder) for job in packed for task in job}
     return packed + [(task,) for task in left if task.name not in places], places
 

@@ -94,7 +94,7 @@ def perform(task: Task, folder: Path, threads: int, callbacks: Callbacks = ()) -
     try:
         found = status(path).get("status")
         if found:
-            _require_same(path, task)
+            require_same(path, task)
         if found == "diverged":  # and would again
             return Outcome(task.name, found, f"diverged before; see {path}", DivergenceError.exit_code)
         with threadpool_limits(threads):
@@ -115,7 +115,7 @@ def complete(task: Task, folder: Path, hashes: Callable[[str], str | None]) -> O
     """
     path, place = folder / task.name, task.experiment.data
     try:
-        _require_same(path, task)
+        require_same(path, task)
         if found := hashes(place):
             require_same_data(path, jsonfile.read(path / store.PROVENANCE), place, found)
     except GhostnetError as error:
@@ -149,7 +149,7 @@ def begin(
     return baselines.train(experiment=task.experiment, **how, **vars(task.baseline))  # one thread: more round otherwise
 
 
-def _require_same(path: Path, task: Task) -> None:
+def require_same(path: Path, task: Task) -> None:
     """Raise ConfigError where the directory holds another experiment than the task's, the number of epochs aside, or
     another engine or dtype, or where its config.toml has been changed since.
 
