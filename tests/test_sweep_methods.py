@@ -13,7 +13,7 @@ import ghostnet as gn
 from ghostnet import ConfigError, baselines, sweep
 from ghostnet.files import toml
 from ghostnet.runs import checkpoint, metrics
-from ghostnet.sweep import Sweep, ensembles
+from ghostnet.sweep import Sweep, ensembles, space
 from ghostnet.sweep.task import perform
 
 SETTINGS = {"feedback": "TF", "engine": "reference", "learning_rate": 0.5}
@@ -132,10 +132,12 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_made(task, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-def test_the_sweep_of_the_documentation_is_one(tmp_path):
+def test_the_sweep_and_the_search_of_the_documentation_are_such(tmp_path):
     text = (Path(__file__).parents[1] / "docs" / "training.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    block, searched = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "s.toml").write_text(block)
     assert [task.at for task in sweep.read(tmp_path / "s.toml").tasks] == [
         {"model": method, "seed": 0} for method in ("MB", "BP", "DFA")
     ]
+    (tmp_path / "s.toml").write_text(searched)
+    assert list(space.read(tmp_path / "s.toml").fields) == ["feedback", "eta_1", "beta", "clamped_steps"]
