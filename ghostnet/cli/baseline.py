@@ -15,7 +15,16 @@ from ghostnet.model.presets import preset
 from ghostnet.results import report
 from ghostnet.runs import store
 
-_OWN = ("sizes", "init", "batch", "epochs", "seeds", "data", "train_examples")  # what a baseline reads of an Experiment
+_OWN = (
+    "sizes",
+    "init",
+    "batch",
+    "epochs",
+    "evaluate_every",
+    "seeds",
+    "data",
+    "train_examples",
+)  # what a baseline reads of an Experiment
 
 
 def add_parsers(commands: Commands) -> None:
