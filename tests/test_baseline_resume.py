@@ -23,6 +23,8 @@ RUNS = [
     ("DTP", {"momentum": 0.9, "inverse_noise": 0.2}),
     ("SSFA", {"momentum": 0.5, "adversarial": 0.1}),
     ("IFA", {"clip": 1.0, "noise": 0.5}),
+    ("FA", {"bias": True, "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.1, "lr_schedule": "cosine"}),
+    ("DTP", {"bias": True, "optimizer": "adamw", "learning_rate": 0.01, "lr_schedule": "step", "lr_step_epochs": 2}),
 ]
 
 

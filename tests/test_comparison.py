@@ -28,7 +28,8 @@ def runs(task, tmp_path_factory):
 
 def test_metrics_of_a_baseline_begin_with_the_ghost_units_columns(runs):
     header, *rows = (runs / "dfa" / "metrics.csv").read_text().splitlines()
-    assert header == f"{COLUMNS},angle_1,alignment_1"
+    measured = "train_loss,test_loss,angle_1,alignment_1,norm_W_1,norm_W_2,update_ratio_1,update_ratio_2"
+    assert header == f"{COLUMNS},{measured}"
     assert header.startswith((runs / "ghosts" / "metrics.csv").read_text().splitlines()[0])
     assert len(rows) == 6
 

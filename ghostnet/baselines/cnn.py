@@ -13,11 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ghostnet.baselines import methods
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
-from ghostnet.engines.evaluation import Score, scored_parts
+from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
 from ghostnet.engines.tensors import Images, scale, score, working
 from ghostnet.errors import DivergenceError
 from ghostnet.model.baseline import BaselineRun
@@ -139,8 +140,9 @@ class CNN:
             return torch.softmax(u, -1)
 
         parts = scored_parts(self._images.train, self._images.test, self.experiment.train_examples)
-        scores = {name: score(outputs, softmax, x, labels, self._dtype) for name, (x, labels) in parts.items()}
-        return scores, [{} for _ in self.modules]
+        loss = functools.partial(methods.losses, loss="cross-entropy")
+        scores = {name: score(outputs, softmax, x, labels, self._dtype, loss) for name, (x, labels) in parts.items()}
+        return scores, [loss_columns(scores, run) for run, _ in enumerate(self.modules)]
 
     def state(self) -> tuple[None, dict[str, np.ndarray]]:
         found = [

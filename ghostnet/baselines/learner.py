@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ghostnet.baselines import methods, privacy
+from ghostnet.baselines.descent import Descent, Product, mean
 from ghostnet.baselines.draws import BaselineStream, Noise, require_states, weights
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.model.baseline import Baseline
@@ -21,7 +22,8 @@ class Learner:
     """Weights, optimiser and draws of every run of an experiment.
 
     Attributes:
-        W, B: lists over k of tensors, shapes in `ghostnet.baselines.methods`. Changed in place by `step`.
+        W, bias, B: lists over k of tensors, shapes in `ghostnet.baselines.methods`, changed in place by `step`; bias
+            is None where there are none.
     """
 
     def __init__(self, experiment: Experiment, baseline: Baseline, dtype: str = "float32"):
@@ -30,7 +32,9 @@ class Learner:
         self.transfer = baseline.transfer or experiment.transfer
         with room(experiment, 16):  # drawn in float64, kept in the type asked for with its gradient
             self.W, self.B = map(self._tensors, weights(experiment, baseline))
-        self._optimizer = self._make_optimizer()
+        biases = [None, *(W.new_zeros(len(W), 1, W.shape[1]) for W in self.W[1:])]
+        self.bias: Layers | None = biases if baseline.bias else None
+        self._descent = Descent(self._groups(), baseline, experiment.epochs)
         used = {
             BaselineStream.DROPOUT: baseline.dropout,
             BaselineStream.INVERSE: baseline.method == "DTP",
@@ -42,36 +46,41 @@ class Learner:
     def _tensors(self, arrays: Layers) -> Layers:
         return [None, *(torch.from_numpy(array).to(self.dtype) for array in arrays[1:])]
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _groups(self) -> list[dict]:
+        """What learns: the parameters of `_products`, then those of `_feedback_products`, with their rates."""
         b = self.baseline
-        kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[b.optimizer]
         rates = learning_rates(self.experiment, b)
-        groups = [{"params": [W], "lr": rate} for W, rate in zip(self.W[1:], rates, strict=True)]
-        if b.method == "DTP" and len(self.W) > 3:
-            groups.append({"params": self.B[1:-1], "lr": b.inverse_rate})
-        return kind(groups, momentum=b.momentum)
+        groups = [{"params": W, "lr": rate} for W, rate in zip(self.W[1:], rates, strict=True)]
+        if self.bias:
+            pairs = zip(self.bias[1:], rates, strict=True)
+            groups += [{"params": bias, "lr": rate, "weight_decay": 0.0} for bias, rate in pairs]
+        if b.method == "DTP":
+            groups += [{"params": B, "lr": b.inverse_rate, "weight_decay": 0.0} for B in self.B[1:-1]]
+        return groups
 
     def begin(self, epoch: int) -> None:
-        """Start the random streams of an epoch."""
+        """Start the random streams of an epoch, and take its rates."""
+        self._descent.begin(epoch)
         self._draws = {stream: Noise(self.experiment.seeds, stream, epoch) for stream in self._streams}
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the next step depends on beside W: B, what the optimizer has accumulated, "name.parameter", and where
-        the random streams are."""
-        found = {f"B.{k}": B.numpy() for k, B in enumerate(self.B) if B is not None}
-        for index, values in self._optimizer.state_dict()["state"].items():
-            found |= {f"{name}.{index}": np.asarray(value) for name, value in values.items() if value is not None}
+        """What the next step depends on: B, W and biases where there are any (else W is in a Network), what the
+        optimizer has accumulated, "name.parameter", and where the random streams are."""
+        found = {name: values.numpy() for name, values in self._kept().items()}
+        found |= self._descent.state()
         return found | {f"{_DRAWS}{stream.name}": draws.state() for stream, draws in self._draws.items()}
+
+    def _kept(self) -> dict[str, torch.Tensor]:
+        """The tensors that are in `state`, "name.layer"."""
+        lists = {"B": self.B} | ({"W": self.W, "bias": self.bias} if self.bias else {})
+        return {f"{name}.{k}": layer for name, layers in lists.items() for k, layer in enumerate(layers) if k}
 
     def require_fit(self, state: dict[str, np.ndarray]) -> None:
         """Raise ValueError unless these arrays are what `state` gives, before the first step or after it."""
-        b, parameters = self.baseline, [p for group in self._optimizer.param_groups for p in group["params"]]
-        kinds = (("step", "square_avg") if b.optimizer == "rmsprop" else ()) + ("momentum_buffer",) * bool(b.momentum)
-        first = {f"B.{k}": tuple(B.shape) for k, B in enumerate(self.B) if B is not None}
+        b = self.baseline
+        first = {name: tuple(values.shape) for name, values in self._kept().items()}
         first |= {f"{_DRAWS}{stream.name}": draws.state().shape for stream, draws in self._draws.items()}
-        later = {
-            f"{kind}.{i}": () if kind == "step" else tuple(p.shape) for kind in kinds for i, p in enumerate(parameters)
-        }
+        later = self._descent.shapes()
         found = {name: values.shape for name, values in state.items()}
         drawn = {name for name in found if name.startswith(_DRAWS)}
         floats = all(values.dtype.kind == "f" for name, values in state.items() if name not in drawn)
@@ -80,39 +89,50 @@ class Learner:
         for name in drawn:
             require_states(state[name])
 
-    def restore(self, W: list, state: dict[str, np.ndarray]) -> None:
-        """Be as the learner was whose W and `state` these are."""
-        for own, values in zip(self.W[1:], W[1:], strict=True):
+    def restore(self, W: Layers | None, state: dict[str, np.ndarray], epoch: int) -> None:
+        """Be in an epoch as the learner was whose `state` this is, and W, unless that is in `state`."""
+        self.begin(epoch)
+        for own, values in zip(self.W[1:], W[1:] if W else (), strict=W is not None):
             own.copy_(torch.from_numpy(values))
-        accumulated: dict[int, dict] = {}
-        for name, values in state.items():
-            kind, _, index = name.partition(".")
-            if kind == "B":
-                self.B[int(index)].copy_(torch.from_numpy(values))
-            elif name.startswith(_DRAWS):
-                self._draws[BaselineStream[index]].restore(values)
-            else:
-                accumulated.setdefault(int(index), {})[kind] = torch.from_numpy(values)
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": accumulated, "param_groups": groups})
+        kept = self._kept()
+        for name, own in kept.items():
+            own.copy_(torch.from_numpy(state[name]))
+        for stream, draws in self._draws.items():
+            draws.restore(state[f"{_DRAWS}{stream.name}"])
+        self._descent.restore({n: v for n, v in state.items() if n not in kept and not n.startswith(_DRAWS)})
 
-    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> None:
+    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """Learn from one batch, x (runs, batch, n_0), y (runs, batch, n_N).
 
         Args:
             present: (runs, batch), 1 for examples and 0 for padding; private learning only.
+
+        Returns:
+            u_N before, (runs, batch, n_N), and below it those of adversarial examples.
         """
         if self.baseline.adversarial:
             x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
-        p = methods.forward(self.W, x, self.transfer, self._masks(x))
+        p = self.forward(x, self._masks(x))
         delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss))
-        clip = self.baseline.clip
-        found = methods.gradients(delta, p.r) if clip is None else self._private(delta, p.r, clip, present)
-        for parameter, gradient in zip(self.W[1:], found[1:], strict=True):
-            parameter.grad = gradient
-        if self.baseline.method == "DTP":
-            self._learn_inverses(p.r)
-        self._optimizer.step()
+        products, feedback = self._products(delta, p.r), self._feedback_products(p.r)
+        if self.baseline.clip is None:
+            self._descent.along(products + feedback)
+        else:
+            private = self._private(products, self.baseline.clip, present)
+            self._descent.step(private + list(map(mean, feedback)))
+        return p.u
+
+    def forward(self, x: torch.Tensor, masks: list | None = None) -> methods.Pass:
+        """x (runs, batch, n_0) through the network."""
+        return methods.forward(self.W, x, self.transfer, masks, self.bias)
+
+    def _products(self, delta: Layers, r: Layers) -> list[Product]:
+        """Whose means are the gradients of the W_k, and then of the biases."""
+        products: list[Product] = list(zip(delta[1:], r, strict=True))
+        if self.bias:
+            ones = r[0].new_ones(r[0].shape[:2]).unsqueeze(-1)
+            products += [(ones, own) for own in delta[1:]]
+        return products
 
     def credit(self, p: methods.Pass, e: torch.Tensor, method: str | None = None) -> list:
         """δ_k of a forward pass by the baseline's method, or by another on the same weights."""
@@ -120,7 +140,7 @@ class Learner:
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         """u_N (runs, n, n_N) of inputs (n, n_0) that all runs share, without dropout."""
-        blocks = (methods.forward(self.W, block.to(self.dtype), self.transfer).u for block in x.split(_BLOCK))
+        blocks = (self.forward(block.to(self.dtype)[None]).u for block in x.split(_BLOCK))
         return torch.cat(list(blocks), 1)
 
     def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -128,7 +148,7 @@ class Learner:
 
         The attack is on the network, whoever taught it: its gradient is the true one for every method.
         """
-        p = methods.forward(self.W, x, self.transfer)
+        p = self.forward(x)
         delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), "BP")
         least, greatest = x.aminmax()
         moved = x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()
@@ -142,18 +162,19 @@ class Learner:
         shapes = ((x.shape[1], units) for units in self.experiment.sizes[1:-1])
         return [None, *(torch.from_numpy(draws.uniform(shape) < keep).to(self.dtype) / keep for shape in shapes)]
 
-    def _learn_inverses(self, r: list) -> None:
+    def _feedback_products(self, r: Layers) -> list[Product]:
+        """Whose means are the gradients of the B_k that learn."""
+        if self.baseline.method != "DTP":
+            return []
         scale, draws = self.baseline.inverse_noise, self._draws[BaselineStream.INVERSE]
         noise = [None, *(scale * torch.from_numpy(draws.normal(a.shape[1:])).to(self.dtype) for a in r[1:])]
-        found = methods.inverse_gradients(self.W, self.B, r, noise, self.transfer)
-        for inverse, gradient in zip(self.B[1:-1], found[1:-1], strict=True):
-            inverse.grad = gradient
+        return methods.inverse_products(self.W, self.B, r, noise, self.transfer, self.bias)
 
-    def _private(self, delta: list, r: list, clip: float, present: torch.Tensor | None) -> list:
+    def _private(self, products: list[Product], clip: float, present: torch.Tensor | None) -> list[torch.Tensor]:
         b = self.baseline
-        sums = privacy.clipped_sums(delta, r, clip, present)
+        sums = privacy.clipped_sums(products, clip, present)
         if b.noise:
             draws = self._draws[BaselineStream.PRIVACY]
-            for total in sums[1:]:
+            for total in sums:
                 total += b.noise * clip * torch.from_numpy(draws.normal(total.shape[1:])).to(self.dtype)
-        return [None, *(total / self.experiment.batch for total in sums[1:])]
+        return [total / self.experiment.batch for total in sums]

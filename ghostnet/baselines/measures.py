@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 
 from ghostnet.baselines import methods
@@ -14,8 +15,8 @@ from ghostnet.engines.evaluation import Score
 
 def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:
     """Score on images (n, n_0) with labels (n,); the squared error is that of ŷ, which the loss defines."""
-    guess = functools.partial(methods.output, loss=learner.baseline.loss)
-    return tensors.score(learner.outputs, guess, images, labels, learner.dtype)
+    output, loss = (functools.partial(of, loss=learner.baseline.loss) for of in (methods.output, methods.losses))
+    return tensors.score(learner.outputs, output, images, labels, learner.dtype, loss)
 
 
 def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list[float]]:
@@ -24,15 +25,15 @@ def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list
     x (n, n_0) and y (n, n_N) are shared by all runs; no dropout. An angle to a zero gradient is nan.
     """
     runs = len(learner.experiment.seeds)
-    p = methods.forward(learner.W, x.expand(runs, *x.shape), learner.transfer)
+    p = learner.forward(x.expand(runs, *x.shape))
     e = methods.output_error(p.u, y, learner.baseline.loss)
     own, true = (methods.gradients(learner.credit(p, e, method), p.r) for method in (None, "BP"))
     hidden = range(1, len(learner.W) - 1)
-    return {f"angle_{k}": torch.rad2deg(_cosine(own[k], true[k]).acos()).tolist() for k in hidden}
+    return {f"angle_{k}": _angle(own[k], true[k]).tolist() for k in hidden}
 
 
 def alignments(learner: Learner) -> dict[str, list[float]]:
-    """Cosine between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
+    """Angle in degrees between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
 
     FA, SSFA: B_k and W_{k+1}^T. DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k,
     k < N-1, and W_{k+1}^T. BP: none.
@@ -49,8 +50,30 @@ def alignments(learner: Learner) -> dict[str, list[float]]:
             if method in ("DFA", "IFA")
             else W[k + 1]
         )
-        found[f"alignment_{k}"] = _cosine(carrier, path.mT).tolist()
+        found[f"alignment_{k}"] = _angle(carrier, path.mT).tolist()
     return found
+
+
+def norms(learner: Learner) -> dict[str, list[float]]:
+    """‖W_k‖ of every matrix and run, Frobenius: {"norm_W_1": …}."""
+    return {f"norm_W_{k}": _norm(W).tolist() for k, W in enumerate(learner.W) if k}
+
+
+def movement(before: list, after: list) -> np.ndarray:
+    """‖ΔW_k‖ / ‖W_k‖ of an update, (runs, N), from the matrices before and after it; 0 from zero."""
+    sizes = [_norm(old) for old in before]
+    moved = [_norm(new - old) for old, new in zip(before, after, strict=True)]
+    ratios = [torch.where(size > 0, length / size, 0.0) for size, length in zip(sizes, moved, strict=True)]
+    return torch.stack(ratios, 1).cpu().numpy()
+
+
+def _norm(W: torch.Tensor) -> torch.Tensor:
+    return W.flatten(1).norm(dim=1).double()
+
+
+def _angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Between matrices (runs, n, m) as vectors, in degrees, (runs,)."""
+    return torch.rad2deg(_cosine(a, b).acos())
 
 
 def _cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The page of equations of the baselines: an MLP, its losses, and how each method assigns credit.
 
-    u_k = W_k r_{k-1},  r_k = f(u_k) for hidden k,  r_0 = x,  ŷ = output(u_N); no biases, as in the ghost units
+    u_k = W_k r_{k-1} (+ b_k),  r_k = f(u_k) for hidden k,  r_0 = x,  ŷ = output(u_N); ghost units have no biases b_k
     e = δ_N = ∂C/∂u_N of one example's loss C:
         mse                    ŷ = σ(u_N)         C = ½ ‖y - ŷ‖²                           e = (ŷ - y) ŷ (1 - ŷ)
         cross-entropy          ŷ = softmax(u_N)   C = -Σ y log ŷ                           e = ŷ - y
@@ -14,13 +14,13 @@
         DTP    δ_k = (r_k - t_k) ⊙ f'(u_k), the gradient of ½ ‖t_k - r_k‖² with the target t_k held:
                t_{N-1} = r_{N-1} - W_N^T e,  t_k = r_k - g_k(r_{k+1}) + g_k(t_{k+1}),  g_k(r) = f(B_k r) a learned
                inverse                                          Lee et al. 2015, arXiv:1412.7525
-    learning: W_k ← W_k - η G_k,  G_k = mean over the batch of δ_k r_{k-1}^T
+    learning: W_k ← W_k - η G_k,  G_k = mean over the batch of δ_k r_{k-1}^T;  b_k ← b_k - η mean of δ_k
 
 Sums over outputs, mean over examples: η means the same for every batch size. All δ are those of the weights before the
-update; then all W_k (and DTP's B_k) change together. Other optimisers than plain SGD get the same G_k.
+update; then all W_k and b_k (and DTP's B_k) change together. Other optimisers than plain SGD get the same G_k.
 
-Tensors have the shapes of `ghostnet.model.equations`: r, δ (runs, batch, n_k), W[k] (runs, n_k, n_{k-1}), B[k]
-(runs, n_k, n_{k+1}), or (runs, n_k, n_N) for DFA and IFA; slot k of a list is layer k.
+Tensors have the shapes of `ghostnet.model.equations`: r, δ (runs, batch, n_k), W[k] (runs, n_k, n_{k-1}), bias[k]
+(runs, 1, n_k), B[k] (runs, n_k, n_{k+1}), or (runs, n_k, n_N) for DFA and IFA; slot k of a list is layer k.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import functools
 from typing import NamedTuple
 
 import torch
+from torch.nn import functional
 
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.model import names
@@ -43,23 +44,37 @@ class Pass(NamedTuple):
     u: torch.Tensor
 
 
-def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None) -> Pass:
-    """x (runs, batch, n_0) through the network; masks[k] multiplies r_k (dropout)."""
+def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None, bias: list | None = None) -> Pass:
+    """x (runs, batch, n_0) through the network; masks[k] multiplies r_k (dropout). Of one run, x serves all."""
     f = names.transfer(transfer)
     r: Layers = [x]
     slope: Layers = [None]
     for k in range(1, len(W) - 1):
-        u = r[-1] @ W[k].mT
+        u = _below(W, bias, k, r[-1])
         r.append(tensorlaws.of(f.rho, u))
         slope.append(tensorlaws.of(f.slope, u, r[-1]))
         if masks is not None:
             r[k], slope[k] = r[k] * masks[k], slope[k] * masks[k]
-    return Pass(r, slope, r[-1] @ W[-1].mT)
+    return Pass(r, slope, _below(W, bias, len(W) - 1, r[-1]))
+
+
+def _below(W: list, bias: list | None, k: int, r: torch.Tensor) -> torch.Tensor:
+    """What arrives at layer k from below: W_k r_{k-1} + b_k."""
+    return r @ W[k].mT if bias is None else (r @ W[k].mT).add_(bias[k])
 
 
 def output(u: torch.Tensor, loss: str) -> torch.Tensor:
     """ŷ of the outputs' u_N."""
     return torch.softmax(u, -1) if loss == "cross-entropy" else torch.sigmoid(u)
+
+
+def losses(u: torch.Tensor, y: torch.Tensor, loss: str) -> torch.Tensor:
+    """C of every example, (…), from u_N and y (…, n_N)."""
+    if loss == "mse":
+        return 0.5 * (y - torch.sigmoid(u)).square().sum(-1)
+    if loss == "cross-entropy":
+        return -(y * torch.log_softmax(u, -1)).sum(-1)
+    return (functional.softplus(u) - y * u).sum(-1)
 
 
 def output_error(u: torch.Tensor, y: torch.Tensor, loss: str) -> torch.Tensor:
@@ -117,15 +132,19 @@ def gradients(delta: list, r: list) -> list:
     return [None, *((d.mT @ below).div_(below.shape[-2]) for d, below in zip(delta[1:], r, strict=True))]
 
 
-def inverse_gradients(W: list, B: list, r: list, noise: list, transfer: str) -> list:
-    """DTP: the mean gradient by B_k of ½ ‖g_k(f(W_{k+1} h)) - h‖², h = r_k + noise_k, for k = 1 … N-2; else None."""
+def inverse_products(
+    W: list, B: list, r: list, noise: list, transfer: str, bias: list | None = None
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """DTP: left, right whose mean left right^T is the gradient by B_k of ½ ‖g_k(f(W_{k+1} h + b_{k+1})) - h‖²,
+    h = r_k + noise_k, for k = 1 … N-2.
+    """
     law = names.transfer(transfer)
     f = functools.partial(tensorlaws.of, law.rho)
-    found: Layers = [None] * len(B)
+    found = []
     for k in range(1, len(W) - 2):
         h = r[k] + noise[k]
-        above = f(h @ W[k + 1].mT)
+        above = f(_below(W, bias, k + 1, h))
         u = above @ B[k].mT
         back = f(u)
-        found[k] = (((back - h) * tensorlaws.of(law.slope, u, back)).mT @ above).div_(h.shape[-2])
+        found.append(((back - h) * tensorlaws.of(law.slope, u, back), above))
     return found

@@ -9,22 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
-from ghostnet.engines.evaluation import Score, scored_parts
+from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
 from ghostnet.engines.tensors import Images, working
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
 from ghostnet.model.baseline import BaselineRun
-from ghostnet.model.equations import Layers
+from ghostnet.model.modules import layers
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
 from ghostnet.runs.checkpoint import Checkpoint
 
+_MOVED = "moved"  # in a checkpoint
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
 
@@ -38,12 +40,15 @@ class MLP:
         self.dtype = dtype
         self._threads = threads
         self.learner, self._images = Learner(run.experiment, run.baseline, dtype), Images(dataset)
+        self._moved = np.zeros((len(run.experiment.seeds), run.experiment.depth))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
         self._batches = functools.lru_cache(1)(functools.partial(_batches, self.learner))
 
     @property
-    def network(self) -> Network:
-        """The trained network as the ghost units' code knows networks."""
+    def network(self) -> Network | list[nn.Module]:
+        """The trained network as the ghost units' code knows networks; with biases, a torch module of every run."""
         learner = self.learner
+        if learner.bias:
+            return [_module(learner, run) for run in range(len(self.experiment.seeds))]
         network = build(BaselineRun(learner.experiment, learner.baseline).effective)
         network.method = learner.baseline.method
 
@@ -60,11 +65,16 @@ class MLP:
 
     def present(self, epoch: int, start: int, stop: int) -> None:
         learner, (shown, present) = self.learner, self._batches(epoch)
+        before = None
         if start == 0:
             learner.begin(epoch)
         for step in range(start, stop):
             batch = self._images.batch(shown[step], learner.dtype)
+            if step == len(shown) - 1:
+                before = [W.clone() for W in learner.W[1:]]
             learner.step(*batch, None if present is None else present[step])
+        if before:
+            self._moved = measures.movement(before, learner.W[1:])
         for run, seed in enumerate(self.experiment.seeds):
             if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
                 smaller = " ".join(f"{rate / 4:g}" for rate in learning_rates(self.experiment, learner.baseline))
@@ -78,21 +88,25 @@ class MLP:
         parts = scored_parts(images.train, images.test, e.train_examples)
         scores = {name: measures.score(learner, *part) for name, part in parts.items()}
         x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)
-        measured = measures.angles(learner, x, y) | measures.alignments(learner)
+        measured = measures.angles(learner, x, y) | measures.alignments(learner) | measures.norms(learner)
+        measured |= {f"update_ratio_{k}": moved.tolist() for k, moved in enumerate(self._moved.T, start=1)}
         spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
         runs = range(len(e.seeds))
-        return scores, [{name: round(values[run], 6) for name, values in measured.items()} | spent for run in runs]
+        rows = [{name: float(f"{values[run]:.6g}") for name, values in measured.items()} for run in runs]
+        return scores, [loss_columns(scores, run) | rows[run] | spent for run in runs]
 
-    def state(self) -> tuple[Network, dict[str, np.ndarray]]:
-        return self.network, self.learner.state()
+    def state(self) -> tuple[Network | None, dict[str, np.ndarray]]:
+        network = self.network
+        return network if isinstance(network, Network) else None, self.learner.state() | {_MOVED: self._moved}
 
     def require_fit(self, found: Checkpoint) -> None:
         """Raise ValueError where a checkpoint can't be put back."""
-        self.learner.require_fit(found.extra)
+        _require_fit(self.learner, found)
 
     def restore(self, found: Checkpoint) -> None:
         """Be as it was when that checkpoint was made."""
-        self.learner.restore(_matrices(found), found.extra)
+        _restore(self.learner, found)
+        self._moved = found.extra[_MOVED]
 
 
 def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
@@ -106,18 +120,35 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
     if about.baseline.architecture != "mlp":
         raise ConfigError(f"{run}: a run of {about.baseline.architecture}; expected one of an MLP")
     learner = Learner(about.experiment, about.baseline, dtype)
-    found = checkpoint.latest(path, about, accept=lambda found: learner.require_fit(found.extra))
+    found = checkpoint.latest(path, about, accept=lambda found: _require_fit(learner, found))
     if found is None:
         raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet baseline` has taken past epoch 0")
-    learner.restore(_matrices(found), found.extra)
+    _restore(learner, found)
     return learner
 
 
-def _matrices(found: Checkpoint) -> Layers:
-    """W of a checkpoint; ConfigError where it is none of an MLP."""
-    if found.network is None:
-        raise ConfigError(f"{found.name}: holds no network; expected a checkpoint of an MLP")
-    return found.network.weights.W
+def _require_fit(learner: Learner, found: Checkpoint) -> None:
+    """Raise ValueError where a checkpoint is none of such a learner."""
+    e, moved = learner.experiment, found.extra.get(_MOVED)
+    if moved is None or moved.shape != (len(e.seeds), e.depth) or moved.dtype != np.float64:
+        raise ValueError(f"its array {_MOVED} is missing, or of another shape")
+    learner.require_fit(_of_learner(found))
+
+
+def _restore(learner: Learner, found: Checkpoint) -> None:
+    learner.restore(found.network.weights.W if found.network else None, _of_learner(found), found.epoch + 1)
+
+
+def _of_learner(found: Checkpoint) -> dict[str, np.ndarray]:
+    """Its state in a checkpoint."""
+    return {name: values for name, values in found.extra.items() if name != _MOVED}
+
+
+def _module(learner: Learner, run: int) -> nn.Sequential:
+    """A run of a network with biases: images to u_N."""
+    e = BaselineRun(learner.experiment, learner.baseline).effective
+    W, bias = ([values[run] for values in all_runs[1:]] for all_runs in (learner.W, learner.bias or []))
+    return nn.Sequential(*layers(W, [values[0] for values in bias], e)[:-1])
 
 
 def _batches(learner: Learner, epoch: int) -> tuple[torch.Tensor, torch.Tensor | None]:

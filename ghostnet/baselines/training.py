@@ -50,9 +50,11 @@ def train(
         settings: fields of `Baseline`, such as learning_rate, loss and architecture.
 
     Returns:
-        the network (with the trained W, and FA's B where the method has one of that shape) and the rows of metrics.csv:
-        `ghostnet.train`'s columns, then angle_k, alignment_k of hidden layers and, with noise or clip, epsilon. Of a
-        convolutional architecture, the modules, and the first columns.
+        the network (with the trained W, and FA's B where the method has one of that shape; with biases, a torch module
+        per seed, images to u_N) and the rows of metrics.csv: `ghostnet.train`'s columns, then the mean loss of an
+        example on both parts; of hidden layers angle_k and alignment_k, in degrees (`ghostnet.baselines.measures`); of
+        every layer norm_W_k and update_ratio_k, ‖ΔW_k‖ / ‖W_k‖ of the last update; with clip, epsilon. Of a
+        convolutional architecture, the modules, and the columns up to the losses.
 
     Raises:
         ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.
@@ -88,6 +90,8 @@ def restored(
     """
     if record is not None:
         raise ConfigError("record: a baseline has no activities over time; leave it out")
+    if wanted != directory.configuration and wanted.baseline.lr_schedule == "cosine":
+        raise ConfigError("epochs: under lr_schedule = cosine all rates depend on their number; train anew with more")
     dtype, threads = settings_of(directory, "dtype", "threads")
     trainable = _trainable(wanted, dataset, dtype, threads)
     found = checkpoint.latest(directory.path, directory.configuration, dtype, trainable.require_fit)

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 def add_setting(group: argparse._ActionsContainer, spec: dataclasses.Field) -> None:
     """A field of a settings dataclass as an option, with the help that it carries."""
     kind = str(spec.type)
+    option, text = f"--{spec.name.replace('_', '-')}", spec.metadata["help"]
+    if kind == "bool":
+        group.add_argument(option, dest=spec.name, action=argparse.BooleanOptionalAction, help=text)
+        return
     number = int if "int" in kind else float if "float" in kind else str
     count = "+" if kind.startswith("tuple") else None
     name = "NAME" if number is str else number.__name__.upper()
-    option, text = f"--{spec.name.replace('_', '-')}", spec.metadata["help"]
     group.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, nargs=count)
 
 

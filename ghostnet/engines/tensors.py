@@ -71,18 +71,22 @@ def score(
     images: Tensor,
     labels: Tensor,
     dtype: torch.dtype,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Score:
     """Score what classifies images (n, n_0) with labels (n,), on their device; waits for it once, at the end.
 
     Args:
         outputs: u_N (runs, n, n_N) of inputs (n, n_0) of `dtype`; its argmax is the answer.
         rates: ŷ of u_N, for the squared error.
+        loss: of u_N and y, of every example (…, n).
     """
-    right = squares = torch.zeros((), dtype=torch.float64, device=images.device)
+    right = squares = losses = torch.zeros((), dtype=torch.float64, device=images.device)
     for some, wanted in zip(images.split(_BLOCK), labels.split(_BLOCK), strict=True):
         u = outputs(scale(some, dtype))
         right = right + (u.argmax(-1) == wanted).sum(-1)
-        errors = one_hot(wanted, u.shape[-1], dtype) - rates(u)
-        squares = squares + errors.square().sum((-2, -1), dtype=torch.float64)
-    accuracy, summed = (total.cpu().numpy() / len(images) for total in (right, squares))
-    return Score(accuracy, summed / u.shape[-1])
+        y = one_hot(wanted, u.shape[-1], dtype)
+        squares = squares + (y - rates(u)).square().sum((-2, -1), dtype=torch.float64)
+        if loss is not None:
+            losses = losses + loss(u, y).sum(-1, dtype=torch.float64)
+    accuracy, summed, mean = (total.cpu().numpy() / len(images) for total in (right, squares, losses))
+    return Score(accuracy, summed / u.shape[-1], None if loss is None else mean)

@@ -13,14 +13,15 @@ from typing import Any
 
 from ghostnet.files import toml
 from ghostnet.model import names
-from ghostnet.model.experiment import Experiment, documented, from_mapping
+from ghostnet.model.experiment import MOST, Experiment, documented, from_mapping
 from ghostnet.model.laws import TRANSFERS
 from ghostnet.model.presets import preset
-from ghostnet.model.typed import require, require_known
+from ghostnet.model.typed import integer, require, require_known, shown
 
 METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
-OPTIMIZERS = ("sgd", "rmsprop")
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+SCHEDULES = ("constant", "step", "cosine")
 INITS = ("experiment", "fan-in", "zero")
 _CONVERTED = ("BP", "FA", "DFA")  # methods that torch modules learn by, too
 ARCHITECTURES = ("mlp", "two-blocks", "three-convolutions")
@@ -44,8 +45,16 @@ class Baseline:
         "η of W_k -= η · mean gradient: one for all, or one per W_k (default: the ghost units' steps, where stable)",
         default=None,
     )
-    optimizer: str = documented("sgd or rmsprop, torch's", default="sgd")
-    momentum: float = documented("of the optimizer", default=0.0)
+    optimizer: str = documented("sgd, rmsprop, adam or adamw, torch's", default="sgd")
+    momentum: float = documented("of sgd and rmsprop", default=0.0)
+    weight_decay: float = documented("of the optimizer, for weights, not for biases", default=0.0)
+    lr_schedule: str = documented(
+        "of the rates: constant; step, times lr_step_factor every lr_step_epochs; cosine, to 0 after the last epoch",
+        default="constant",
+    )
+    lr_step_epochs: int = documented("epochs between the steps of lr_schedule = step", default=10)
+    lr_step_factor: float = documented("of a step of lr_schedule = step", default=0.1)
+    bias: bool = documented("a bias for every unit, 0 at first; ghost units have none", default=False)
     transfer: str | None = documented(
         f"of hidden units: {', '.join(TRANSFERS)} (default: the experiment's)", default=None
     )
@@ -63,7 +72,7 @@ class Baseline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "method", str(self.method).upper())
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS),
-                            ("architecture", ARCHITECTURES)):  # fmt: skip
+                            ("architecture", ARCHITECTURES), ("lr_schedule", SCHEDULES)):  # fmt: skip
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
             names.require_name("transfer", self.transfer)
@@ -75,6 +84,12 @@ class Baseline:
         for spec in dataclasses.fields(self):
             if str(spec.type).startswith("float"):
                 _check_number(spec.name, getattr(self, spec.name), optional="None" in str(spec.type))
+        integer("lr_step_epochs", self.lr_step_epochs, 1, MOST)
+        require(isinstance(self.bias, bool), f"bias = {shown(self.bias)}: expected true or false")
+        require(
+            self.momentum == 0 or self.optimizer in ("sgd", "rmsprop"),
+            f"momentum = {self.momentum}: {self.optimizer} has its own; leave it out",
+        )
         for name in ("dropout", "momentum", "delta"):
             require(getattr(self, name) < 1, f"{name} = {getattr(self, name)}: expected less than 1")
         require(self.clip is None or self.clip > 0, f"clip = {self.clip}: expected a positive number")
