@@ -33,9 +33,10 @@ def test_backprop_with_an_optimizer_is_torchs_module_with_it(optimizer, momentum
     net = learner("BP", seeds=(0,), transfer="tanh", learning_rate=RATES, **how)
     sizes = net.experiment.sizes
     linears = [torch.nn.Linear(n, m, bias=bias).double() for n, m in itertools.pairwise(sizes)]
-    for linear, W in zip(linears, net.W[1:], strict=True):
-        linear.weight.data.copy_(W[0])
-        torch.nn.init.zeros_(linear.bias) if bias else None
+    for k, linear in enumerate(linears, start=1):
+        linear.weight.data.copy_(net.W[k][0])
+        if bias:
+            linear.bias.data.copy_(net.bias[k][0, 0])
     pairs = list(zip(linears, RATES, strict=True))
     groups = [{"params": [linear.weight], "lr": rate, "weight_decay": decay} for linear, rate in pairs]
     groups += [{"params": [linear.bias], "lr": rate, "weight_decay": 0} for linear, rate in pairs if bias]

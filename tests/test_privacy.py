@@ -16,30 +16,30 @@ from ghostnet.baselines import privacy
 
 EXACT = 1e-12
 
-METHODS = ("BP", "FA", "DFA", "IFA", "SSFA")
+METHODS = ("BP", "FA", "DFA", "IFA", "DRTP", "frSF", "WM")
 
 
-def of_each(p, delta) -> list[list[torch.Tensor]]:
-    """The gradient matrices of every example of run 0, written out."""
-    return [
-        [torch.outer(d[0, i], r[0, i]) for d, r in zip(delta[1:], p.r, strict=True)] for i in range(len(delta[1][0]))
-    ]
+def of_each(products) -> list[list[torch.Tensor]]:
+    """The gradients of every example of run 0, written out."""
+    return [[torch.outer(left[0, i], right[0, i]) for left, right in products] for i in range(6)]
 
 
 def norm(matrices) -> float:
     return math.sqrt(sum(float(a.square().sum()) for a in matrices))
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_every_example_counts_with_at_most_the_clip(method):
-    net = learner(method, (16, 12, 9, 7, 4))
+def test_every_example_counts_with_at_most_the_clip(method, bias):
+    net = learner(method, (16, 12, 9, 7, 4), bias=bias)
     p, _, delta = found(net, *task_batch(net))
-    each = of_each(p, delta)
+    each = of_each(net._products(delta, p.r))
     norms = [norm(example) for example in each]
     assert np.allclose(privacy.norms(net._products(delta, p.r))[0], norms, rtol=1e-12)
     clip = float(np.median(norms))
     wanted = [
-        sum(min(1, clip / size) * example[k] for size, example in zip(norms, each, strict=True)) for k in range(4)
+        sum(min(1, clip / size) * example[k] for size, example in zip(norms, each, strict=True))
+        for k in range(len(each[0]))
     ]
     sums = privacy.clipped_sums(net._products(delta, p.r), clip)
     assert max(distance(a[0].numpy(), b.numpy()) for a, b in zip(sums, wanted, strict=True)) <= EXACT

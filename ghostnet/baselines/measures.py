@@ -11,6 +11,8 @@ from ghostnet.baselines import methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.engines import tensors
 from ghostnet.engines.evaluation import Score
+from ghostnet.model.baseline import DIRECT
+from ghostnet.model.equations import Layers
 
 
 def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:
@@ -27,36 +29,43 @@ def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list
     runs = len(learner.experiment.seeds)
     p = learner.forward(x.expand(runs, *x.shape))
     e = methods.output_error(p.u, y, learner.baseline.loss)
-    own, true = (methods.gradients(learner.credit(p, e, method), p.r) for method in (None, "BP"))
+    own, true = (methods.gradients(learner.credit(p, e, y, method), p.r) for method in (None, "BP"))
     hidden = range(1, len(learner.W) - 1)
-    return {f"angle_{k}": _angle(own[k], true[k]).tolist() for k in hidden}
+    return {f"angle_{k}": angle(own[k], true[k]).tolist() for k in hidden}
 
 
 def alignments(learner: Learner) -> dict[str, list[float]]:
     """Angle in degrees between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
 
-    FA, SSFA: B_k and W_{k+1}^T. DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k,
-    k < N-1, and W_{k+1}^T. BP: none.
+    DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k, k < N-1, and W_{k+1}^T. Others:
+    B_k, or what the sign-symmetric methods make of it, and W_{k+1}^T. BP and DRTP, which projects no errors: none.
     """
     method = learner.baseline.method
     W = learner.W
     B = learner.B
-    hidden = {"BP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}.get(method, range(1, len(W) - 1))
+    some = {"BP": [], "DRTP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}
+    hidden = some.get(method, range(1, len(W) - 1))
     found = {}
     for k in hidden:
-        carrier = methods.sign_symmetric(W, B, k) if method == "SSFA" else B[k]
-        path = (
-            functools.reduce(lambda down, W_j: down @ W_j, reversed(W[k + 1 :]))
-            if method in ("DFA", "IFA")
-            else W[k + 1]
-        )
-        found[f"alignment_{k}"] = _angle(carrier, path.mT).tolist()
+        carrier = methods.carrier(method, W, B, k)
+        path = functools.reduce(lambda down, W_j: down @ W_j, reversed(W[k + 1 :])) if method in DIRECT else W[k + 1]
+        found[f"alignment_{k}"] = angle(carrier, path.mT).tolist()
     return found
 
 
-def norms(learner: Learner) -> dict[str, list[float]]:
+def norms(W: Layers) -> dict[str, list[float]]:
     """‖W_k‖ of every matrix and run, Frobenius: {"norm_W_1": …}."""
-    return {f"norm_W_{k}": _norm(W).tolist() for k, W in enumerate(learner.W) if k}
+    return {f"norm_W_{k}": _norm(own).tolist() for k, own in enumerate(W) if k}
+
+
+def update_ratios(moved: np.ndarray) -> dict[str, list[float]]:
+    """What `movement` gave, by layer: {"update_ratio_1": …}."""
+    return {f"update_ratio_{k}": ratios.tolist() for k, ratios in enumerate(moved.T, start=1)}
+
+
+def row(measured: dict[str, list[float]], run: int) -> dict[str, float]:
+    """One run's columns of metrics.csv."""
+    return {name: float(f"{values[run]:.6g}") for name, values in measured.items()}
 
 
 def movement(before: list, after: list) -> np.ndarray:
@@ -71,8 +80,8 @@ def _norm(W: torch.Tensor) -> torch.Tensor:
     return W.flatten(1).norm(dim=1).double()
 
 
-def _angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Between matrices (runs, n, m) as vectors, in degrees, (runs,)."""
+def angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Between arrays (runs, …) as vectors, in degrees, (runs,); nan where one is zero."""
     return torch.rad2deg(_cosine(a, b).acos())
 
 

@@ -19,7 +19,7 @@ from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
 from ghostnet.engines.tensors import Images, working
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
-from ghostnet.model.baseline import BaselineRun
+from ghostnet.model.baseline import DIRECT, BaselineRun
 from ghostnet.model.modules import layers
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
@@ -35,11 +35,11 @@ class MLP:
 
     compiles = False
 
-    def __init__(self, run: BaselineRun, dataset: Dataset, dtype: str, threads: int):
+    def __init__(self, run: BaselineRun, dataset: Dataset, dtype: str, threads: int, device: str = "cpu"):
         self.experiment = run.experiment
         self.dtype = dtype
         self._threads = threads
-        self.learner, self._images = Learner(run.experiment, run.baseline, dtype), Images(dataset)
+        self.learner, self._images = Learner(run.experiment, run.baseline, dtype, device), Images(dataset, device)
         self._moved = np.zeros((len(run.experiment.seeds), run.experiment.depth))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
         self._batches = functools.lru_cache(1)(functools.partial(_batches, self.learner))
 
@@ -53,10 +53,10 @@ class MLP:
         network.method = learner.baseline.method
 
         def arrays(tensors: list) -> list:
-            return [None, *(tensor.numpy().astype(np.float64) for tensor in tensors[1:])]
+            return [None, *(tensor.cpu().numpy().astype(np.float64) for tensor in tensors[1:])]
 
         network.weights = network.weights._replace(W=arrays(learner.W))
-        if network.method in ("FA", "SSFA"):
+        if network.method not in ("BP", *DIRECT):
             network.weights = network.weights._replace(B=arrays(learner.B))
         return network
 
@@ -88,12 +88,11 @@ class MLP:
         parts = scored_parts(images.train, images.test, e.train_examples)
         scores = {name: measures.score(learner, *part) for name, part in parts.items()}
         x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)
-        measured = measures.angles(learner, x, y) | measures.alignments(learner) | measures.norms(learner)
-        measured |= {f"update_ratio_{k}": moved.tolist() for k, moved in enumerate(self._moved.T, start=1)}
+        measured = measures.angles(learner, x, y) | measures.alignments(learner) | measures.norms(learner.W)
+        measured |= measures.update_ratios(self._moved)
         spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
         runs = range(len(e.seeds))
-        rows = [{name: float(f"{values[run]:.6g}") for name, values in measured.items()} for run in runs]
-        return scores, [loss_columns(scores, run) | rows[run] | spent for run in runs]
+        return scores, [loss_columns(scores, run) | measures.row(measured, run) | spent for run in runs]
 
     def state(self) -> tuple[Network | None, dict[str, np.ndarray]]:
         network = self.network
@@ -154,6 +153,6 @@ def _module(learner: Learner, run: int) -> nn.Sequential:
 def _batches(learner: Learner, epoch: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Indices (presentations, runs, batch) of an epoch's batches, and which of them count: None for all of them."""
     if learner.baseline.clip is None:
-        return torch.from_numpy(presentation_order(learner.experiment, epoch)), None
+        return torch.from_numpy(presentation_order(learner.experiment, epoch)).to(learner.device), None
     shown, present = privacy.poisson_batches(learner.experiment, epoch)
-    return torch.from_numpy(shown), torch.from_numpy(present).to(learner.dtype)
+    return torch.from_numpy(shown).to(learner.device), torch.from_numpy(present).to(learner.device, learner.dtype)

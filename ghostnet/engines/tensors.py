@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 
 from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import Score
+from ghostnet.errors import ConfigError
+from ghostnet.model.typed import require_known
 
+DEVICES = ("cpu", "cuda")
 _BLOCK = 1000  # examples scored at a time, so that memory does not grow with the data set
 
 
@@ -31,6 +35,20 @@ def working(threads: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def require_device(device: str) -> None:
+    """Raise ConfigError where there is no such device, or none to be used by this process."""
+    require_known([device], DEVICES, "device")
+    if device == "cpu":
+        return
+    if torch.cuda._is_in_bad_fork():
+        raise ConfigError("device = cuda: this process was forked from one that uses the GPU; start it by 'spawn'")
+    if not torch.cuda.is_available():
+        raise ConfigError(
+            f"device = cuda: torch {torch.__version__} finds no CUDA GPU; take device cpu, or install torch for CUDA"
+        )
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same bits in every run only with it
 
 
 class Images:
