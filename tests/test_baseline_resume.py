@@ -18,7 +18,7 @@ from ghostnet.runs import checkpoint
 
 RUNS = [
     ("BP", {}),
-    ("DFA", {"optimizer": "rmsprop", "learning_rate": 0.01}),
+    ("DFA", {"optimizer": "rmsprop", "learning_rate": 0.01, "train_scores": "during"}),
     ("FA", {"optimizer": "rmsprop", "learning_rate": 0.01, "momentum": 0.9, "dropout": 0.2}),
     ("DTP", {"momentum": 0.9, "feedback_noise": 0.2}),
     ("frSF", {"momentum": 0.5, "adversarial": 0.1}),

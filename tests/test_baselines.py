@@ -31,6 +31,7 @@ from ghostnet.baselines.rates import learning_rates
 from ghostnet.engines.evaluation import evaluate
 from ghostnet.model.baseline import LOSSES, BaselineRun
 from ghostnet.model.equations import Weights
+from ghostnet.model.order import presentation_order
 
 EXACT = 1e-12
 TWO, THREE = (16, 12, 9, 4), (16, 12, 9, 7, 4)
@@ -107,6 +108,23 @@ def test_the_metrics_have_the_loss_the_norms_and_the_length_of_the_last_update(t
             assert row[f"norm_W_{k}"] == pytest.approx(float(W[run].norm()), rel=1e-5)
             ratio = float((W[run] - old[run]).norm() / old[run].norm())
             assert row[f"update_ratio_{k}"] == pytest.approx(ratio, rel=1e-5)
+
+
+def test_scores_during_training_are_those_of_every_example_before_it_was_learned_from(task):
+    e = tiny(task, batch=4, seeds=(3, 1))
+    run = BaselineRun(e, Baseline(method="DFA", learning_rate=0.5, train_scores="during"))
+    dataset = data.load(task)
+    net, alone = MLP(run, dataset, "float64", 1), MLP(run, dataset, "float64", 1).learner
+    net.present(1, 0, 7), net.present(1, 7, 20)
+    scores = []
+    for shown in torch.from_numpy(presentation_order(e, 1)):
+        images, labels = (values[shown] for values in net._images.train)
+        each = [measures.score(alone, images[run], labels[run]) for run in (0, 1)]
+        scores.append([[figure[run] for figure in each[run]] for run in (0, 1)])
+        alone.step(*net._images.batch(shown, alone.dtype))
+    found = net.evaluate(1)[0]
+    assert np.stack(found["train"], -1) == pytest.approx(np.mean(scores, 0), abs=EXACT)
+    assert np.array_equal(found["test"].mse, measures.score(net.learner, *net._images.test).mse)
 
 
 def test_dropout_drops_and_keeps_the_mean_and_its_units_learn_nothing():

@@ -88,6 +88,7 @@ def test_a_cosine_is_not_lengthened(task, tmp_path):
     ("settings", "text"),
     [
         ({"optimizer": "adam", "momentum": 0.9}, "momentum = 0.9: adam has its own"),
+        ({"train_scores": "during", "dropout": 0.5}, "train_scores = during: not with dropout"),
         ({"lr_step_epochs": 0}, "lr_step_epochs = 0: expected"),
         ({"bias": "yes"}, "bias = 'yes': expected true or false"),
         ({"weight_decay": -1.0}, "weight_decay = -1.0"),

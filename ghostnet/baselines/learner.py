@@ -113,11 +113,14 @@ class Learner:
             draws.restore(state[f"{_DRAWS}{stream.name}"])
         self._descent.restore({n: v for n, v in state.items() if n not in kept and not n.startswith(_DRAWS)})
 
-    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> None:
+    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """Learn from one batch, x (runs, batch, n_0), y (runs, batch, n_N).
 
         Args:
             present: (runs, batch), 1 for examples and 0 for padding; private learning only.
+
+        Returns:
+            u_N before, (runs, batch, n_N); adversarial examples come after the others.
         """
         if self.baseline.adversarial:
             x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
@@ -131,6 +134,7 @@ class Learner:
             self._descent.step(private + list(map(mean, feedback)))
         if self.baseline.method == "brSF":
             self._draw_magnitudes()
+        return p.u
 
     def forward(self, x: torch.Tensor, masks: list | None = None) -> methods.Pass:
         """x (runs, batch, n_0) through the network."""

@@ -17,8 +17,26 @@ from ghostnet.model.equations import Layers
 
 def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:
     """Score on images (n, n_0) with labels (n,); the squared error is that of ŷ, which the loss defines."""
-    output, loss = (functools.partial(of, loss=learner.baseline.loss) for of in (methods.output, methods.losses))
+    output, loss = _of_loss(learner)
     return tensors.score(learner.outputs, output, images, labels, learner.dtype, loss)
+
+
+def met(learner: Learner, u: list[torch.Tensor], labels: torch.Tensor) -> np.ndarray:
+    """Examples, right answers, Σ (y - ŷ)² / n_N and Σ C of some steps, (4, runs).
+
+    Args:
+        u: u_N (runs, batch, n_N) of each step. labels: (steps, runs, batch).
+    """
+    right, squares, losses = (
+        total.sum(0).cpu().numpy() for total in tensors.counted(torch.stack(u), labels, *_of_loss(learner))
+    )
+    return np.stack([np.full(len(right), labels[:, 0].numel()), right, squares / u[0].shape[-1], losses])
+
+
+def _of_loss(learner: Learner) -> tuple[functools.partial, functools.partial]:
+    """ŷ of u_N, and the loss of u_N and y."""
+    output, loss = (functools.partial(of, loss=learner.baseline.loss) for of in (methods.output, methods.losses))
+    return output, loss
 
 
 def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list[float]]:

@@ -26,7 +26,7 @@ from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
 from ghostnet.runs.checkpoint import Checkpoint
 
-_MOVED = "moved"  # in a checkpoint
+_MOVED, _MET = "moved", "met"  # in a checkpoint
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
 
@@ -41,6 +41,8 @@ class MLP:
         self._threads = threads
         self.learner, self._images = Learner(run.experiment, run.baseline, dtype, device), Images(dataset, device)
         self._moved = np.zeros((len(run.experiment.seeds), run.experiment.depth))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
+        self._counts = run.baseline.train_scores == "during"
+        self._met = np.zeros((4, len(run.experiment.seeds)))  # see `measures.met`, of this epoch so far
         self._batches = functools.lru_cache(1)(functools.partial(_batches, self.learner))
 
     @property
@@ -65,14 +67,19 @@ class MLP:
 
     def present(self, epoch: int, start: int, stop: int) -> None:
         learner, (shown, present) = self.learner, self._batches(epoch)
-        before = None
+        u, before = [], None
         if start == 0:
             learner.begin(epoch)
+            self._met = np.zeros_like(self._met)
         for step in range(start, stop):
             batch = self._images.batch(shown[step], learner.dtype)
             if step == len(shown) - 1:
                 before = [W.clone() for W in learner.W[1:]]
-            learner.step(*batch, None if present is None else present[step])
+            found = learner.step(*batch, None if present is None else present[step])
+            if self._counts:
+                u.append(found)
+        if u:
+            self._met += measures.met(learner, u, self._images.train[1][shown[start:stop]])
         if before:
             self._moved = measures.movement(before, learner.W[1:])
         for run, seed in enumerate(self.experiment.seeds):
@@ -86,7 +93,11 @@ class MLP:
         e = self.experiment
         b = learner.baseline
         parts = scored_parts(images.train, images.test, e.train_examples)
-        scores = {name: measures.score(learner, *part) for name, part in parts.items()}
+        during = {}
+        if epoch and self._counts:
+            examples, *sums = self._met
+            during["train"] = Score(*(total / examples for total in sums))
+        scores = {name: during.get(name) or measures.score(learner, *part) for name, part in parts.items()}
         x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)
         measured = measures.angles(learner, x, y) | measures.alignments(learner) | measures.norms(learner.W)
         measured |= measures.update_ratios(self._moved)
@@ -96,7 +107,8 @@ class MLP:
 
     def state(self) -> tuple[Network | None, dict[str, np.ndarray]]:
         network = self.network
-        return network if isinstance(network, Network) else None, self.learner.state() | {_MOVED: self._moved}
+        found = self.learner.state() | {_MOVED: self._moved} | ({_MET: self._met} if self._counts else {})
+        return network if isinstance(network, Network) else None, found
 
     def require_fit(self, found: Checkpoint) -> None:
         """Raise ValueError where a checkpoint can't be put back."""
@@ -106,6 +118,7 @@ class MLP:
         """Be as it was when that checkpoint was made."""
         _restore(self.learner, found)
         self._moved = found.extra[_MOVED]
+        self._met = found.extra.get(_MET, self._met).copy()
 
 
 def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
@@ -128,9 +141,11 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
 
 def _require_fit(learner: Learner, found: Checkpoint) -> None:
     """Raise ValueError where a checkpoint is none of such a learner."""
-    e, moved = learner.experiment, found.extra.get(_MOVED)
-    if moved is None or moved.shape != (len(e.seeds), e.depth) or moved.dtype != np.float64:
-        raise ValueError(f"its array {_MOVED} is missing, or of another shape")
+    e, runs = learner.experiment, len(learner.experiment.seeds)
+    wanted = {_MOVED: (runs, e.depth)} | ({_MET: (4, runs)} if learner.baseline.train_scores == "during" else {})
+    given = {name: values.shape for name, values in found.extra.items() if name in (_MOVED, _MET)}
+    if given != wanted or not all(found.extra[name].dtype == np.float64 for name in given):
+        raise ValueError(f"its arrays {', '.join(wanted)} are missing, or of another shape")
     learner.require_fit(_of_learner(found))
 
 
@@ -140,7 +155,7 @@ def _restore(learner: Learner, found: Checkpoint) -> None:
 
 def _of_learner(found: Checkpoint) -> dict[str, np.ndarray]:
     """Its state in a checkpoint."""
-    return {name: values for name, values in found.extra.items() if name != _MOVED}
+    return {name: values for name, values in found.extra.items() if name not in (_MOVED, _MET)}
 
 
 def _module(learner: Learner, run: int) -> nn.Sequential:

@@ -83,6 +83,20 @@ def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
     return (labels[..., None] == torch.arange(classes, device=labels.device)).to(dtype)
 
 
+def counted(
+    u: Tensor, labels: Tensor, rates: Callable[[Tensor], Tensor], loss: Callable[[Tensor, Tensor], Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Right answers, Σ (y - ŷ)² and Σ C of outputs u_N (…, n, n_N) with labels (…, n) or (n,): (…) each, float64.
+
+    Args:
+        rates, loss: as for `score`.
+    """
+    y = one_hot(labels, u.shape[-1], u.dtype)
+    right = (u.argmax(-1) == labels).sum(-1, dtype=torch.float64)
+    squares = (y - rates(u)).square().sum((-2, -1), dtype=torch.float64)
+    return right, squares, torch.zeros_like(right) if loss is None else loss(u, y).sum(-1, dtype=torch.float64)
+
+
 def score(
     outputs: Callable[[Tensor], Tensor],
     rates: Callable[[Tensor], Tensor],
@@ -101,10 +115,7 @@ def score(
     right = squares = losses = torch.zeros((), dtype=torch.float64, device=images.device)
     for some, wanted in zip(images.split(_BLOCK), labels.split(_BLOCK), strict=True):
         u = outputs(scale(some, dtype))
-        right = right + (u.argmax(-1) == wanted).sum(-1)
-        y = one_hot(wanted, u.shape[-1], dtype)
-        squares = squares + (y - rates(u)).square().sum((-2, -1), dtype=torch.float64)
-        if loss is not None:
-            losses = losses + loss(u, y).sum(-1, dtype=torch.float64)
+        found = counted(u, wanted, rates, loss)
+        right, squares, losses = (a + b for a, b in zip((right, squares, losses), found, strict=True))
     accuracy, summed, mean = (total.cpu().numpy() / len(images) for total in (right, squares, losses))
     return Score(accuracy, summed / u.shape[-1], None if loss is None else mean)

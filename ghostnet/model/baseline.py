@@ -23,6 +23,7 @@ SIGNED = ("uSF", "frSF", "brSF")  # feedback has the signs of W
 METHODS = ("BP", "FA", *DIRECT, *SIGNED, "KP", "WM", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+TRAIN_SCORES = ("after", "during")
 SCHEDULES = ("constant", "step", "cosine")
 INITS = ("experiment", "fan-in", "zero")
 _CONVERTED = ("BP", "FA", "DFA")  # methods that torch modules learn by, too
@@ -74,6 +75,11 @@ class Baseline:
     feedback_rate: float = documented("DTP, WM: learning rate of the B_k", default=0.01)
     feedback_noise: float = documented("DTP, WM: deviation of the noise that the B_k learn from", default=0.1)
     target_step: float = documented("DTP: how far the first target is down the gradient", default=1.0)
+    train_scores: str = documented(
+        "scores on the training set: after an epoch, or, at no cost, during it: of every example as it was met, before "
+        "it was learned from",
+        default="after",
+    )
     clip: float | None = documented("privacy: bound on the norm of an example's gradient", default=None)
     noise: float = documented("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
     delta: float = documented("privacy: δ at which the spent ε is reported", default=1e-5)
@@ -82,7 +88,8 @@ class Baseline:
         method = method_named(self.method)
         object.__setattr__(self, "method", method if method in METHODS else str(method).upper())
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS),
-                            ("architecture", ARCHITECTURES), ("lr_schedule", SCHEDULES)):  # fmt: skip
+                            ("architecture", ARCHITECTURES), ("lr_schedule", SCHEDULES),
+                            ("train_scores", TRAIN_SCORES)):  # fmt: skip
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
             names.require_name("transfer", self.transfer)
@@ -115,6 +122,10 @@ class Baseline:
         require(
             self.clip is None or (self.method not in ("KP", "DTP") and self.adversarial == 0),
             "clip: privacy is offered without adversarial examples and for all methods but KP and DTP",
+        )
+        require(
+            self.train_scores == "after" or not (self.dropout or self.adversarial or self.clip),
+            "train_scores = during: not with dropout, adversarial examples and privacy, which change what is met",
         )
         if self.architecture != "mlp":
             _check_convolutional(self)
