@@ -63,7 +63,7 @@ def main() -> None:
     print(f"{examples} examples, one thread, torch {torch.__version__}; seconds of torch's BP, ratios to it")
     for sizes in ((784, 500, 10), (784, 500, 500, 10)):
         for batch in (1, 10, 100):
-            e = gn.baselines.mlp(sizes, batch=batch, train_examples=examples)
+            e = gn.baselines.mlp(sizes, batch=batch, train_examples=examples, epochs=1)
             plain, ratios = [], {method: [] for method in methods}
             for _ in range(ROUNDS):
                 for method in methods:
