@@ -86,8 +86,8 @@ def ours(epochs: int) -> None:
 
 def credit(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
     """‖G_k‖ of a batch in the hidden layers, (100,)."""
-    p = methods.forward(learner.W, x, learner.transfer)
-    delta = learner.credit(p, methods.output_error(p.u, y, learner.baseline.loss))
+    p = learner.forward(x)
+    delta = learner.credit(p, methods.output_error(p.u, y, learner.baseline.loss), y)
     return np.array([float(G.double().norm()) for G in methods.gradients(delta, p.r)[1:-1]])
 
 

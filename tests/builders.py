@@ -22,8 +22,10 @@ from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
 from ghostnet.data import idx
 from ghostnet.engines import ENGINES
+from ghostnet.engines.torch import tensorlaws
 from ghostnet.files import hdf5
 from ghostnet.files.seal import sealed, unsealed
+from ghostnet.model import names
 from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
 from ghostnet.model.models import MODELS, Model
 
@@ -192,10 +194,19 @@ def without_seconds(rows: list[dict]) -> list[dict]:
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
+def ended_with(network: Network | list[nn.Module]) -> dict:
+    """Every array of what a training leaves, and how much that has seen."""
+    return states(network) if isinstance(network, list) else of(network) | {"presentations": network.presentations}
+
+
+def states(modules: list[nn.Module]) -> dict:
+    """Every array of modules."""
+    return {f"{i} {name}": v for i, module in enumerate(modules) for name, v in module.state_dict().items()}
+
+
 def assert_same_end(tested, out: Path, whole) -> None:
     """Two trainings ended alike, to the last bit, and `out` says so."""
-    assert same_bits(of(tested.network), of(whole.network))
-    assert tested.network.presentations == whole.network.presentations
+    assert same_bits(ended_with(tested.network), ended_with(whole.network))
     assert without_seconds(tested.metrics) == without_seconds(whole.metrics)
     assert [row | {"seconds": ""} for row in table(out)] == [
         {key: str(value) for key, value in row.items()} | {"seconds": ""} for row in whole.metrics
@@ -242,9 +253,13 @@ def mirrored(e: Experiment) -> Network:
 
 
 def learner(method: str, sizes=(16, 12, 9, 4), seeds=(0, 1), batch=6, init=0.6, **settings) -> Learner:
-    """A baseline on an MLP, float64."""
+    """A baseline on an MLP, float64; biases, where there are any, are drawn."""
     e = baselines.mlp(sizes, batch=batch, seeds=seeds, init=init)
-    return Learner(e, Baseline(method=method, **({"learning_rate": 1.0} | settings)), "float64")
+    net = Learner(e, Baseline(method=method, **({"learning_rate": 1.0} | settings)), "float64")
+    draw = np.random.default_rng(1)
+    for b in (net.bias or [])[1:]:
+        b.copy_(torch.from_numpy(draw.normal(size=tuple(b.shape))))
+    return net
 
 
 def task_batch(net: Learner, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -257,9 +272,36 @@ def task_batch(net: Learner, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]
 
 def found(net: Learner, x, y, method: str | None = None) -> tuple[methods.Pass, torch.Tensor, list]:
     """The forward pass, e and δ of a batch."""
-    p = methods.forward(net.W, x, net.transfer)
+    p = net.forward(x)
     e = methods.output_error(p.u, y, net.baseline.loss)
-    return p, e, net.credit(p, e, method)
+    return p, e, net.credit(p, e, y, method)
+
+
+def loss_of(net: Learner, W: list, x, y) -> torch.Tensor:
+    """The loss of every example, written with torch's own functions."""
+    bias = net.bias or [0] * len(W)
+    r = x
+    for w, b in zip(W[1:-1], bias[1:-1], strict=True):
+        r = tensorlaws.of(names.transfer(net.transfer).rho, r @ w.mT + b)
+    u = r @ W[-1].mT + bias[-1]
+    return {
+        "mse": lambda: 0.5 * (y - u.sigmoid()).square().sum(-1),
+        "cross-entropy": lambda: -(y * u.log_softmax(-1)).sum(-1),
+        "binary-cross-entropy": lambda: torch.nn.functional.binary_cross_entropy_with_logits(
+            u, y, reduction="none"
+        ).sum(-1),
+    }[net.baseline.loss]()
+
+
+def by_autograd(net: Learner, x, y) -> list:
+    """The gradient of the mean loss."""
+    W = [None, *(w.clone().requires_grad_() for w in net.W[1:])]
+    return [None, *torch.autograd.grad(loss_of(net, W, x, y).mean(1).sum(), W[1:])]
+
+
+def far(a, b) -> float:
+    """The largest `distance` between tensors of two lists over k."""
+    return max(distance(own.numpy(), other.numpy()) for own, other in zip(a[1:], b[1:], strict=True))
 
 
 IDX_FILES = idx.FILES

@@ -18,11 +18,16 @@ from ghostnet.runs import checkpoint
 
 RUNS = [
     ("BP", {}),
-    ("DFA", {"optimizer": "rmsprop", "learning_rate": 0.01}),
+    ("DFA", {"optimizer": "rmsprop", "learning_rate": 0.01, "train_scores": "during"}),
     ("FA", {"optimizer": "rmsprop", "learning_rate": 0.01, "momentum": 0.9, "dropout": 0.2}),
-    ("DTP", {"momentum": 0.9, "inverse_noise": 0.2}),
-    ("SSFA", {"momentum": 0.5, "adversarial": 0.1}),
+    ("DTP", {"momentum": 0.9, "feedback_noise": 0.2}),
+    ("frSF", {"momentum": 0.5, "adversarial": 0.1}),
     ("IFA", {"clip": 1.0, "noise": 0.5}),
+    ("brSF", {"frozen": 1, "bias": True}),
+    ("KP", {"momentum": 0.9, "weight_decay": 0.01}),
+    ("WM", {"dropout": 0.1}),
+    ("FA", {"bias": True, "optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0.1, "lr_schedule": "cosine"}),
+    ("DTP", {"bias": True, "optimizer": "adamw", "learning_rate": 0.01, "lr_schedule": "step", "lr_step_epochs": 2}),
 ]
 
 

@@ -1,148 +1,40 @@
-"""The baselines are what they say: backprop is autograd's, every other method its closed form and no backprop."""
+"""Baselines start as ghost networks do, are measured, and train; their methods are in test_methods.py."""
 
 from __future__ import annotations
 
-import itertools
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
-from builders import distance, experiment, found, inputs, learner, refusal, task_batch, tiny
+from builders import (
+    assert_same_end,
+    by_autograd,
+    distance,
+    experiment,
+    far,
+    found,
+    inputs,
+    learner,
+    loss_of,
+    refusal,
+    task_batch,
+    tiny,
+)
 
-from ghostnet import ConfigError, DivergenceError, Simulator, baselines, build, data, preset
+from ghostnet import ConfigError, DivergenceError, Simulator, baselines, build, data, preset, resume
 from ghostnet.baselines import METHODS, Baseline, measures, methods
 from ghostnet.baselines.learner import Learner
+from ghostnet.baselines.mlps import MLP
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.engines.evaluation import evaluate
-from ghostnet.engines.torch import tensorlaws
-from ghostnet.model import names
-from ghostnet.model.baseline import LOSSES
+from ghostnet.model.baseline import LOSSES, BaselineRun
 from ghostnet.model.equations import Weights
-from ghostnet.model.laws import TRANSFERS
+from ghostnet.model.order import presentation_order
 
 EXACT = 1e-12
-ONE, TWO, THREE = (16, 12, 4), (16, 12, 9, 4), (16, 12, 9, 7, 4)
-
-
-def by_autograd(net: Learner, x, y) -> list:
-    """The gradient of the mean loss, the loss written with torch's own functions."""
-    W = [None, *(w.clone().requires_grad_() for w in net.W[1:])]
-    r = x
-    for w in W[1:-1]:
-        r = tensorlaws.of(names.transfer(net.transfer).rho, r @ w.mT)
-    u = r @ W[-1].mT
-    loss = {
-        "mse": lambda: 0.5 * (y - u.sigmoid()).square().sum(-1),
-        "cross-entropy": lambda: -(y * u.log_softmax(-1)).sum(-1),
-        "binary-cross-entropy": lambda: torch.nn.functional.binary_cross_entropy_with_logits(
-            u, y, reduction="none"
-        ).sum(-1),
-    }[net.baseline.loss]()
-    return [None, *torch.autograd.grad(loss.mean(1).sum(), W[1:])]
-
-
-def far(a, b) -> float:
-    return max(distance(own.numpy(), other.numpy()) for own, other in zip(a[1:], b[1:], strict=True))
-
-
-@pytest.mark.parametrize(("loss", "transfer"), list(itertools.product(LOSSES, TRANSFERS)))
-def test_backprop_is_autograds(loss, transfer):
-    net = learner("BP", THREE, loss=loss, transfer=transfer)
-    x, y = task_batch(net)
-    p, _, delta = found(net, x, y)
-    assert far(methods.gradients(delta, p.r), by_autograd(net, x, y)) <= EXACT
-
-
-@pytest.mark.parametrize("sizes", [ONE, TWO, THREE])
-def test_feedback_alignment_with_the_transpose_is_backprop(sizes):
-    net = learner("FA", sizes)
-    net.B[1:] = [w.mT.clone() for w in net.W[2:]]
-    x, y = task_batch(net)
-    assert far(found(net, x, y)[2], found(net, x, y, "BP")[2]) <= EXACT
-
-
-def test_direct_feedback_with_the_product_of_transposes_is_backprop_in_a_linear_range():
-    net = learner("DFA", THREE, transfer="relu")
-    net.W[1:] = [w.abs() for w in net.W[1:]]  # every unit is on, so f' = 1
-    net.B[1:] = [(net.W[4] @ net.W[3] @ net.W[2]).mT, (net.W[4] @ net.W[3]).mT, net.W[4].mT]
-    x, y = task_batch(net)
-    assert far(found(net, x, y)[2], found(net, x, y, "BP")[2]) <= EXACT
-    assert all(np.allclose(values, 1) for values in measures.alignments(net).values())
-
-
-def test_one_hidden_layer_makes_feedback_direct():
-    fa, dfa = learner("FA", ONE), learner("DFA", ONE)
-    assert torch.equal(fa.B[1], dfa.B[1])
-    x, y = task_batch(fa)
-    assert far(found(fa, x, y)[2], found(dfa, x, y)[2]) == 0
-
-
-@pytest.mark.parametrize("pair", list(itertools.combinations(METHODS, 2)))
-def test_no_method_is_another_in_disguise_at_two_hidden_layers(pair):
-    a, b = (learner(method) for method in pair)
-    x, y = task_batch(a)
-    assert far(found(a, x, y)[2], found(b, x, y)[2]) > 0.1
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_closed_forms_of_credit(method):
-    """δ of one example, written with vectors and diagonal matrices."""
-    net = learner(method, THREE, seeds=(0,), batch=1)
-    x, y = task_batch(net)
-    p, e, delta = found(net, x, y)
-    W, B = ([None, *(a[0] for a in group[1:])] for group in (net.W, net.B))
-    r, e = [a[0, 0] for a in p.r], e[0, 0]
-    D = [None, *(torch.diag(a * (1 - a)) for a in r[1:])]
-    g1, g2 = (lambda h, k=k: torch.sigmoid(B[k] @ h) for k in (1, 2))
-    t3 = r[3] - W[4].T @ e
-    S = [None, *(B[k].abs() * torch.sign(W[k + 1].T) for k in (1, 2, 3) if B[k].shape == W[k + 1].T.shape)]
-    wanted = {
-        "BP": lambda: (D[1] @ W[2].T @ D[2] @ W[3].T @ D[3] @ W[4].T @ e, D[2] @ W[3].T @ D[3] @ W[4].T @ e),
-        "FA": lambda: (D[1] @ B[1] @ D[2] @ B[2] @ D[3] @ B[3] @ e, D[2] @ B[2] @ D[3] @ B[3] @ e),
-        "SSFA": lambda: (D[1] @ S[1] @ D[2] @ S[2] @ D[3] @ S[3] @ e, D[2] @ S[2] @ D[3] @ S[3] @ e),
-        "DFA": lambda: (D[1] @ B[1] @ e, D[2] @ B[2] @ e),
-        "IFA": lambda: (D[1] @ B[1] @ e, D[2] @ W[2] @ D[1] @ B[1] @ e),
-        "DTP": lambda: (D[1] @ (g1(r[2]) - g1(r[2] + g2(t3) - g2(r[3]))), D[2] @ (g2(r[3]) - g2(t3))),
-    }[method]()
-    for k in (1, 2):
-        assert distance(delta[k][0, 0].numpy(), wanted[k - 1].numpy()) <= EXACT
-
-
-def test_target_propagation_descends_its_local_losses_and_those_of_its_inverses():
-    net = learner("DTP", THREE, transfer="tanh")
-    x, y = task_batch(net)
-    p, _, delta = found(net, x, y)
-    targets = {k: p.r[k] - delta[k] / p.slope[k] for k in (1, 2, 3)}
-    W = [None, *(w.clone().requires_grad_() for w in net.W[1:])]
-    local = sum(0.5 * (t - torch.tanh(p.r[k - 1] @ W[k].mT)).square().sum(-1).mean(1).sum() for k, t in targets.items())
-    own = methods.gradients(delta, p.r)
-    assert far(own[:4], [None, *torch.autograd.grad(local, W[1:4])]) <= EXACT
-
-    noise = [
-        None,
-        *(0.1 * torch.from_numpy(np.random.default_rng(k).normal(size=a.shape)) for k, a in enumerate(p.r[1:])),
-    ]
-    B = [None, *(b.clone().requires_grad_() for b in net.B[1:])]
-    noisy = [None, *(a + n for a, n in zip(p.r[1:], noise[1:], strict=True))]
-    losses = (torch.tanh(torch.tanh(noisy[k] @ net.W[k + 1].mT) @ B[k].mT) - noisy[k] for k in (1, 2))
-    total = sum(0.5 * a.square().sum(-1).mean(1).sum() for a in losses)
-    inverse = methods.inverse_gradients(net.W, net.B, p.r, noise, "tanh")
-    assert far(inverse[:3], [None, *torch.autograd.grad(total, B[1:3])]) <= EXACT
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_step_takes_the_mean_gradient_from_every_matrix_at_once(method):
-    net = learner(method, learning_rate=(0.5, 0.25, 0.125))
-    x, y = task_batch(net)
-    p, _, delta = found(net, x, y)
-    wanted = [None, *(w - rate * d.mT @ below / 6 for w, rate, d, below in
-                      zip(net.W[1:], (0.5, 0.25, 0.125), delta[1:], p.r, strict=True))]  # fmt: skip
-    before = [b.clone() for b in net.B[1:]]
-    net.step(x, y)
-    assert far(net.W, wanted) <= EXACT
-    assert [torch.equal(a, b) for a, b in zip(net.B[1:], before, strict=True)] == [method != "DTP", True]
+TWO, THREE = (16, 12, 9, 4), (16, 12, 9, 7, 4)
 
 
 def test_by_default_backprop_steps_as_far_as_the_ghost_units_do():
@@ -175,7 +67,7 @@ def test_the_score_is_the_ghost_units_score(task):
     net = Learner(e, Baseline(method="BP"), "float64")
     W = [None, *(w.numpy() for w in net.W[1:])]
     theirs = evaluate(Weights(W, [], [], []), images.test_images, images.test_labels, "sigmoid", "float64", 1)
-    accuracy, mse = measures.score(net, torch.tensor(images.test_images), torch.tensor(images.test_labels).long())
+    accuracy, mse, _ = measures.score(net, torch.tensor(images.test_images), torch.tensor(images.test_labels).long())
     assert accuracy.tolist() == theirs.accuracy.tolist()
     assert np.allclose(mse, theirs.mse, rtol=1e-12)
 
@@ -192,6 +84,49 @@ def test_angles_are_those_between_gradients():
     assert measures.angles(learner("BP"), x[0], y[0])["angle_1"] == pytest.approx([0, 0], abs=1e-5)
 
 
+def test_alignments_are_angles_between_feedback_and_what_backprop_takes():
+    net = learner("FA", seeds=(2,))
+    own, true = net.B[1].flatten(), net.W[2].mT.flatten()
+    wanted = np.degrees(np.arccos(float(own @ true / own.norm() / true.norm())))
+    assert measures.alignments(net)["alignment_1"][0] == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_metrics_have_the_loss_the_norms_and_the_length_of_the_last_update(task, loss):
+    e = tiny(task, batch=4, seeds=(3, 1), epochs=1)
+    net = MLP(BaselineRun(e, Baseline(method="FA", learning_rate=0.5, loss=loss)), data.load(task), "float64", 1)
+    x, y = net._images.batch(torch.arange(80)[None].expand(2, -1), torch.float64)
+    last = e.presentations_per_epoch - 1
+    net.present(1, 0, last)
+    before = [W.clone() for W in net.learner.W[1:]]
+    net.present(1, last, last + 1)
+    rows = net.evaluate(1)[1]
+    for run, row in enumerate(rows):
+        losses = loss_of(net.learner, net.learner.W, x, y)
+        assert row["train_loss"] == pytest.approx(float(losses[run].mean()), rel=1e-5)
+        for k, (W, old) in enumerate(zip(net.learner.W[1:], before, strict=True), start=1):
+            assert row[f"norm_W_{k}"] == pytest.approx(float(W[run].norm()), rel=1e-5)
+            ratio = float((W[run] - old[run]).norm() / old[run].norm())
+            assert row[f"update_ratio_{k}"] == pytest.approx(ratio, rel=1e-5)
+
+
+def test_scores_during_training_are_those_of_every_example_before_it_was_learned_from(task):
+    e = tiny(task, batch=4, seeds=(3, 1))
+    run = BaselineRun(e, Baseline(method="DFA", learning_rate=0.5, train_scores="during"))
+    dataset = data.load(task)
+    net, alone = MLP(run, dataset, "float64", 1), MLP(run, dataset, "float64", 1).learner
+    net.present(1, 0, 7), net.present(1, 7, 20)
+    scores = []
+    for shown in torch.from_numpy(presentation_order(e, 1)):
+        images, labels = (values[shown] for values in net._images.train)
+        each = [measures.score(alone, images[run], labels[run]) for run in (0, 1)]
+        scores.append([[figure[run] for figure in each[run]] for run in (0, 1)])
+        alone.step(*net._images.batch(shown, alone.dtype))
+    found = net.evaluate(1)[0]
+    assert np.stack(found["train"], -1) == pytest.approx(np.mean(scores, 0), abs=EXACT)
+    assert np.array_equal(found["test"].mse, measures.score(net.learner, *net._images.test).mse)
+
+
 def test_dropout_drops_and_keeps_the_mean_and_its_units_learn_nothing():
     net = learner("FA", (16, 400, 4), dropout=0.25)
     x, y = task_batch(net)
@@ -199,7 +134,7 @@ def test_dropout_drops_and_keeps_the_mean_and_its_units_learn_nothing():
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.75}
     assert float(mask.mean()) == pytest.approx(1, abs=0.03)
     p = methods.forward(net.W, x, net.transfer, [None, mask])
-    delta = net.credit(p, methods.output_error(p.u, y, "mse"))
+    delta = net.credit(p, methods.output_error(p.u, y, "mse"), y)
     assert bool((delta[1][mask == 0] == 0).all()) and bool((p.r[1][mask == 0] == 0).all())
 
 
@@ -246,6 +181,10 @@ def test_a_diverging_baseline_says_so_and_keeps_its_metrics(task, tmp_path):
     ("settings", "text"),
     [
         ({"method": "backprop"}, "unknown method 'BACKPROP'"),
+        ({"frozen": 3}, "frozen = 3: none of 3 W_k would learn"),
+        ({"frozen": -1}, "frozen = -1: expected"),
+        ({"method": "WM", "feedback_noise": 0.0}, "feedback_noise = 0: WM mirrors"),
+        ({"method": "KP", "clip": 1.0}, "all methods but KP and DTP"),
         ({"loss": "msee"}, "did you mean 'mse'"),
         ({"noise": 1.0}, "noise without clipping"),
         ({"learning_rate": (1.0, 2.0)}, "learning_rate has 2 values: expected 1, or 3"),
@@ -255,12 +194,31 @@ def test_a_diverging_baseline_says_so_and_keeps_its_metrics(task, tmp_path):
         ({"transfer": "swish"}, "unknown transfer"),
         ({"learning_rates": 1.0}, "did you mean 'learning_rate'"),
         ({"dtype": "float16"}, "expected float32 or float64"),
+        ({"device": "tpu"}, "unknown device 'tpu'"),
     ],
 )
 def test_impossible_settings_are_refused_in_one_line(task, settings, text):
     e = tiny(task, sizes=TWO, ghosts=(3, 3), eta=(1, 1, 1), eta_ghost=(1, 1))
     settings = {"method": "FA"} | settings
     assert text in refusal(ConfigError, baselines.train, settings.pop("method"), e, **settings)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_gpu_learns_what_a_processor_does(task, tmp_path, method):
+    e = tiny(task, seeds=(3, 1), batch=4, epochs=2)
+    how = {"learning_rate": 0.1, "dtype": "float64", "momentum": 0.5, "dropout": 0.2, "progress": False}
+    there, here = (baselines.train(method, e, device=device, **how) for device in ("cuda", "cpu"))
+    assert far(*([None, *map(torch.from_numpy, a.network.weights.W[1:])] for a in (there, here))) < 1e-10
+    baselines.train(method, e.replace(epochs=1), tmp_path, device="cuda", **how)
+    assert_same_end(resume(tmp_path, epochs=2), tmp_path, there)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_there_is_not_is_refused_before_anything_is_made(task, tmp_path):
+    how = {"device": "cuda", "learning_rate": 0.1}
+    assert "finds no CUDA GPU" in refusal(ConfigError, baselines.train, "FA", tiny(task), tmp_path / "run", **how)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_package_does_not_import_torch():

@@ -6,14 +6,17 @@ import json
 import os
 import signal
 
+import numpy as np
 import pytest
 import torch
-from builders import COLUMNS, refusal, resealed, same_bits, without_seconds
+from builders import COLUMNS, refusal, resealed, same_bits, states, without_seconds
 
-from ghostnet import ConfigError, DivergenceError, FileError, Stopped, baselines, resume
+from ghostnet import ConfigError, DivergenceError, FileError, Stopped, baselines, data, resume
+from ghostnet.baselines import Baseline
 from ghostnet.baselines.check import gradcheck
 from ghostnet.baselines.cnn import CNN
 from ghostnet.cli.main import main
+from ghostnet.model.baseline import BaselineRun
 from ghostnet.results import comparison
 from ghostnet.runs import checkpoint
 
@@ -26,24 +29,58 @@ def fit(task, method, out=None, epochs=1, seeds=(0,), sizes=(16, 4), train_examp
     return baselines.train(method, e, out, progress=False, **(HOW | changes))
 
 
-def states(modules) -> dict:
-    """Every array of modules."""
-    return {f"{i} {name}": v for i, module in enumerate(modules) for name, v in module.state_dict().items()}
-
-
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("architecture", ["two-blocks", "three-convolutions"])
 def test_every_method_learns_the_task(task, architecture, method):
     before = torch.random.get_rng_state()
     rows = fit(task, method, epochs=8, architecture=architecture).metrics
-    assert ",".join(rows[0]) == COLUMNS
+    layers = {"two-blocks": 3, "three-convolutions": 5}[architecture]
+    measured = [f"angle_{k}" for k in range(1, layers)]
+    measured += [f"{kind}_{k}" for kind in ("norm_W", "update_ratio") for k in range(1, layers + 1)]
+    assert ",".join(rows[0]) == f"{COLUMNS},train_loss,test_loss,{','.join(measured)}"
     assert rows[-1]["test_accuracy"] > 0.9 and rows[-1]["test_mse"] < rows[0]["test_mse"]  # chance: 0.25
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_methods_start_from_the_same_weights_and_repeat_exactly(task):
     first, again, other = (without_seconds(fit(task, method).metrics) for method in ("DFA", "DFA", "BP"))
-    assert first == again and first[0] == other[0] and first[1] != other[1]
+    assert first == again and first[1] != other[1]
+    assert {name: value for name, value in first[0].items() if "angle" not in name} == {
+        name: value for name, value in other[0].items() if "angle" not in name
+    }
+
+
+def test_angles_are_those_to_the_gradient_of_the_same_weights(task):
+    e = baselines.mlp((16, 4), data=task, batch=4, seeds=(0, 1), train_examples=80)
+    dataset = data.load(task)
+    start = CNN(BaselineRun(e, Baseline(method="BP", **HOW)), dataset, "float64", 1)
+    assert all(max(row["angle_1"], row["angle_2"]) < 1e-4 for row in start.evaluate(0)[1])
+    cnn = CNN(BaselineRun(e, Baseline(method="FA", **HOW)), dataset, "float64", 1)
+    rows = cnn.evaluate(0)[1]
+    images, labels = (part[:80] for part in cnn._images.train)
+    for run in (0, 1):
+        pair = []
+        for made in (cnn, start):
+            module = made.modules[run].eval()
+            loss = torch.nn.functional.cross_entropy(module(images.double() / 255), labels)
+            pair.append([g for g in torch.autograd.grad(loss, list(module.parameters())) if g.ndim > 1])
+        for k, (a, b) in enumerate(zip(*pair, strict=True), start=1):
+            degrees = np.degrees(np.arccos(float((a * b).sum() / a.norm() / b.norm()).__round__(15)))
+            assert k == 3 or rows[run][f"angle_{k}"] == pytest.approx(degrees, rel=1e-5)
+    assert rows[0]["angle_1"] > 20
+
+
+def test_the_length_of_the_last_update_is_measured(task):
+    e = baselines.mlp((16, 4), data=task, batch=4, train_examples=80)
+    cnn = CNN(BaselineRun(e, Baseline(method="DFA", **HOW)), data.load(task), "float64", 1)
+    cnn.present(1, 0, 19)
+    before = [p.detach().clone() for p in cnn.modules[0].parameters() if p.ndim > 1]
+    cnn.present(1, 19, 20)
+    after = [p.detach() for p in cnn.modules[0].parameters() if p.ndim > 1]
+    (row,) = cnn.evaluate(1)[1]
+    for k, (old, new) in enumerate(zip(before, after, strict=True), start=1):
+        assert row[f"update_ratio_{k}"] == pytest.approx(float((new - old).norm() / old.norm()), rel=1e-5)
+        assert row[f"norm_W_{k}"] == pytest.approx(float(new.norm()), rel=1e-5)
 
 
 def test_a_seed_gives_what_it_gives_alone(task):
@@ -54,10 +91,17 @@ def test_a_seed_gives_what_it_gives_alone(task):
     assert same_bits(states(both.network[1:]), states(alone.network))
 
 
-@pytest.mark.parametrize("method", METHODS)
+MEANS = [
+    ("BP", {}),
+    ("FA", {"optimizer": "adamw", "momentum": 0.0, "learning_rate": 0.01, "weight_decay": 0.1}),
+    ("DFA", {"lr_schedule": "cosine"}),
+]
+
+
+@pytest.mark.parametrize(("method", "changes"), MEANS)
 @pytest.mark.parametrize("call", [2, 5])
-def test_a_stopped_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, method, call):
-    whole, present, left = fit(task, method, epochs=3, seeds=(3, 1)), CNN.present, [call]
+def test_a_stopped_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, method, changes, call):
+    whole, present, left = fit(task, method, epochs=3, seeds=(3, 1), **changes), CNN.present, [call]
 
     def counting(self, *chunk):
         left[0] -= 1
@@ -68,7 +112,7 @@ def test_a_stopped_run_goes_on_to_the_same_bits(task, tmp_path, monkeypatch, met
     with monkeypatch.context() as patch:
         patch.setattr(CNN, "present", counting)
         with pytest.raises(Stopped, match="ghostnet resume"):
-            fit(task, method, tmp_path, epochs=3, seeds=(3, 1))
+            fit(task, method, tmp_path, epochs=3, seeds=(3, 1), **changes)
     again = resume(tmp_path, progress=False)
     assert without_seconds(again.metrics) == without_seconds(whole.metrics)
     assert same_bits(states(again.network), states(whole.network))
@@ -88,7 +132,7 @@ def test_a_run_directory_is_that_of_a_baseline(task, tmp_path, capsys):
 ARRAYS = {
     "a weight is missing": lambda file: file.__delitem__("extra_module.1.weight"),
     "an array too many": lambda file: file.__setitem__("extra_module.1.speed", [1.0]),
-    "half of the momenta": lambda file: file.__delitem__("extra_momentum.0"),
+    "half of the momenta": lambda file: file.__delitem__("extra_optimizer.momentum_buffer.0"),
     "no state of torch's generator": lambda file: file["extra_generator"].__setitem__((0, slice(0, 24)), 255),
 }
 
@@ -108,6 +152,7 @@ def test_a_run_goes_on_from_the_checkpoint_before_one_with_wrong_arrays(task, tm
     [
         ({"method": "IFA"}, "method = IFA: two-blocks learns by BP, FA, DFA"),
         ({"train_examples": 999}, "train_examples = 999"),
+        ({"bias": True}, "bias = True"),
         ({"loss": "mse"}, "loss = mse"),
         ({"dropout": 0.5}, "dropout = 0.5"),
         ({"learning_rate": (0.1, 0.1)}, "learning_rate has 2 values"),
@@ -117,6 +162,24 @@ def test_a_run_goes_on_from_the_checkpoint_before_one_with_wrong_arrays(task, tm
 def test_what_cannot_be_trained_is_refused_in_one_line(task, tmp_path, changes, text):
     assert text in refusal(ConfigError, fit, task, out=tmp_path / "run", **({"method": "FA"} | changes))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("label", "names"), [(1, ("data_batch_1.bin", "test_batch.bin")), (2, ("train.bin", "test.bin"))]
+)
+@pytest.mark.parametrize("architecture", ["two-blocks", "three-convolutions"])
+def test_images_in_three_colours_are_learned_from_files_of_cifar(tmp_path, label, names, architecture):
+    """Classes differ in which colour is strong: the planes have to be where the networks look for them."""
+    draw = np.random.default_rng(0)
+    for name, count in zip(names, (120, 60), strict=True):
+        classes = draw.integers(3, size=count)
+        pixels = draw.integers(120, size=(count, 3, 1024))
+        pixels[np.arange(count), classes] += 100
+        records = np.column_stack([np.zeros((count, label - 1)), classes, pixels.reshape(count, -1)])
+        (tmp_path / name).write_bytes(records.astype(np.uint8).tobytes())
+    e = baselines.mlp((3072, 3), data=tmp_path, batch=10, epochs=3)
+    how = HOW | {"architecture": architecture, "learning_rate": 0.01}
+    assert baselines.train("DFA", e, progress=False, **how).metrics[-1]["test_accuracy"] > 0.9  # chance: 0.33
 
 
 def test_a_loss_that_is_not_finite_is_divergence(task):

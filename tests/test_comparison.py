@@ -9,12 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-from builders import COLUMNS, command, refusal, tiny
+from builders import COLUMNS, command, refusal, tiny, without_seconds
 
 from ghostnet import ConfigError, FileError, baselines, train
 from ghostnet.files import toml
 from ghostnet.model.baseline import baseline_from_mapping
 from ghostnet.results import comparison
+from ghostnet.runs import metrics
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,8 @@ def runs(task, tmp_path_factory):
 
 def test_metrics_of_a_baseline_begin_with_the_ghost_units_columns(runs):
     header, *rows = (runs / "dfa" / "metrics.csv").read_text().splitlines()
-    assert header == f"{COLUMNS},angle_1,alignment_1"
+    measured = "train_loss,test_loss,angle_1,alignment_1,norm_W_1,norm_W_2,update_ratio_1,update_ratio_2"
+    assert header == f"{COLUMNS},{measured}"
     assert header.startswith((runs / "ghosts" / "metrics.csv").read_text().splitlines()[0])
     assert len(rows) == 6
 
@@ -49,6 +51,22 @@ def test_a_baseline_is_trained_from_the_command_line(task, tmp_path, capsys):
     kept = toml.read(tmp_path / "run" / "config.toml")["baseline"]
     assert (kept["method"], kept["learning_rate"], kept["loss"]) == ("FA", [1, 0.1], "cross-entropy")
     assert json.loads((tmp_path / "run" / "status.json").read_text())["status"] == "complete"
+
+
+def test_a_baseline_is_trained_from_a_file_which_options_win_over(runs, tmp_path, capsys):
+    config = runs / "dfa" / "config.toml"
+    again = ("baseline", "dfa", "--config", config, "--quiet", "--out")
+    assert command(capsys, *again, tmp_path / "same")[0] == 0
+    same, first = (without_seconds(metrics.read(path / "metrics.csv")) for path in (tmp_path / "same", runs / "dfa"))
+    assert same == first
+    assert (tmp_path / "same" / "config.toml").read_text() == config.read_text()
+    other = ("baseline", "fa", "--config", config, "--quiet", "--learning-rate", 0.25, "--bias", "--epochs", 1, "--out")
+    assert command(capsys, *other, tmp_path / "other")[0] == 0
+    kept = toml.read(tmp_path / "other" / "config.toml")
+    found = kept["epochs"], kept["baseline"]["method"], kept["baseline"]["learning_rate"], kept["baseline"]["bias"]
+    assert found == (1, "FA", [0.25], True)
+    code, _, err = command(capsys, "baseline", "fa")
+    assert code == 2 and "or --config FILE" in err and err.count("\n") == 1
 
 
 def test_an_unknown_method_is_one_line_and_exit_code_2(capsys):

@@ -33,7 +33,7 @@ SEEDS = {1: (0,), 3: (0, 1, 5)}
 each_engine = pytest.mark.parametrize("engine", OTHERS)
 # For every law the cpu engine compiles its kernels anew, for seconds; test_laws.py has each law in float32.
 ONE_TYPE_COMPILED = [pair for pair in itertools.product(OTHERS, TOLERANCE) if pair != ("cpu", "float32")]
-UNBOUNDED = ("softplus", "relu")  # transfer functions
+UNBOUNDED = ("softplus", "relu", "leaky-relu")  # transfer functions
 each_type = pytest.mark.parametrize("dtype", TOLERANCE)
 each_model = pytest.mark.parametrize("model", MODELS)
 each_feedback = pytest.mark.parametrize("feedback", FEEDBACKS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numba
 import numpy as np
@@ -259,6 +261,14 @@ def test_laws_settle_at_equilibrium(changes):
     stepped.run(x, y), direct.run(x, y)
     for k in (1, 2):
         assert distance(direct.network.weights.W[k], stepped.network.weights.W[k]) < 1e-4
+
+
+def test_a_comparison_may_be_the_first_thing_that_torch_computes():
+    code = (
+        "import torch; from ghostnet.engines.torch import tensorlaws; from ghostnet.model import laws; "
+        "tensorlaws.of(laws.hard_sigmoid_slope, torch.ones(3), torch.ones(3))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 PAIRS = [("quadratic", name) for name in (*TRANSFERS, own)] + [(robust, own), ("cross-entropy", "sigmoid")]

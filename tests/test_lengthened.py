@@ -141,3 +141,33 @@ def test_a_run_is_lengthened_from_the_command_line(task, tmp_path, capsys):
 
 def test_what_is_no_run_is_not_lengthened(tmp_path):
     refusal(FileError, resume, tmp_path, epochs=3)
+
+
+@pytest.mark.parametrize("kind", ["ghosts", "a baseline"])
+def test_epochs_between_evaluations_change_nothing_but_the_rows_that_there_are(task, tmp_path, kind):
+    def trained(epochs, every, out=None):
+        e = tiny(task, epochs=epochs, evaluate_every=every, train_examples=8, batch=1)
+        if kind == "ghosts":
+            return train(e, out, engine="reference", progress=False)
+        return baselines.train("FA", e, out, progress=False, **DROPPED)
+
+    whole, seen = trained(5, 1), []
+    rare = trained(5, 2, tmp_path / "rare")
+    assert [row["epoch"] for row in rare.metrics] == [0, 2, 4, 5]
+    assert without_seconds(rare.metrics) == [
+        row for row in without_seconds(whole.metrics) if row["epoch"] not in (1, 3)
+    ]
+    assert same_bits(of(rare.network), of(whole.network))
+    trained(3, 2, tmp_path / "run")
+    again = resume(tmp_path / "run", epochs=5, progress=False, callbacks=[lambda run: seen.append(run.epoch)])
+    assert_same_end(again, tmp_path / "run", rare)
+    assert seen == [4, 5]
+
+
+def test_a_run_that_ends_sooner_than_asked_for_is_evaluated_where_it_ends(task, tmp_path):
+    e = tiny(task, epochs=4, evaluate_every=2, train_examples=8)
+    train(e, tmp_path, engine="reference", progress=False)
+    (tmp_path / "checkpoints" / "epoch-0004.h5").unlink()
+    ended = resume(tmp_path, epochs=3, progress=False)
+    assert [row["epoch"] for row in ended.metrics] == [0, 2, 3]
+    assert_same_end(ended, tmp_path, train(e.replace(epochs=3), engine="reference", progress=False))

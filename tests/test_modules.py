@@ -108,6 +108,9 @@ def test_another_law_than_the_experiments_is_refused():
     e = experiment("MB", (20, 9, 6), transfer="softplus")
     module = nn.Sequential(linear(20, 9), nn.Softplus(beta=2), linear(9, 6))
     assert "module[1] is Softplus(beta=2" in refusal(ConfigError, gn.from_torch, module, e)
+    module = nn.Sequential(linear(20, 9), nn.LeakyReLU(0.2), linear(9, 6))
+    text = refusal(ConfigError, gn.from_torch, module, e.replace(transfer="leaky-relu"))
+    assert "module[1] is LeakyReLU(negative_slope=0.2" in text
 
 
 def test_making_a_module_draws_nothing_from_torch():

@@ -16,38 +16,36 @@ from ghostnet.baselines import privacy
 
 EXACT = 1e-12
 
-METHODS = ("BP", "FA", "DFA", "IFA", "SSFA")
+METHODS = ("BP", "FA", "DFA", "IFA", "DRTP", "frSF", "WM")
 
 
-def of_each(p, delta) -> list[list[torch.Tensor]]:
-    """The gradient matrices of every example of run 0, written out."""
-    return [
-        [torch.outer(d[0, i], r[0, i]) for d, r in zip(delta[1:], p.r, strict=True)] for i in range(len(delta[1][0]))
-    ]
+def of_each(products) -> list[list[torch.Tensor]]:
+    """The gradients of every example of run 0, written out."""
+    return [[torch.outer(left[0, i], right[0, i]) for left, right in products] for i in range(6)]
 
 
 def norm(matrices) -> float:
     return math.sqrt(sum(float(a.square().sum()) for a in matrices))
 
 
+@pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_every_example_counts_with_at_most_the_clip(method):
-    net = learner(method, (16, 12, 9, 7, 4))
+def test_every_example_counts_with_at_most_the_clip(method, bias):
+    net = learner(method, (16, 12, 9, 7, 4), bias=bias)
     p, _, delta = found(net, *task_batch(net))
-    each = of_each(p, delta)
+    each = of_each(net._products(delta, p.r))
     norms = [norm(example) for example in each]
-    assert np.allclose(privacy.norms(delta, p.r)[0], norms, rtol=1e-12)
+    assert np.allclose(privacy.norms(net._products(delta, p.r))[0], norms, rtol=1e-12)
     clip = float(np.median(norms))
     wanted = [
-        sum(min(1, clip / size) * example[k] for size, example in zip(norms, each, strict=True)) for k in range(4)
+        sum(min(1, clip / size) * example[k] for size, example in zip(norms, each, strict=True))
+        for k in range(len(each[0]))
     ]
-    sums = privacy.clipped_sums(delta, p.r, clip)
-    assert max(distance(a[0].numpy(), b.numpy()) for a, b in zip(sums[1:], wanted, strict=True)) <= EXACT
+    sums = privacy.clipped_sums(net._products(delta, p.r), clip)
+    assert max(distance(a[0].numpy(), b.numpy()) for a, b in zip(sums, wanted, strict=True)) <= EXACT
     for i in range(len(each)):  # one at a time: the norm after clipping
-        alone = privacy.clipped_sums(
-            [None, *(d[:, i : i + 1] for d in delta[1:])], [r[:, i : i + 1] for r in p.r], clip
-        )
-        assert norm([a[0] for a in alone[1:]]) == pytest.approx(min(clip, norms[i]), rel=1e-6)
+        alone = privacy.clipped_sums([(d[:, i : i + 1], r[:, i : i + 1]) for d, r in net._products(delta, p.r)], clip)
+        assert norm([a[0] for a in alone]) == pytest.approx(min(clip, norms[i]), rel=1e-6)
 
 
 def test_padding_does_not_count():
@@ -55,18 +53,19 @@ def test_padding_does_not_count():
     p, _, delta = found(net, *task_batch(net))
     present = torch.ones(2, 6).double()
     present[0, 4:] = 0
-    some = privacy.clipped_sums([None, *(d[:, :4] for d in delta[1:])], [r[:, :4] for r in p.r], 0.1)
-    padded = privacy.clipped_sums(delta, p.r, 0.1, present)
-    assert max(distance(a[0].numpy(), b[0].numpy()) for a, b in zip(padded[1:], some[1:], strict=True)) <= EXACT
+    products = net._products(delta, p.r)
+    some = privacy.clipped_sums([(d[:, :4], r[:, :4]) for d, r in products], 0.1)
+    padded = privacy.clipped_sums(products, 0.1, present)
+    assert max(distance(a[0].numpy(), b[0].numpy()) for a, b in zip(padded, some, strict=True)) <= EXACT
 
 
 def test_the_noise_has_deviation_noise_times_clip_over_the_expected_batch():
     net = learner("DFA", (64, 300, 4), seeds=(0,), noise=2.0, clip=0.5)
     x, y = task_batch(net)
     p, _, delta = found(net, x, y)
-    quiet = privacy.clipped_sums(delta, p.r, 0.5)
-    loud = net._private(delta, p.r, 0.5, None)
-    drawn = torch.cat([(6 * a - b).flatten() for a, b in zip(loud[1:], quiet[1:], strict=True)]).numpy()
+    products = net._products(delta, p.r)
+    quiet, loud = privacy.clipped_sums(products, 0.5), net._private(products, 0.5, None)
+    drawn = torch.cat([(6 * a - b).flatten() for a, b in zip(loud, quiet, strict=True)]).numpy()
     count = len(drawn)
     assert abs(drawn.var() - 1) < 5 * math.sqrt(2 / count) and abs(drawn.mean()) < 5 / math.sqrt(count)
 
@@ -116,8 +115,8 @@ def test_backprops_clipped_gradients_are_opacus():
         (0.5 * (y[0] - theirs(x[0])).square().sum()).backward()
     optimizer.pre_step()
     p, _, delta = found(net, x, y)
-    ours = net._private(delta, p.r, None)
-    for own, parameter in zip(ours[1:], theirs.parameters(), strict=True):
+    ours = net._private(net._products(delta, p.r), 0.05, None)
+    for own, parameter in zip(ours, theirs.parameters(), strict=True):
         assert distance(own[0].numpy(), parameter.grad.numpy()) < 2e-5  # Opacus divides by the norm plus 1e-6
 
 

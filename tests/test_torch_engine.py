@@ -245,7 +245,7 @@ def test_the_command_line_gives_the_engine_its_options(task, tmp_path, capsys):
 @pytest.mark.parametrize("transfer", TRANSFERS)
 def test_nothing_in_a_presentation_waits_for_a_number_from_the_device(monkeypatch, model, rule, transfer):
     """A CUDA graph allows no such thing; on the meta device there are no numbers, so asking for one is an error."""
-    monkeypatch.setattr(torch_engine, "_require_device", lambda device: None)
+    monkeypatch.setattr(torch_engine, "require_device", lambda device: None)
     e = experiment(model, SIZES, rule=rule, transfer=transfer, seeds=(0, 1))
     own = {"dt": [0.001, 0.002], "eta": [e.eta, e.eta[::-1]]}
     for per_run in ({}, own):

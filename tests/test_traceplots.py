@@ -164,7 +164,7 @@ def test_angles_to_backprop_and_of_feedback_are_drawn_of_ghosts_and_baselines_al
     degrees = np.array([[60.0, 30.0]])
     figure, (one, other) = plt.subplots(2)
     plots.alignment(np.arange(2), {"gradient_angle_1": degrees, "alignment_1": degrees}, one)
-    plots.alignment(np.arange(2), {"angle_1": degrees, "alignment_1": np.cos(np.radians(degrees))}, other)
+    plots.alignment(np.arange(2), {"angle_1": degrees, "alignment_1": degrees}, other)
     for ax in (one, other):
         assert np.allclose(ax.lines[0].get_ydata(), degrees[0])
     plots.angle(np.arange(2), {"gradient_angle_all": degrees, "gradient_angle_1": degrees}, one)

@@ -6,6 +6,7 @@ noise. Of one example G_k is δ_k r_{k-1}^T, and r is the same for both: δ_k �
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from ghostnet.engines.tensors import own_precision
 from ghostnet.gradients.check import examples
 from ghostnet.gradients.likeness import Moments, concatenated, figures, moments, together
 from ghostnet.gradients.report import GradientReport
+from ghostnet.model.baseline import DIRECT
 
 ByLayer: TypeAlias = dict[int, Moments]
 _BLOCK = 200  # examples at a time, so that memory does not grow with their number
@@ -41,7 +43,7 @@ def gradcheck(of: str | os.PathLike | Learner, x: np.ndarray, y: np.ndarray) -> 
     learner = of if isinstance(of, Learner) else load(of)
     e, b = learner.experiment, learner.baseline
     x, y = examples(e, x, y)
-    report = GradientReport(e, len(x), f"{b.method}, {b.loss},", direct=b.method in ("DFA", "IFA"))
+    report = GradientReport(e, len(x), f"{b.method}, {b.loss},", direct=b.method in DIRECT)
     summed, each = _moments(learner, x, y)
     layers = range(1, e.depth + 1)
     for run, seed in enumerate(e.seeds):
@@ -50,11 +52,10 @@ def gradcheck(of: str | os.PathLike | Learner, x: np.ndarray, y: np.ndarray) -> 
         for layer, one, many in pairs:
             row = {"run": run, "seed": seed, "quantity": "update", "against": "backprop", "layer": layer}
             report.figures += [row | {"over": over} | values for over, values in figures(one, many).items()]
-    for name, cosines in measures.alignments(learner).items():
+    for name, angles in measures.alignments(learner).items():
         for run, seed in enumerate(e.seeds):
-            angle = float(np.degrees(np.arccos(cosines[run])))
             row = {"run": run, "seed": seed, "layer": int(name.partition("_")[2])}
-            report.alignment.append(row | {"cosine": cosines[run], "angle": angle})
+            report.alignment.append(row | {"cosine": math.cos(math.radians(angles[run])), "angle": angles[run]})
     return report
 
 
@@ -78,12 +79,12 @@ def _moments(learner: Learner, x: np.ndarray, y: np.ndarray) -> tuple[list[ByLay
 def _deltas(learner: Learner, x: np.ndarray, y: np.ndarray) -> tuple[list, list, list]:
     """δ_k by the method and by backprop, and r_k: lists over k of arrays (runs, n, n_k)."""
     runs = len(learner.experiment.seeds)
-    inputs, targets = (torch.from_numpy(values).to(learner.dtype) for values in (x, y))
-    p = methods.forward(learner.W, inputs.expand(runs, *inputs.shape), learner.transfer)
+    inputs, targets = (torch.from_numpy(values).to(learner.device, learner.dtype) for values in (x, y))
+    p = learner.forward(inputs.expand(runs, *inputs.shape))
     e = methods.output_error(p.u, targets, learner.baseline.loss)
-    own, true = ([None, *_arrays(learner.credit(p, e, method)[1:])] for method in (None, "BP"))
+    own, true = ([None, *_arrays(learner.credit(p, e, targets, method)[1:])] for method in (None, "BP"))
     return own, true, _arrays(p.r)
 
 
 def _arrays(tensors: list[torch.Tensor]) -> list[np.ndarray]:
-    return [tensor.double().numpy() for tensor in tensors]
+    return [tensor.double().cpu().numpy() for tensor in tensors]

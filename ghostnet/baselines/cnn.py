@@ -1,4 +1,4 @@
-"""Convolutional networks beside the MLPs: two architectures for square grey images, as the training loop sees them."""
+"""Convolutional networks beside the MLPs: two architectures for square images, as the training loop sees them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from ghostnet.baselines import measures, methods
 from ghostnet.baselines.conversion import convert
+from ghostnet.baselines.descent import Descent
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
-from ghostnet.engines.evaluation import Score, scored_parts
+from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
 from ghostnet.engines.tensors import Images, scale, score, working
 from ghostnet.errors import DivergenceError
 from ghostnet.model.baseline import BaselineRun
@@ -27,21 +29,21 @@ from ghostnet.model.typed import require
 from ghostnet.runs.checkpoint import Checkpoint
 
 
-def two_blocks(side: int = 28, classes: int = 10) -> nn.Sequential:
+def two_blocks(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
     """Two blocks of convolution and max-pooling, dropout, a dense layer."""
     return nn.Sequential(
-        nn.Unflatten(1, (1, side, side)),
-        nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Unflatten(1, (channels, side, side)),
+        nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * (side // 4) ** 2, classes),
     )  # fmt: skip
 
 
-def three_convolutions(side: int = 28, classes: int = 10) -> nn.Sequential:
+def three_convolutions(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
     """Three convolutions, tanh, pooled after the first two, and two dense layers."""
     return nn.Sequential(
-        nn.Unflatten(1, (1, side, side)),
-        nn.Conv2d(1, 16, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
+        nn.Unflatten(1, (channels, side, side)),
+        nn.Conv2d(channels, 16, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
         nn.Conv2d(32, 32, 3, padding=1), nn.Tanh(),
         nn.Flatten(), nn.Linear(32 * (side // 4) ** 2, 128), nn.Tanh(), nn.Linear(128, classes),
@@ -51,11 +53,15 @@ def three_convolutions(side: int = 28, classes: int = 10) -> nn.Sequential:
 _ARCHITECTURES = {"two-blocks": two_blocks, "three-convolutions": three_convolutions}
 
 
+_MEASURED = 200  # examples, the first of the training set, whose gradient is compared with backprop's
+_MOVED, _OPTIMIZER = "moved", "optimizer."  # in a checkpoint
+
+
 class CNN:
     """Every run of a convolutional baseline, from seeded weights: see `ghostnet.runs.loop.Trainable`.
 
-    By BP, FA or DFA on softmax cross-entropy, W -= learning_rate · mean gradient over the batch, plain SGD with
-    momentum. torch's own generator is used (dropout), seeded, and left as it was.
+    By BP, FA or DFA on softmax cross-entropy, along the mean gradient over the batch. torch's own generator is used
+    (dropout), seeded, and left as it was. W_k is the k-th weight of the modules, biases left out.
 
     Attributes:
         modules: one per seed.
@@ -70,25 +76,37 @@ class CNN:
         self.dtype = dtype
         self._threads = threads
         self._dtype, self._images = getattr(torch, dtype), Images(dataset)
+        self._twin = self._plain()  # takes the weights of a module, to have backprop's gradient
         self.modules = [self._module(seed) for seed in e.seeds]
-        self._rate = learning_rates(e, b)[0]
-        self._optimizers = [torch.optim.SGD(module.parameters(), self._rate, b.momentum) for module in self.modules]
+        self._descents = [Descent(self._groups(module), b, e.epochs) for module in self.modules]
+        self._moved = np.zeros((len(e.seeds), len(self._weights())))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
         self._order = functools.lru_cache(1)(functools.partial(presentation_order, e))
         self._states = [torch.get_rng_state() for _ in e.seeds]  # of torch's generator; an epoch begins with others
 
+    def _plain(self) -> nn.Module:
+        pixels, *_, classes = self.experiment.sizes
+        channels = 3 if pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 == pixels // 3 else 1
+        side = math.isqrt(pixels // channels)
+        fits = channels * side * side == pixels and side >= 4
+        kind = f"{self.baseline.architecture} takes square images of 4 x 4 or more, grey or in three colours"
+        require(fits, f"sizes = {self.experiment.sizes}: {kind}")
+        with torch.random.fork_rng(devices=[]):
+            return _ARCHITECTURES[self.baseline.architecture](side, classes, channels).to(self._dtype)
+
     def _module(self, seed: int) -> nn.Module:
         pixels, *_, classes = self.experiment.sizes
-        side = math.isqrt(pixels)
-        text = f"sizes = {self.experiment.sizes}: {self.baseline.architecture} takes square images of 4 x 4 or more"
-        require(side * side == pixels and side >= 4, text)
-        method = self.baseline.method
+        method, plain = self.baseline.method, self._plain()
         with torch.random.fork_rng(devices=[]):
-            plain = _ARCHITECTURES[self.baseline.architecture](side, classes)
-            module = (plain if method == "BP" else convert(plain, method, classes, seed)).to(self._dtype)
+            module = plain if method == "BP" else convert(plain, method, classes, seed)
         _initialise(module, seed)
         with torch.no_grad():
             module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows its inputs
         return module
+
+    def _groups(self, module: nn.Module) -> list[dict]:
+        (rate, *_) = learning_rates(self.experiment, self.baseline)
+        unlike = {"weight_decay": 0.0}  # biases
+        return [{"params": p.data, "lr": rate} | (unlike if p.ndim < 2 else {}) for p in module.parameters()]
 
     @property
     def network(self) -> list[nn.Module]:
@@ -98,14 +116,25 @@ class CNN:
         return working(self._threads)
 
     def present(self, epoch: int, start: int, stop: int) -> None:
+        ends = stop == self.experiment.presentations_per_epoch
+        self._show(epoch, start, stop - ends)
+        if ends:
+            before = self._weights()
+            self._show(epoch, stop - 1, stop)
+            self._moved = measures.movement(before, self._weights())
+
+    def _show(self, epoch: int, start: int, stop: int) -> None:
         shown = torch.from_numpy(self._order(epoch)[start:stop])
+        if start == stop:
+            return
         for run, seed in enumerate(self.experiment.seeds):
             with self._generator(run):
                 if start == 0:
                     torch.manual_seed(int(generator(seed, BaselineStream.DROPOUT, epoch).integers(2**63)))
+                    self._descents[run].begin(epoch)
                 loss = self._learn(run, shown[:, run])
             if not math.isfinite(loss):
-                smaller = f"{self._rate / 4:g}"
+                smaller = f"{learning_rates(self.experiment, self.baseline)[0] / 4:g}"
                 raise DivergenceError(f"seed {seed} diverged: the loss is not finite; try learning_rate = {smaller}")
 
     @contextlib.contextmanager
@@ -119,14 +148,17 @@ class CNN:
     def _learn(self, run: int, shown: torch.Tensor) -> float:
         """Steps on batches (steps, batch) of examples; returns the last loss."""
         module = self.modules[run].train()
-        optimizer = self._optimizers[run]
         images, labels = self._images.train
         for batch in shown:
             loss = functional.cross_entropy(module(scale(images[batch], self._dtype)), labels[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            gradients = torch.autograd.grad(loss, list(module.parameters()))
+            self._descents[run].step(gradients)
         return loss.item()
+
+    def _weights(self) -> list[torch.Tensor]:
+        """W_k of all runs, a copy: (runs, …) each."""
+        each = [[p.detach() for p in module.parameters() if p.ndim > 1] for module in self.modules]
+        return [torch.stack(layer) for layer in zip(*each, strict=True)]
 
     @torch.no_grad()
     def evaluate(self, epoch: int) -> tuple[dict[str, Score], list[dict]]:
@@ -139,26 +171,48 @@ class CNN:
             return torch.softmax(u, -1)
 
         parts = scored_parts(self._images.train, self._images.test, self.experiment.train_examples)
-        scores = {name: score(outputs, softmax, x, labels, self._dtype) for name, (x, labels) in parts.items()}
-        return scores, [{} for _ in self.modules]
+        loss = functools.partial(methods.losses, loss="cross-entropy")
+        scores = {name: score(outputs, softmax, x, labels, self._dtype, loss) for name, (x, labels) in parts.items()}
+        measured = self._angles(*parts["train"]) | measures.norms([None, *self._weights()])
+        measured |= measures.update_ratios(self._moved)
+        return scores, [loss_columns(scores, run) | measures.row(measured, run) for run, _ in enumerate(self.modules)]
+
+    @torch.enable_grad()
+    def _angles(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, list[float]]:
+        """See `measures.angles`; without dropout, over a few examples."""
+        x, wanted = scale(images[:_MEASURED], self._dtype), labels[:_MEASURED]
+        found: list[list[torch.Tensor]] = []
+        for module in self.modules:
+            for own, given in zip(self._twin.parameters(), module.parameters(), strict=True):
+                own.data.copy_(given.data)
+            found.append([])
+            for net in (module, self._twin):
+                weights = [p for p in net.parameters() if p.ndim > 1]
+                found[-1] += torch.autograd.grad(functional.cross_entropy(net.eval()(x), wanted), weights)
+        layers = [torch.stack(of_runs) for of_runs in zip(*found, strict=True)]
+        count = len(layers) // 2
+        return {f"angle_{k + 1}": measures.angle(layers[k], layers[count + k]).tolist() for k in range(count - 1)}
 
     def state(self) -> tuple[None, dict[str, np.ndarray]]:
         found = [
-            {f"module.{name}": values for name, values in module.state_dict().items()}
-            | {f"momentum.{i}": s["momentum_buffer"] for i, s in optimizer.state_dict()["state"].items() if s}
-            | {"generator": state}
-            for module, optimizer, state in zip(self.modules, self._optimizers, self._states, strict=True)
+            {f"module.{name}": values.numpy() for name, values in module.state_dict().items()}
+            | {f"{_OPTIMIZER}{name}": values for name, values in descent.state().items()}
+            | {"generator": state.numpy(), _MOVED: moved}
+            for module, descent, state, moved in zip(
+                self.modules, self._descents, self._states, self._moved, strict=True
+            )
         ]
-        return None, {name: np.stack([values[name].numpy() for values in found]) for name in found[0]}
+        return None, {name: np.stack([values[name] for values in found]) for name in found[0]}
 
     def require_fit(self, found: Checkpoint) -> None:
         """Raise ValueError where a checkpoint can't be put back."""
-        _, first = self.state()
-        kinds = {name: (values.shape, values.dtype) for name, values in first.items()}
-        moved = enumerate(self.modules[0].parameters()) if self.baseline.momentum else ()
-        runs = len(self.modules)
-        later = {f"momentum.{i}": ((runs, *p.shape), np.dtype(self.dtype)) for i, p in moved}
-        if {name: (v.shape, v.dtype) for name, v in found.extra.items()} not in (kinds, kinds | later):
+        _, now = self.state()
+        shapes = self._descents[0].shapes()
+        first = {name: values.shape for name, values in now.items() if not name.startswith(_OPTIMIZER)}
+        later = {f"{_OPTIMIZER}{name}": (len(self.modules), *shape) for name, shape in shapes.items()}
+        given = {name: values.shape for name, values in found.extra.items()}
+        typed = all(found.extra[name].dtype == now[name].dtype for name in first if name in given)
+        if given not in (first, first | later) or not typed:
             raise ValueError(f"its arrays are not those of {self.baseline.architecture} by {self.baseline.method}")
         try:
             for state in found.extra["generator"]:
@@ -168,17 +222,18 @@ class CNN:
 
     def restore(self, found: Checkpoint) -> None:
         """Be as it was when that checkpoint was made."""
-        for run, (module, optimizer) in enumerate(zip(self.modules, self._optimizers, strict=True)):
-            values = {name: torch.from_numpy(np.array(array[run])) for name, array in found.extra.items()}
-            named = {name.removeprefix("module."): v for name, v in values.items() if name.startswith("module.")}
-            module.load_state_dict(named)
-            momenta = {
-                int(name.removeprefix("momentum.")): {"momentum_buffer": v}
-                for name, v in values.items() if name.startswith("momentum.")
-            }  # fmt: skip
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": momenta, "param_groups": groups})
-            self._states[run] = values["generator"]
+        for run, (module, descent) in enumerate(zip(self.modules, self._descents, strict=True)):
+            values = {name: np.array(array[run]) for name, array in found.extra.items()}
+            module.load_state_dict({n: torch.from_numpy(v) for n, v in _under("module.", values).items()})
+            descent.begin(found.epoch + 1)
+            descent.restore(_under(_OPTIMIZER, values))
+            self._states[run] = torch.from_numpy(values["generator"])
+        self._moved = found.extra[_MOVED]
+
+
+def _under(prefix: str, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Those whose names begin so, without it."""
+    return {name.removeprefix(prefix): array for name, array in values.items() if name.startswith(prefix)}
 
 
 def _initialise(net: nn.Module, seed: int) -> None:

@@ -7,7 +7,8 @@ from enum import IntEnum
 
 import numpy as np
 
-from ghostnet.model.baseline import Baseline
+from ghostnet.model.baseline import DIRECT, Baseline
+from ghostnet.model.equations import Layers
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Stream, generator
 
@@ -21,25 +22,41 @@ class BaselineStream(IntEnum):
     PRIVACY = 103  # index: epoch
     MODULE = 104  # index: parameter of a torch module, or epoch
     FEEDBACK = 105  # index: layer of a converted module
+    MAGNITUDE = 106  # index: epoch
 
 
 def weights(e: Experiment, b: Baseline) -> tuple[list, list]:
     """W and B of every seed, lists over k, float64 arrays (runs, …).
 
     The numbers are those of `ghostnet.build`, scaled: under weights = "experiment", W_k is the ghost units' own, and so
-    is FA's B_k. DFA's and IFA's B_k have a column per output; at the last hidden layer they are FA's.
+    is FA's B_k. Direct feedback has a column per output; at the last hidden layer it is FA's. All of uSF's B_k are the
+    deviation of FA's.
     """
-    n, direct = e.sizes, b.method in ("DFA", "IFA")
+    n, direct = e.sizes, b.method in DIRECT
     shapes = {k: (n[k], n[-1] if direct else n[k + 1]) for k in range(1, e.depth)}
 
-    def uniform(stream: Stream, k: int, shape: tuple, bound: float | None) -> np.ndarray:
-        own = e.init if b.weights == "experiment" else 1 / np.sqrt(shape[1])
-        bound = own if bound is None else bound
+    def uniform(stream: Stream, k: int, shape: tuple, bound: float) -> np.ndarray:
         return np.stack([generator(seed, stream, k).uniform(-bound, bound, shape) for seed in e.seeds])
 
-    zero = 0.0 if b.weights == "zero" else None
-    W = [None, *(uniform(Stream.W, k, (n[k], n[k - 1]), zero) for k in range(1, e.depth + 1))]
-    return W, [None, *(uniform(Stream.B, k, shape, b.feedback_init) for k, shape in shapes.items())]
+    def feedback(k: int, shape: tuple) -> np.ndarray:
+        bound = feedback_bound(e, b, shape[1])
+        flat = b.method == "uSF"
+        return np.full((len(e.seeds), *shape), bound / np.sqrt(3)) if flat else uniform(Stream.B, k, shape, bound)
+
+    W: Layers = [None]
+    for k in range(1, e.depth + 1):
+        bound = 0.0 if b.weights == "zero" else _bound(e, b, n[k - 1])
+        W.append(uniform(Stream.W, k, (n[k], n[k - 1]), bound))
+    return W, [None, *(feedback(k, shape) for k, shape in shapes.items())]
+
+
+def feedback_bound(e: Experiment, b: Baseline, columns: int) -> float:
+    """B_k of so many columns is uniform in ± this."""
+    return _bound(e, b, columns) if b.feedback_init is None else b.feedback_init
+
+
+def _bound(e: Experiment, b: Baseline, columns: int) -> float:
+    return e.init if b.weights == "experiment" else 1 / np.sqrt(columns)
 
 
 class Noise:

@@ -6,12 +6,14 @@ import numpy as np
 import torch
 
 from ghostnet.baselines import methods, privacy
-from ghostnet.baselines.draws import BaselineStream, Noise, require_states, weights
+from ghostnet.baselines.descent import Descent, Product, mean
+from ghostnet.baselines.draws import BaselineStream, Noise, feedback_bound, require_states, weights
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.model.baseline import Baseline
 from ghostnet.model.equations import Layers
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import room
+from ghostnet.model.typed import require
 
 _BLOCK = 1000  # examples at a time in predictions
 _DRAWS = "draws."
@@ -21,57 +23,76 @@ class Learner:
     """Weights, optimiser and draws of every run of an experiment.
 
     Attributes:
-        W, B: lists over k of tensors, shapes in `ghostnet.baselines.methods`. Changed in place by `step`.
+        W, bias, B: lists over k of tensors, shapes in `ghostnet.baselines.methods`, changed in place by `step`; bias
+            is None where there are none.
     """
 
-    def __init__(self, experiment: Experiment, baseline: Baseline, dtype: str = "float32"):
+    def __init__(self, experiment: Experiment, baseline: Baseline, dtype: str = "float32", device: str = "cpu"):
         self.experiment, self.baseline = experiment, baseline
         self.dtype = getattr(torch, dtype)
+        self.device = device
         self.transfer = baseline.transfer or experiment.transfer
         with room(experiment, 16):  # drawn in float64, kept in the type asked for with its gradient
             self.W, self.B = map(self._tensors, weights(experiment, baseline))
-        self._optimizer = self._make_optimizer()
+        biases = [None, *(W.new_zeros(len(W), 1, W.shape[1]) for W in self.W[1:])]
+        self.bias: Layers | None = biases if baseline.bias else None
+        require(
+            baseline.frozen < len(self.W) - 1, f"frozen = {baseline.frozen}: none of {len(self.W) - 1} W_k would learn"
+        )
+        self._learning = range(1 + baseline.frozen, len(self.W))  # the k of W_k
+        self._descent = Descent(self._groups(), baseline, experiment.epochs)
         used = {
             BaselineStream.DROPOUT: baseline.dropout,
-            BaselineStream.INVERSE: baseline.method == "DTP",
+            BaselineStream.INVERSE: baseline.method in ("DTP", "WM"),
+            BaselineStream.MAGNITUDE: baseline.method == "brSF",
             BaselineStream.PRIVACY: baseline.noise,
         }
         self._streams = tuple(filter(used.get, used))
         self.begin(0)
 
     def _tensors(self, arrays: Layers) -> Layers:
-        return [None, *(torch.from_numpy(array).to(self.dtype) for array in arrays[1:])]
+        return [None, *map(self._tensor, arrays[1:])]
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(array).to(self.device, self.dtype)
+
+    def _groups(self) -> list[dict]:
+        """What learns: the parameters of `_products`, then those of `_feedback_products`, with their rates."""
         b = self.baseline
-        kind = {"sgd": torch.optim.SGD, "rmsprop": torch.optim.RMSprop}[b.optimizer]
-        rates = learning_rates(self.experiment, b)
-        groups = [{"params": [W], "lr": rate} for W, rate in zip(self.W[1:], rates, strict=True)]
-        if b.method == "DTP" and len(self.W) > 3:
-            groups.append({"params": self.B[1:-1], "lr": b.inverse_rate})
-        return kind(groups, momentum=b.momentum)
+        rates = (0.0, *learning_rates(self.experiment, b))
+        groups = [{"params": self.W[k], "lr": rates[k]} for k in self._learning]
+        if self.bias:
+            groups += [{"params": self.bias[k], "lr": rates[k], "weight_decay": 0.0} for k in self._learning]
+        if b.method == "KP":
+            groups += [{"params": self.B[k - 1], "lr": rates[k]} for k in self._learning if k > 1]
+        if b.method in ("DTP", "WM"):
+            kept, learned = (0.0, self.B[1:-1]) if b.method == "DTP" else (1.0, self.B[1:])
+            groups += [{"params": B, "lr": b.feedback_rate, "weight_decay": kept} for B in learned]
+        return groups
 
     def begin(self, epoch: int) -> None:
-        """Start the random streams of an epoch."""
+        """Start the random streams of an epoch, and take its rates."""
+        self._descent.begin(epoch)
         self._draws = {stream: Noise(self.experiment.seeds, stream, epoch) for stream in self._streams}
 
     def state(self) -> dict[str, np.ndarray]:
-        """What the next step depends on beside W: B, what the optimizer has accumulated, "name.parameter", and where
-        the random streams are."""
-        found = {f"B.{k}": B.numpy() for k, B in enumerate(self.B) if B is not None}
-        for index, values in self._optimizer.state_dict()["state"].items():
-            found |= {f"{name}.{index}": np.asarray(value) for name, value in values.items() if value is not None}
+        """What the next step depends on: B, W and biases where there are any (else W is in a Network), what the
+        optimizer has accumulated, "name.parameter", and where the random streams are."""
+        found = {name: values.cpu().numpy() for name, values in self._kept().items()}
+        found |= self._descent.state()
         return found | {f"{_DRAWS}{stream.name}": draws.state() for stream, draws in self._draws.items()}
+
+    def _kept(self) -> dict[str, torch.Tensor]:
+        """The tensors that are in `state`, "name.layer"."""
+        lists = {"B": self.B} | ({"W": self.W, "bias": self.bias} if self.bias else {})
+        return {f"{name}.{k}": layer for name, layers in lists.items() for k, layer in enumerate(layers) if k}
 
     def require_fit(self, state: dict[str, np.ndarray]) -> None:
         """Raise ValueError unless these arrays are what `state` gives, before the first step or after it."""
-        b, parameters = self.baseline, [p for group in self._optimizer.param_groups for p in group["params"]]
-        kinds = (("step", "square_avg") if b.optimizer == "rmsprop" else ()) + ("momentum_buffer",) * bool(b.momentum)
-        first = {f"B.{k}": tuple(B.shape) for k, B in enumerate(self.B) if B is not None}
+        b = self.baseline
+        first = {name: tuple(values.shape) for name, values in self._kept().items()}
         first |= {f"{_DRAWS}{stream.name}": draws.state().shape for stream, draws in self._draws.items()}
-        later = {
-            f"{kind}.{i}": () if kind == "step" else tuple(p.shape) for kind in kinds for i, p in enumerate(parameters)
-        }
+        later = self._descent.shapes()
         found = {name: values.shape for name, values in state.items()}
         drawn = {name for name in found if name.startswith(_DRAWS)}
         floats = all(values.dtype.kind == "f" for name, values in state.items() if name not in drawn)
@@ -80,47 +101,61 @@ class Learner:
         for name in drawn:
             require_states(state[name])
 
-    def restore(self, W: list, state: dict[str, np.ndarray]) -> None:
-        """Be as the learner was whose W and `state` these are."""
-        for own, values in zip(self.W[1:], W[1:], strict=True):
+    def restore(self, W: Layers | None, state: dict[str, np.ndarray], epoch: int) -> None:
+        """Be in an epoch as the learner was whose `state` this is, and W, unless that is in `state`."""
+        self.begin(epoch)
+        for own, values in zip(self.W[1:], W[1:] if W else (), strict=W is not None):
             own.copy_(torch.from_numpy(values))
-        accumulated: dict[int, dict] = {}
-        for name, values in state.items():
-            kind, _, index = name.partition(".")
-            if kind == "B":
-                self.B[int(index)].copy_(torch.from_numpy(values))
-            elif name.startswith(_DRAWS):
-                self._draws[BaselineStream[index]].restore(values)
-            else:
-                accumulated.setdefault(int(index), {})[kind] = torch.from_numpy(values)
-        groups = self._optimizer.state_dict()["param_groups"]
-        self._optimizer.load_state_dict({"state": accumulated, "param_groups": groups})
+        kept = self._kept()
+        for name, own in kept.items():
+            own.copy_(torch.from_numpy(state[name]))
+        for stream, draws in self._draws.items():
+            draws.restore(state[f"{_DRAWS}{stream.name}"])
+        self._descent.restore({n: v for n, v in state.items() if n not in kept and not n.startswith(_DRAWS)})
 
-    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> None:
+    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
         """Learn from one batch, x (runs, batch, n_0), y (runs, batch, n_N).
 
         Args:
             present: (runs, batch), 1 for examples and 0 for padding; private learning only.
+
+        Returns:
+            u_N before, (runs, batch, n_N); adversarial examples come after the others.
         """
         if self.baseline.adversarial:
             x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
-        p = methods.forward(self.W, x, self.transfer, self._masks(x))
-        delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss))
-        clip = self.baseline.clip
-        found = methods.gradients(delta, p.r) if clip is None else self._private(delta, p.r, clip, present)
-        for parameter, gradient in zip(self.W[1:], found[1:], strict=True):
-            parameter.grad = gradient
-        if self.baseline.method == "DTP":
-            self._learn_inverses(p.r)
-        self._optimizer.step()
+        p = self.forward(x, self._masks(x))
+        delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), y)
+        products, feedback = self._products(delta, p.r), self._feedback_products(delta, p.r)
+        if self.baseline.clip is None:
+            self._descent.along(products + feedback)
+        else:
+            private = self._private(products, self.baseline.clip, present)
+            self._descent.step(private + list(map(mean, feedback)))
+        if self.baseline.method == "brSF":
+            self._draw_magnitudes()
+        return p.u
 
-    def credit(self, p: methods.Pass, e: torch.Tensor, method: str | None = None) -> list:
+    def forward(self, x: torch.Tensor, masks: list | None = None) -> methods.Pass:
+        """x (runs, batch, n_0) through the network."""
+        return methods.forward(self.W, x, self.transfer, masks, self.bias)
+
+    def _products(self, delta: Layers, r: Layers) -> list[Product]:
+        """Whose means are the gradients of the W_k, and then of the biases."""
+        products: list[Product] = [(delta[k], r[k - 1]) for k in self._learning]
+        if self.bias:
+            ones = r[0].new_ones(r[0].shape[:2]).unsqueeze(-1)
+            products += [(ones, delta[k]) for k in self._learning]
+        return products
+
+    def credit(self, p: methods.Pass, e: torch.Tensor, y: torch.Tensor, method: str | None = None) -> Layers:
         """δ_k of a forward pass by the baseline's method, or by another on the same weights."""
-        return methods.credit(method or self.baseline.method, self.W, self.B, p, e, self.transfer)
+        b = self.baseline
+        return methods.credit(method or b.method, self.W, self.B, p, e, y, b.target_step)
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
         """u_N (runs, n, n_N) of inputs (n, n_0) that all runs share, without dropout."""
-        blocks = (methods.forward(self.W, block.to(self.dtype), self.transfer).u for block in x.split(_BLOCK))
+        blocks = (self.forward(block.to(self.dtype)[None]).u for block in x.split(_BLOCK))
         return torch.cat(list(blocks), 1)
 
     def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -128,8 +163,8 @@ class Learner:
 
         The attack is on the network, whoever taught it: its gradient is the true one for every method.
         """
-        p = methods.forward(self.W, x, self.transfer)
-        delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), "BP")
+        p = self.forward(x)
+        delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), y, "BP")
         least, greatest = x.aminmax()
         moved = x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()
         return moved.clamp_(least.clamp(max=0), greatest.clamp(min=1))
@@ -140,20 +175,33 @@ class Learner:
             return None
         keep, draws = 1 - self.baseline.dropout, self._draws[BaselineStream.DROPOUT]
         shapes = ((x.shape[1], units) for units in self.experiment.sizes[1:-1])
-        return [None, *(torch.from_numpy(draws.uniform(shape) < keep).to(self.dtype) / keep for shape in shapes)]
+        return [None, *(self._tensor(draws.uniform(shape) < keep) / keep for shape in shapes)]
 
-    def _learn_inverses(self, r: list) -> None:
-        scale, draws = self.baseline.inverse_noise, self._draws[BaselineStream.INVERSE]
-        noise = [None, *(scale * torch.from_numpy(draws.normal(a.shape[1:])).to(self.dtype) for a in r[1:])]
-        found = methods.inverse_gradients(self.W, self.B, r, noise, self.transfer)
-        for inverse, gradient in zip(self.B[1:-1], found[1:-1], strict=True):
-            inverse.grad = gradient
-
-    def _private(self, delta: list, r: list, clip: float, present: torch.Tensor | None) -> list:
+    def _feedback_products(self, delta: Layers, r: Layers) -> list[Product]:
+        """Whose means are the gradients of the B_k that learn."""
         b = self.baseline
-        sums = privacy.clipped_sums(delta, r, clip, present)
+        if b.method == "KP":
+            return [(r[k - 1], delta[k]) for k in self._learning if k > 1]
+        if b.method not in ("DTP", "WM"):
+            return []
+        scale, draws = b.feedback_noise, self._draws[BaselineStream.INVERSE]
+        noise = [None, *(scale * self._tensor(draws.normal(a.shape[1:])) for a in r[1:])]
+        if b.method == "WM":
+            return methods.mirror_products(self.W, noise, scale, self.transfer, self.bias)
+        return methods.inverse_products(self.W, self.B, r, noise, self.transfer, self.bias)
+
+    def _draw_magnitudes(self) -> None:
+        """New ones for the next batch."""
+        draws = self._draws[BaselineStream.MAGNITUDE]
+        for B in self.B[1:]:
+            bound = feedback_bound(self.experiment, self.baseline, B.shape[2])
+            B.copy_(bound * self._tensor(draws.uniform(tuple(B.shape[1:]))))
+
+    def _private(self, products: list[Product], clip: float, present: torch.Tensor | None) -> list[torch.Tensor]:
+        b = self.baseline
+        sums = privacy.clipped_sums(products, clip, present)
         if b.noise:
             draws = self._draws[BaselineStream.PRIVACY]
-            for total in sums[1:]:
-                total += b.noise * clip * torch.from_numpy(draws.normal(total.shape[1:])).to(self.dtype)
-        return [None, *(total / self.experiment.batch for total in sums[1:])]
+            for total in sums:
+                total += b.noise * clip * self._tensor(draws.normal(total.shape[1:]))
+        return [total / self.experiment.batch for total in sums]

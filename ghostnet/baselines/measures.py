@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 
 from ghostnet.baselines import methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.engines import tensors
 from ghostnet.engines.evaluation import Score
+from ghostnet.model.baseline import DIRECT
+from ghostnet.model.equations import Layers
 
 
 def score(learner: Learner, images: torch.Tensor, labels: torch.Tensor) -> Score:
     """Score on images (n, n_0) with labels (n,); the squared error is that of ŷ, which the loss defines."""
-    guess = functools.partial(methods.output, loss=learner.baseline.loss)
-    return tensors.score(learner.outputs, guess, images, labels, learner.dtype)
+    output, loss = _of_loss(learner)
+    return tensors.score(learner.outputs, output, images, labels, learner.dtype, loss)
+
+
+def met(learner: Learner, u: list[torch.Tensor], labels: torch.Tensor) -> np.ndarray:
+    """Examples, right answers, Σ (y - ŷ)² / n_N and Σ C of some steps, (4, runs).
+
+    Args:
+        u: u_N (runs, batch, n_N) of each step. labels: (steps, runs, batch).
+    """
+    right, squares, losses = (
+        total.sum(0).cpu().numpy() for total in tensors.counted(torch.stack(u), labels, *_of_loss(learner))
+    )
+    return np.stack([np.full(len(right), labels[:, 0].numel()), right, squares / u[0].shape[-1], losses])
+
+
+def _of_loss(learner: Learner) -> tuple[functools.partial, functools.partial]:
+    """ŷ of u_N, and the loss of u_N and y."""
+    output, loss = (functools.partial(of, loss=learner.baseline.loss) for of in (methods.output, methods.losses))
+    return output, loss
 
 
 def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list[float]]:
@@ -24,33 +45,62 @@ def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list
     x (n, n_0) and y (n, n_N) are shared by all runs; no dropout. An angle to a zero gradient is nan.
     """
     runs = len(learner.experiment.seeds)
-    p = methods.forward(learner.W, x.expand(runs, *x.shape), learner.transfer)
+    p = learner.forward(x.expand(runs, *x.shape))
     e = methods.output_error(p.u, y, learner.baseline.loss)
-    own, true = (methods.gradients(learner.credit(p, e, method), p.r) for method in (None, "BP"))
+    own, true = (methods.gradients(learner.credit(p, e, y, method), p.r) for method in (None, "BP"))
     hidden = range(1, len(learner.W) - 1)
-    return {f"angle_{k}": torch.rad2deg(_cosine(own[k], true[k]).acos()).tolist() for k in hidden}
+    return {f"angle_{k}": angle(own[k], true[k]).tolist() for k in hidden}
 
 
 def alignments(learner: Learner) -> dict[str, list[float]]:
-    """Cosine between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
+    """Angle in degrees between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
 
-    FA, SSFA: B_k and W_{k+1}^T. DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k,
-    k < N-1, and W_{k+1}^T. BP: none.
+    DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k, k < N-1, and W_{k+1}^T. Others:
+    B_k, or what the sign-symmetric methods make of it, and W_{k+1}^T. BP and DRTP, which projects no errors: none.
     """
     method = learner.baseline.method
     W = learner.W
     B = learner.B
-    hidden = {"BP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}.get(method, range(1, len(W) - 1))
+    some = {"BP": [], "DRTP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}
+    hidden = some.get(method, range(1, len(W) - 1))
     found = {}
     for k in hidden:
-        carrier = methods.sign_symmetric(W, B, k) if method == "SSFA" else B[k]
-        path = (
-            functools.reduce(lambda down, W_j: down @ W_j, reversed(W[k + 1 :]))
-            if method in ("DFA", "IFA")
-            else W[k + 1]
-        )
-        found[f"alignment_{k}"] = _cosine(carrier, path.mT).tolist()
+        carrier = methods.carrier(method, W, B, k)
+        path = functools.reduce(lambda down, W_j: down @ W_j, reversed(W[k + 1 :])) if method in DIRECT else W[k + 1]
+        found[f"alignment_{k}"] = angle(carrier, path.mT).tolist()
     return found
+
+
+def norms(W: Layers) -> dict[str, list[float]]:
+    """‖W_k‖ of every matrix and run, Frobenius: {"norm_W_1": …}."""
+    return {f"norm_W_{k}": _norm(own).tolist() for k, own in enumerate(W) if k}
+
+
+def update_ratios(moved: np.ndarray) -> dict[str, list[float]]:
+    """What `movement` gave, by layer: {"update_ratio_1": …}."""
+    return {f"update_ratio_{k}": ratios.tolist() for k, ratios in enumerate(moved.T, start=1)}
+
+
+def row(measured: dict[str, list[float]], run: int) -> dict[str, float]:
+    """One run's columns of metrics.csv."""
+    return {name: float(f"{values[run]:.6g}") for name, values in measured.items()}
+
+
+def movement(before: list, after: list) -> np.ndarray:
+    """‖ΔW_k‖ / ‖W_k‖ of an update, (runs, N), from the matrices before and after it; 0 from zero."""
+    sizes = [_norm(old) for old in before]
+    moved = [_norm(new - old) for old, new in zip(before, after, strict=True)]
+    ratios = [torch.where(size > 0, length / size, 0.0) for size, length in zip(sizes, moved, strict=True)]
+    return torch.stack(ratios, 1).cpu().numpy()
+
+
+def _norm(W: torch.Tensor) -> torch.Tensor:
+    return W.flatten(1).norm(dim=1).double()
+
+
+def angle(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Between arrays (runs, …) as vectors, in degrees, (runs,); nan where one is zero."""
+    return torch.rad2deg(_cosine(a, b).acos())
 
 
 def _cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -9,22 +9,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from ghostnet.baselines import measures, privacy
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
-from ghostnet.engines.evaluation import Score, scored_parts
+from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
 from ghostnet.engines.tensors import Images, working
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
-from ghostnet.model.baseline import BaselineRun
-from ghostnet.model.equations import Layers
+from ghostnet.model.baseline import DIRECT, BaselineRun
+from ghostnet.model.modules import layers
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
 from ghostnet.runs.checkpoint import Checkpoint
 
+_MOVED, _MET = "moved", "met"  # in a checkpoint
 _MEASURED = 1000  # examples, the first of the training set, whose gradient is compared with backprop's
 
 
@@ -33,25 +35,30 @@ class MLP:
 
     compiles = False
 
-    def __init__(self, run: BaselineRun, dataset: Dataset, dtype: str, threads: int):
+    def __init__(self, run: BaselineRun, dataset: Dataset, dtype: str, threads: int, device: str = "cpu"):
         self.experiment = run.experiment
         self.dtype = dtype
         self._threads = threads
-        self.learner, self._images = Learner(run.experiment, run.baseline, dtype), Images(dataset)
+        self.learner, self._images = Learner(run.experiment, run.baseline, dtype, device), Images(dataset, device)
+        self._moved = np.zeros((len(run.experiment.seeds), run.experiment.depth))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
+        self._counts = run.baseline.train_scores == "during"
+        self._met = np.zeros((4, len(run.experiment.seeds)))  # see `measures.met`, of this epoch so far
         self._batches = functools.lru_cache(1)(functools.partial(_batches, self.learner))
 
     @property
-    def network(self) -> Network:
-        """The trained network as the ghost units' code knows networks."""
+    def network(self) -> Network | list[nn.Module]:
+        """The trained network as the ghost units' code knows networks; with biases, a torch module of every run."""
         learner = self.learner
+        if learner.bias:
+            return [_module(learner, run) for run in range(len(self.experiment.seeds))]
         network = build(BaselineRun(learner.experiment, learner.baseline).effective)
         network.method = learner.baseline.method
 
         def arrays(tensors: list) -> list:
-            return [None, *(tensor.numpy().astype(np.float64) for tensor in tensors[1:])]
+            return [None, *(tensor.cpu().numpy().astype(np.float64) for tensor in tensors[1:])]
 
         network.weights = network.weights._replace(W=arrays(learner.W))
-        if network.method in ("FA", "SSFA"):
+        if network.method not in ("BP", *DIRECT):
             network.weights = network.weights._replace(B=arrays(learner.B))
         return network
 
@@ -60,11 +67,21 @@ class MLP:
 
     def present(self, epoch: int, start: int, stop: int) -> None:
         learner, (shown, present) = self.learner, self._batches(epoch)
+        u, before = [], None
         if start == 0:
             learner.begin(epoch)
+            self._met = np.zeros_like(self._met)
         for step in range(start, stop):
             batch = self._images.batch(shown[step], learner.dtype)
-            learner.step(*batch, None if present is None else present[step])
+            if step == len(shown) - 1:
+                before = [W.clone() for W in learner.W[1:]]
+            found = learner.step(*batch, None if present is None else present[step])
+            if self._counts:
+                u.append(found)
+        if u:
+            self._met += measures.met(learner, u, self._images.train[1][shown[start:stop]])
+        if before:
+            self._moved = measures.movement(before, learner.W[1:])
         for run, seed in enumerate(self.experiment.seeds):
             if not all(bool(W[run].isfinite().all()) for W in learner.W[1:]):
                 smaller = " ".join(f"{rate / 4:g}" for rate in learning_rates(self.experiment, learner.baseline))
@@ -76,23 +93,32 @@ class MLP:
         e = self.experiment
         b = learner.baseline
         parts = scored_parts(images.train, images.test, e.train_examples)
-        scores = {name: measures.score(learner, *part) for name, part in parts.items()}
+        during = {}
+        if epoch and self._counts:
+            examples, *sums = self._met
+            during["train"] = Score(*(total / examples for total in sums))
+        scores = {name: during.get(name) or measures.score(learner, *part) for name, part in parts.items()}
         x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)
-        measured = measures.angles(learner, x, y) | measures.alignments(learner)
+        measured = measures.angles(learner, x, y) | measures.alignments(learner) | measures.norms(learner.W)
+        measured |= measures.update_ratios(self._moved)
         spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
         runs = range(len(e.seeds))
-        return scores, [{name: round(values[run], 6) for name, values in measured.items()} | spent for run in runs]
+        return scores, [loss_columns(scores, run) | measures.row(measured, run) | spent for run in runs]
 
-    def state(self) -> tuple[Network, dict[str, np.ndarray]]:
-        return self.network, self.learner.state()
+    def state(self) -> tuple[Network | None, dict[str, np.ndarray]]:
+        network = self.network
+        found = self.learner.state() | {_MOVED: self._moved} | ({_MET: self._met} if self._counts else {})
+        return network if isinstance(network, Network) else None, found
 
     def require_fit(self, found: Checkpoint) -> None:
         """Raise ValueError where a checkpoint can't be put back."""
-        self.learner.require_fit(found.extra)
+        _require_fit(self.learner, found)
 
     def restore(self, found: Checkpoint) -> None:
         """Be as it was when that checkpoint was made."""
-        self.learner.restore(_matrices(found), found.extra)
+        _restore(self.learner, found)
+        self._moved = found.extra[_MOVED]
+        self._met = found.extra.get(_MET, self._met).copy()
 
 
 def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
@@ -106,23 +132,42 @@ def load(run: str | os.PathLike, dtype: str = "float64") -> Learner:
     if about.baseline.architecture != "mlp":
         raise ConfigError(f"{run}: a run of {about.baseline.architecture}; expected one of an MLP")
     learner = Learner(about.experiment, about.baseline, dtype)
-    found = checkpoint.latest(path, about, accept=lambda found: learner.require_fit(found.extra))
+    found = checkpoint.latest(path, about, accept=lambda found: _require_fit(learner, found))
     if found is None:
         raise FileError(f"{run}: no readable checkpoint; give a run that `ghostnet baseline` has taken past epoch 0")
-    learner.restore(_matrices(found), found.extra)
+    _restore(learner, found)
     return learner
 
 
-def _matrices(found: Checkpoint) -> Layers:
-    """W of a checkpoint; ConfigError where it is none of an MLP."""
-    if found.network is None:
-        raise ConfigError(f"{found.name}: holds no network; expected a checkpoint of an MLP")
-    return found.network.weights.W
+def _require_fit(learner: Learner, found: Checkpoint) -> None:
+    """Raise ValueError where a checkpoint is none of such a learner."""
+    e, runs = learner.experiment, len(learner.experiment.seeds)
+    wanted = {_MOVED: (runs, e.depth)} | ({_MET: (4, runs)} if learner.baseline.train_scores == "during" else {})
+    given = {name: values.shape for name, values in found.extra.items() if name in (_MOVED, _MET)}
+    if given != wanted or not all(found.extra[name].dtype == np.float64 for name in given):
+        raise ValueError(f"its arrays {', '.join(wanted)} are missing, or of another shape")
+    learner.require_fit(_of_learner(found))
+
+
+def _restore(learner: Learner, found: Checkpoint) -> None:
+    learner.restore(found.network.weights.W if found.network else None, _of_learner(found), found.epoch + 1)
+
+
+def _of_learner(found: Checkpoint) -> dict[str, np.ndarray]:
+    """Its state in a checkpoint."""
+    return {name: values for name, values in found.extra.items() if name not in (_MOVED, _MET)}
+
+
+def _module(learner: Learner, run: int) -> nn.Sequential:
+    """A run of a network with biases: images to u_N."""
+    e = BaselineRun(learner.experiment, learner.baseline).effective
+    W, bias = ([values[run] for values in all_runs[1:]] for all_runs in (learner.W, learner.bias or []))
+    return nn.Sequential(*layers(W, [values[0] for values in bias], e)[:-1])
 
 
 def _batches(learner: Learner, epoch: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Indices (presentations, runs, batch) of an epoch's batches, and which of them count: None for all of them."""
     if learner.baseline.clip is None:
-        return torch.from_numpy(presentation_order(learner.experiment, epoch)), None
+        return torch.from_numpy(presentation_order(learner.experiment, epoch)).to(learner.device), None
     shown, present = privacy.poisson_batches(learner.experiment, epoch)
-    return torch.from_numpy(shown), torch.from_numpy(present).to(learner.dtype)
+    return torch.from_numpy(shown).to(learner.device), torch.from_numpy(present).to(learner.device, learner.dtype)

@@ -1,8 +1,9 @@
 """Differentially private learning (Abadi et al. 2016, arXiv:1607.00133): clip every example, add noise, count ε.
 
-An example's gradient of W_k is the outer product δ_k r_{k-1}^T whatever the method, so its norm over all layers is
-√(Σ_k ‖δ_k‖² ‖r_{k-1}‖²): exact, without forming it. The guarantee holds for FA and DFA as for BP: fixed feedback
-weights know nothing of the data, and SSFA's and IFA's only what weights know that are private already.
+An example's gradient of W_k is the outer product δ_k r_{k-1}^T whatever the method, and that of a bias is δ_k, so its
+norm is √(Σ_k ‖δ_k‖² (‖r_{k-1}‖² + 1)), without the 1 where there are no biases: exact, without forming the gradient.
+The guarantee holds for FA and DFA as for BP: fixed feedback weights know nothing of the data, and those of the
+sign-symmetric methods and of IFA only what weights know that are private already.
 
 A step's sum of clipped gradients gets noise of deviation noise · clip and is divided by the expected batch. Batches are
 Poisson samples, every example with probability batch / train_examples, because the accountant's theorem is about these.
@@ -12,33 +13,34 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from ghostnet.baselines.descent import Product
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.errors import ConfigError
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import generator
 
 
-def norms(delta: list, r: list) -> torch.Tensor:
-    """Norm of every example's gradient over all layers, (runs, batch)."""
-    pairs = zip(delta[1:], r, strict=True)
-    squares = [d.square().sum(-1) * below.square().sum(-1) for d, below in pairs]
+def norms(products: Sequence[Product]) -> torch.Tensor:
+    """Norm of every example's gradient over all parameters, (runs, batch)."""
+    squares = [left.square().sum(-1) * right.square().sum(-1) for left, right in products]
     return functools.reduce(torch.add, squares).sqrt()
 
 
-def clipped_sums(delta: list, r: list, clip: float, present: torch.Tensor | None = None) -> list:
-    """Σ over the batch of δ_k r_{k-1}^T, each example's scaled to a norm of at most `clip`; slot 0 is None.
+def clipped_sums(products: Sequence[Product], clip: float, present: torch.Tensor | None = None) -> list[torch.Tensor]:
+    """Σ over the batch of left right^T of every parameter, each example's scaled to a norm of at most `clip`.
 
     Args:
         present: (runs, batch), 0 where an example is padding that must not count.
     """
-    factor = (clip / norms(delta, r).clamp_min(torch.finfo(delta[-1].dtype).tiny)).clamp_max(1)
+    factor = (clip / norms(products).clamp_min(torch.finfo(products[0][0].dtype).tiny)).clamp_max(1)
     if present is not None:
         factor = factor * present
-    return [None, *((factor[..., None] * d).mT @ below for d, below in zip(delta[1:], r, strict=True))]
+    return [(factor[..., None] * left).mT @ right for left, right in products]
 
 
 def poisson_batches(e: Experiment, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,8 +13,8 @@ Fashion-MNIST 0.21). On MNIST the true one is 0.03 to 1.2 times as large.
 With momentum m a gradient acts 1 / (1 - m) times, so η_k is (1 - m) times as large; and what m carries on overshoots,
 which logistic outputs do not come back from soon, so the largest rate is another 1 + m times smaller.
 
-RMSprop divides every gradient by its own size and moves each weight by about η_k: 1 / (4 n_{k-1}) changes no u_k by
-more than ¼ a step.
+RMSprop and Adam divide every gradient by its own size and move each weight by about η_k: 1 / (4 n_{k-1}) changes no
+u_k by more than ¼ a step.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def learning_rates(e: Experiment, b: Baseline) -> tuple[float, ...]:
 
 
 def _default(e: Experiment, b: Baseline) -> tuple[float, ...]:
-    if b.optimizer == "rmsprop":
+    if b.optimizer != "sgd":
         own = [1 / (4 * units) for units in e.sizes[:-1]]
     else:
         require(any(e.eta), "learning_rate: this experiment has no rates of its own; give one, or one per W_k")

@@ -13,7 +13,7 @@ from ghostnet.baselines.cnn import CNN
 from ghostnet.baselines.mlps import MLP
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
-from ghostnet.engines.tensors import own_precision
+from ghostnet.engines.tensors import own_precision, require_device
 from ghostnet.errors import ConfigError
 from ghostnet.model.baseline import Baseline, BaselineRun, baseline_from_mapping
 from ghostnet.model.experiment import Experiment
@@ -33,6 +33,7 @@ def train(
     *,
     data: Dataset | None = None,
     dtype: str = "float32",
+    device: str = "cpu",
     threads: int = 1,
     progress: bool = True,
     callbacks: Sequence[Callable[[Run], object]] = (),
@@ -46,13 +47,16 @@ def train(
         out: a new run directory; None keeps everything in memory.
         data: what to learn from, as `ghostnet.dataset` makes it; None: what `experiment.data` names.
         dtype: "float32" or "float64". threads: torch's; more than one change roundings.
+        device: "cpu" or, for an MLP, "cuda".
         callbacks: see `ghostnet.train`.
         settings: fields of `Baseline`, such as learning_rate, loss and architecture.
 
     Returns:
-        the network (with the trained W, and FA's B where the method has one of that shape) and the rows of metrics.csv:
-        `ghostnet.train`'s columns, then angle_k, alignment_k of hidden layers and, with noise or clip, epsilon. Of a
-        convolutional architecture, the modules, and the first columns.
+        the network (with the trained W, and FA's B where the method has one of that shape; with biases, a torch module
+        per seed, images to u_N) and the rows of metrics.csv: `ghostnet.train`'s columns, then the mean loss of an
+        example on both parts; of hidden layers angle_k and alignment_k, in degrees (`ghostnet.baselines.measures`); of
+        every layer norm_W_k and update_ratio_k, ‖ΔW_k‖ / ‖W_k‖ of the last update; with clip, epsilon. Of a
+        convolutional architecture, the modules, and the columns up to the losses.
 
     Raises:
         ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.
@@ -60,15 +64,16 @@ def train(
         DivergenceError: a weight or a loss became non-finite; the metrics until then are kept.
         Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `ghostnet.resume` goes on from there.
     """
-    baseline = _baseline(method, dtype, threads, settings)
+    baseline = baseline_from_mapping({"method": method} | settings)
+    _require_possible(baseline, dtype, device, threads)
     require_callbacks(callbacks)
     experiment, dataset = fitting_data(experiment, data)
     if baseline.learning_rate is None:  # config.toml says what was used
         baseline = dataclasses.replace(baseline, learning_rate=learning_rates(experiment, baseline))
     privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
     run = BaselineRun(experiment, baseline)
-    trainable = _trainable(run, dataset, dtype, threads)
-    how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads}
+    trainable = _trainable(run, dataset, dtype, threads, device)
+    how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads, "options": {"device": device}}
     how |= {"data_sha256": dataset.sha256, "laws": own_laws(run)}
     with RunDirectory(out, run, how) if out is not None else contextlib.nullcontext() as directory:
         start = Checkpoint(*trainable.state()[:1])
@@ -88,8 +93,12 @@ def restored(
     """
     if record is not None:
         raise ConfigError("record: a baseline has no activities over time; leave it out")
-    dtype, threads = settings_of(directory, "dtype", "threads")
-    trainable = _trainable(wanted, dataset, dtype, threads)
+    if wanted != directory.configuration and wanted.baseline.lr_schedule == "cosine":
+        raise ConfigError("epochs: under lr_schedule = cosine all rates depend on their number; train anew with more")
+    dtype, threads, options = settings_of(directory, "dtype", "threads", "options")
+    device = options.get("device", "cpu")
+    _require_possible(wanted.baseline, dtype, device, threads)
+    trainable = _trainable(wanted, dataset, dtype, threads, device)
     found = checkpoint.latest(directory.path, directory.configuration, dtype, trainable.require_fit)
     if found:
         with own_precision():
@@ -98,14 +107,17 @@ def restored(
 
 
 @own_precision()
-def _trainable(run: BaselineRun, dataset: Dataset, dtype: str, threads: int) -> MLP | CNN:
-    kind = MLP if run.baseline.architecture == "mlp" else CNN
-    return kind(run, dataset, dtype, threads)
+def _trainable(run: BaselineRun, dataset: Dataset, dtype: str, threads: int, device: str) -> MLP | CNN:
+    if run.baseline.architecture == "mlp":
+        return MLP(run, dataset, dtype, threads, device)
+    return CNN(run, dataset, dtype, threads)
 
 
-def _baseline(method: str, dtype: str, threads: int, settings: dict) -> Baseline:
+def _require_possible(b: Baseline, dtype: str, device: str, threads: int) -> None:
     if dtype not in ("float32", "float64"):
         raise ConfigError(f"dtype = {dtype!r}: expected float32 or float64")
     if threads < 1:
         raise ConfigError(f"threads = {threads}: expected at least 1")
-    return baseline_from_mapping({"method": method} | settings)
+    require_device(device)
+    if device != "cpu" and b.architecture != "mlp":
+        raise ConfigError(f"device = {device}: {b.architecture} trains on the CPU; leave it out")

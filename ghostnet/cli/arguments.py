@@ -13,6 +13,7 @@ import numpy as np
 from ghostnet.errors import ConfigError
 from ghostnet.files import toml
 from ghostnet.model import presets
+from ghostnet.model.experiment import Experiment, from_mapping
 from ghostnet.runs import store
 
 if TYPE_CHECKING:
@@ -22,16 +23,41 @@ if TYPE_CHECKING:
 def add_setting(group: argparse._ActionsContainer, spec: dataclasses.Field) -> None:
     """A field of a settings dataclass as an option, with the help that it carries."""
     kind = str(spec.type)
+    option, text = f"--{spec.name.replace('_', '-')}", spec.metadata["help"]
+    if kind == "bool":
+        group.add_argument(option, dest=spec.name, action=argparse.BooleanOptionalAction, help=text)
+        return
     number = int if "int" in kind else float if "float" in kind else str
     count = "+" if kind.startswith("tuple") else None
     name = "NAME" if number is str else number.__name__.upper()
-    option, text = f"--{spec.name.replace('_', '-')}", spec.metadata["help"]
     group.add_argument(option, dest=spec.name, type=number, metavar=name, help=text, nargs=count)
 
 
 def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict:
     """Those of the named options that were given."""
     return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """--config: where settings come from, beside a preset or alone."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, such as a run's config.toml")
+
+
+def settings_file(arguments: argparse.Namespace) -> dict:
+    """What the file of --config says; nothing where there is none.
+
+    Raises:
+        ConfigError: there is no preset either, or it is not TOML. FileError: it can't be read.
+    """
+    if arguments.preset is None and arguments.config is None:
+        raise ConfigError("preset: expected a name such as mb-500-tf (see `ghostnet presets`), or --config FILE")
+    return toml.read(arguments.config) if arguments.config else {}
+
+
+def experiment_of(arguments: argparse.Namespace, changes: dict, names: Iterable[str]) -> Experiment:
+    """The preset's settings, changed by a file's, changed by the options of these names."""
+    changes = changes | given(arguments, names)
+    return presets.preset(arguments.preset, **changes) if arguments.preset else from_mapping(changes)
 
 
 def span(name: str, text: str) -> slice:

@@ -7,15 +7,24 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet.cli.arguments import add_setting, given
+from ghostnet.cli.arguments import add_config, add_setting, experiment_of, given, settings_file
 from ghostnet.cli.parser import Commands
 from ghostnet.model.baseline import METHODS, Baseline
 from ghostnet.model.experiment import Experiment
-from ghostnet.model.presets import preset
+from ghostnet.model.typed import require, shown
 from ghostnet.results import report
 from ghostnet.runs import store
 
-_OWN = ("sizes", "init", "batch", "epochs", "seeds", "data", "train_examples")  # what a baseline reads of an Experiment
+_OWN = (
+    "sizes",
+    "init",
+    "batch",
+    "epochs",
+    "evaluate_every",
+    "seeds",
+    "data",
+    "train_examples",
+)  # what a baseline reads of an Experiment
 
 
 def add_parsers(commands: Commands) -> None:
@@ -33,12 +42,18 @@ def _baseline_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "baseline",
         help="train an MLP by BP, FA, DFA … on the same data, initial weights and order",
-        description="Train an MLP of a preset's sizes by another method of credit assignment.",
+        description="Train an MLP of a preset's sizes by another method of credit assignment. Start from a preset, a "
+        "TOML file with a table [baseline], such as the config.toml of a baseline's run, or both; an option wins over "
+        "the file, the file over the preset.",
     )
     parser.add_argument("method", metavar="METHOD", help=", ".join(METHODS))
-    parser.add_argument("preset", metavar="PRESET", help="whose sizes, initial weights, data and order to take")
+    parser.add_argument(
+        "preset", metavar="PRESET", nargs="?", help="whose sizes, initial weights, data and order to take"
+    )
+    add_config(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: MLPs only (default: cpu)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="torch's (default: 1)")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     settings = parser.add_argument_group("settings (default: the preset's)")
@@ -55,10 +70,15 @@ def _baseline_parser(commands: Commands) -> None:
 def _baseline(arguments: argparse.Namespace) -> None:
     from ghostnet.baselines.training import train  # torch takes seconds to import
 
-    experiment = preset(arguments.preset, **given(arguments, _OWN))
-    settings = given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
-    name = f"{arguments.method.lower()}-{arguments.preset}"
-    options = {"dtype": arguments.dtype, "threads": arguments.threads, "progress": not arguments.quiet}
+    changes = settings_file(arguments)
+    table = changes.pop("baseline", {})
+    require(isinstance(table, dict), f"baseline = {shown(table)}: expected a table, [baseline]")
+    experiment = experiment_of(arguments, changes, _OWN)
+    settings = table | given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
+    settings.pop("method", None)  # the command line's it is
+    name = f"{arguments.method.lower()}-{arguments.preset or 'config'}"
+    options = {name: getattr(arguments, name) for name in ("dtype", "device", "threads")}
+    options["progress"] = not arguments.quiet
     with contextlib.nullcontext(arguments.out) if arguments.out else store.default_directory(name) as out:
         result = train(arguments.method, experiment, out, **options, **settings)
     print(report.final_line(result.metrics), f"({out})", sep="   ")

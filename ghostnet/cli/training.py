@@ -7,13 +7,10 @@ import contextlib
 import dataclasses
 from pathlib import Path
 
-from ghostnet.cli.arguments import add_setting, given, span
+from ghostnet.cli.arguments import add_config, add_setting, experiment_of, given, settings_file, span
 from ghostnet.cli.parser import Commands
 from ghostnet.engines import ENGINES
-from ghostnet.errors import ConfigError
-from ghostnet.files import toml
-from ghostnet.model import presets
-from ghostnet.model.experiment import Experiment, from_mapping
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.recorder import Recorder
 from ghostnet.results import report
 from ghostnet.runs import store
@@ -32,7 +29,7 @@ def add_parsers(commands: Commands) -> None:
         "every setting can be changed by its own option. An option wins over the file, the file over the preset.",
     )
     parser.add_argument("preset", nargs="?", help="the paper's settings to start from, such as mb-500-tf")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings in TOML, such as a run's config.toml")
+    add_config(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="new run directory (default: runs/NAME-DATE-TIME)")
     _add_engine(parser)
     parser.add_argument(
@@ -117,7 +114,8 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    experiment = _experiment(arguments)
+    changes = settings_file(arguments)
+    experiment = experiment_of(arguments, changes, [spec.name for spec in dataclasses.fields(Experiment)])
     name = arguments.preset or experiment.model.lower()
     options = given(arguments, _ENGINE_OPTIONS)
     with contextlib.nullcontext(arguments.out) if arguments.out else store.default_directory(name) as out:
@@ -140,13 +138,3 @@ def _resume(arguments: argparse.Namespace) -> None:
     how = {"epochs": arguments.epochs, "threads": arguments.threads, "progress": not arguments.quiet}
     result = resume(arguments.run, **how)
     print(report.final_line(result.metrics), f"({arguments.run})", sep="   ")
-
-
-def _experiment(arguments: argparse.Namespace) -> Experiment:
-    """The preset's settings, changed by the file's, changed by the options."""
-    if arguments.preset is None and arguments.config is None:
-        raise ConfigError("preset: expected a name such as mb-500-tf (see `ghostnet presets`), or --config FILE")
-    names = [spec.name for spec in dataclasses.fields(Experiment)]
-    changes = toml.read(arguments.config) if arguments.config else {}
-    changes |= given(arguments, names)
-    return presets.preset(arguments.preset, **changes) if arguments.preset else from_mapping(changes)

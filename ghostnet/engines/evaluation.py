@@ -21,10 +21,13 @@ _BLOCK = 1000  # examples at a time, so that memory does not grow with the data 
 
 
 class Score(NamedTuple):
-    """Per run, (runs,): the fraction classified correctly, and the mean of (y - ρ(u_N))² over examples and outputs."""
+    """Per run, (runs,): the fraction classified correctly, the mean of (y - ρ(u_N))² over examples and outputs, and of
+    a baseline the mean loss of an example.
+    """
 
     accuracy: np.ndarray
     mse: np.ndarray
+    loss: np.ndarray | None = None
 
 
 def scored_parts(train: Sequence, test: Sequence, train_examples: int | None) -> dict[str, Sequence]:
@@ -36,6 +39,12 @@ def score_columns(scores: dict[str, Score], run: int) -> dict[str, float]:
     """One run's columns of metrics.csv, from {"train": …, "test": …}."""
     accuracies = {f"{part}_accuracy": round(float(score.accuracy[run]), 6) for part, score in scores.items()}
     return accuracies | {f"{part}_mse": float(f"{score.mse[run]:.6g}") for part, score in scores.items()}
+
+
+def loss_columns(scores: dict[str, Score], run: int) -> dict[str, float]:
+    """One run's further columns of a baseline."""
+    losses = {part: score.loss for part, score in scores.items() if score.loss is not None}
+    return {f"{part}_loss": float(f"{loss[run]:.6g}") for part, loss in losses.items()}
 
 
 def evaluate(

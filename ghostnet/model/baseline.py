@@ -13,16 +13,22 @@ from typing import Any
 
 from ghostnet.files import toml
 from ghostnet.model import names
-from ghostnet.model.experiment import Experiment, documented, from_mapping
+from ghostnet.model.experiment import MOST, Experiment, documented, from_mapping
 from ghostnet.model.laws import TRANSFERS
 from ghostnet.model.presets import preset
-from ghostnet.model.typed import require, require_known
+from ghostnet.model.typed import integer, require, require_known, shown
 
-METHODS = ("BP", "FA", "DFA", "IFA", "SSFA", "DTP")
+DIRECT = ("DFA", "IFA", "DRTP")  # B_k has a column per output
+SIGNED = ("uSF", "frSF", "brSF")  # feedback has the signs of W
+METHODS = ("BP", "FA", *DIRECT, *SIGNED, "KP", "WM", "DTP")
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
-OPTIMIZERS = ("sgd", "rmsprop")
+OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
+TRAIN_SCORES = ("after", "during")
+SCHEDULES = ("constant", "step", "cosine")
 INITS = ("experiment", "fan-in", "zero")
 _CONVERTED = ("BP", "FA", "DFA")  # methods that torch modules learn by, too
+_OF_CONVOLUTIONAL = ("method", "architecture", "loss", "learning_rate", "optimizer", "momentum", "weight_decay",
+                     "lr_schedule", "lr_step_epochs", "lr_step_factor")  # fmt: skip
 ARCHITECTURES = ("mlp", "two-blocks", "three-convolutions")
 
 
@@ -34,7 +40,10 @@ class Baseline:
         ConfigError: on construction, naming the field, what it got and what it takes.
     """
 
-    method: str = documented("BP, FA, DFA, IFA, SSFA (sign-symmetric FA) or DTP (difference target propagation)")
+    method: str = documented(
+        "BP, FA, DFA, IFA, DRTP (direct random target projection), uSF, frSF, brSF (sign-symmetric: uniform, fixed and "
+        "batchwise random magnitudes), KP (Kolen-Pollack), WM (weight mirror) or DTP (difference target propagation)"
+    )
     architecture: str = documented(
         "mlp, of the experiment's sizes; or two-blocks or three-convolutions, on square images, of which sizes say the "
         "pixels and classes only", default="mlp"
@@ -44,8 +53,16 @@ class Baseline:
         "η of W_k -= η · mean gradient: one for all, or one per W_k (default: the ghost units' steps, where stable)",
         default=None,
     )
-    optimizer: str = documented("sgd or rmsprop, torch's", default="sgd")
-    momentum: float = documented("of the optimizer", default=0.0)
+    optimizer: str = documented("sgd, rmsprop, adam or adamw, torch's", default="sgd")
+    momentum: float = documented("of sgd and rmsprop", default=0.0)
+    weight_decay: float = documented("of the optimizer, for weights, not for biases", default=0.0)
+    lr_schedule: str = documented(
+        "of the rates: constant; step, times lr_step_factor every lr_step_epochs; cosine, to 0 after the last epoch",
+        default="constant",
+    )
+    lr_step_epochs: int = documented("epochs between the steps of lr_schedule = step", default=10)
+    lr_step_factor: float = documented("of a step of lr_schedule = step", default=0.1)
+    bias: bool = documented("a bias for every unit, 0 at first; ghost units have none", default=False)
     transfer: str | None = documented(
         f"of hidden units: {', '.join(TRANSFERS)} (default: the experiment's)", default=None
     )
@@ -54,16 +71,25 @@ class Baseline:
     feedback_init: float | None = documented("B uniform in ± this instead", default=None)
     dropout: float = documented("probability of dropping a hidden unit", default=0.0)
     adversarial: float = documented("step of fast-gradient-sign examples trained on beside the clean ones", default=0.0)
-    inverse_rate: float = documented("DTP: learning rate of the inverses", default=0.01)
-    inverse_noise: float = documented("DTP: deviation of the noise the inverses learn from", default=0.1)
+    frozen: int = documented("so many W_k, from the first, keep their initial weights and biases", default=0)
+    feedback_rate: float = documented("DTP, WM: learning rate of the B_k", default=0.01)
+    feedback_noise: float = documented("DTP, WM: deviation of the noise that the B_k learn from", default=0.1)
+    target_step: float = documented("DTP: how far the first target is down the gradient", default=1.0)
+    train_scores: str = documented(
+        "scores on the training set: after an epoch, or, at no cost, during it: of every example as it was met, before "
+        "it was learned from",
+        default="after",
+    )
     clip: float | None = documented("privacy: bound on the norm of an example's gradient", default=None)
     noise: float = documented("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
     delta: float = documented("privacy: δ at which the spent ε is reported", default=1e-5)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "method", str(self.method).upper())
+        method = method_named(self.method)
+        object.__setattr__(self, "method", method if method in METHODS else str(method).upper())
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS),
-                            ("architecture", ARCHITECTURES)):  # fmt: skip
+                            ("architecture", ARCHITECTURES), ("lr_schedule", SCHEDULES),
+                            ("train_scores", TRAIN_SCORES)):  # fmt: skip
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
             names.require_name("transfer", self.transfer)
@@ -75,6 +101,17 @@ class Baseline:
         for spec in dataclasses.fields(self):
             if str(spec.type).startswith("float"):
                 _check_number(spec.name, getattr(self, spec.name), optional="None" in str(spec.type))
+        integer("lr_step_epochs", self.lr_step_epochs, 1, MOST)
+        integer("frozen", self.frozen, 0, MOST)
+        require(
+            self.method != "WM" or self.feedback_noise > 0,
+            "feedback_noise = 0: WM mirrors what noise does; give a deviation, such as 0.1",
+        )
+        require(isinstance(self.bias, bool), f"bias = {shown(self.bias)}: expected true or false")
+        require(
+            self.momentum == 0 or self.optimizer in ("sgd", "rmsprop"),
+            f"momentum = {self.momentum}: {self.optimizer} has its own; leave it out",
+        )
         for name in ("dropout", "momentum", "delta"):
             require(getattr(self, name) < 1, f"{name} = {getattr(self, name)}: expected less than 1")
         require(self.clip is None or self.clip > 0, f"clip = {self.clip}: expected a positive number")
@@ -83,8 +120,12 @@ class Baseline:
             f"noise = {self.noise}: noise without clipping protects nobody; give clip too, such as clip = 1",
         )
         require(
-            self.clip is None or (self.method != "DTP" and self.adversarial == 0),
-            "clip: privacy is offered without adversarial examples and for all methods but DTP",
+            self.clip is None or (self.method not in ("KP", "DTP") and self.adversarial == 0),
+            "clip: privacy is offered without adversarial examples and for all methods but KP and DTP",
+        )
+        require(
+            self.train_scores == "after" or not (self.dropout or self.adversarial or self.clip),
+            "train_scores = during: not with dropout, adversarial examples and privacy, which change what is met",
         )
         if self.architecture != "mlp":
             _check_convolutional(self)
@@ -94,6 +135,11 @@ class Baseline:
         return toml.lines(dataclasses.asdict(self))
 
 
+def method_named(text: Any) -> Any:
+    """The method of that name, whatever the case; what names none, as it is."""
+    return {method.lower(): method for method in METHODS}.get(str(text).lower(), text)
+
+
 def _check_convolutional(b: Baseline) -> None:
     """Raise ConfigError for what the convolutional networks don't do: they learn in one way, by three methods."""
     require(b.method in _CONVERTED, f"method = {b.method}: {b.architecture} learns by {', '.join(_CONVERTED)}")
@@ -101,7 +147,7 @@ def _check_convolutional(b: Baseline) -> None:
     rates = len(b.learning_rate or ())
     require(rates == 1, f"learning_rate has {rates} values: {b.architecture} takes one, such as 0.05")
     for spec in dataclasses.fields(b):
-        if spec.name not in ("method", "architecture", "loss", "learning_rate", "momentum"):
+        if spec.name not in _OF_CONVOLUTIONAL:
             text = f"{spec.name} = {getattr(b, spec.name)}: {b.architecture} takes none; leave it out"
             require(getattr(b, spec.name) == spec.default, text)
 

@@ -76,6 +76,9 @@ class Experiment:
         f"cost C of the outputs: {', '.join(COSTS)}, or module:attribute of your own", default="quadratic"
     )
     epochs: int = documented("passes through the training set", default=1)
+    evaluate_every: int = documented(
+        "epochs between evaluations; there is one before training and one after the last epoch in any case", default=1
+    )
     seeds: tuple[int, ...] = documented("one independent network per seed, run side by side", default=(0,))
     data: str = documented(
         "mnist, fashion-mnist, a .npz file, or a directory of IDX or CIFAR files (a path is kept absolute)",
@@ -135,6 +138,10 @@ class Experiment:
         if self.train_examples is None:
             raise ConfigError("train_examples: left out, so an epoch has no length; give a number")
         return self.train_examples // self.batch
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether there is an evaluation after an epoch; 0 is before training."""
+        return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
     def replace(self, /, **changes: Any) -> Experiment:
         """A copy with some fields changed, checked anew."""
@@ -222,7 +229,7 @@ def _check_numbers(e: Experiment) -> None:
         f"dt = {e.dt}: explicit Euler is unstable from dt = 2 tau = {2 * e.tau}; take dt below tau = {e.tau}",
     )
     require(e.dt >= LEAST_STEP * e.tau, f"dt = {e.dt}: too small to move anything; expected {LEAST_STEP:g} tau or more")
-    for name in ("free_steps", "clamped_steps", "batch", "train_examples"):
+    for name in ("free_steps", "clamped_steps", "batch", "train_examples", "evaluate_every"):
         count = getattr(e, name)
         require(count is None or count >= 1, f"{name} = {count}: expected at least 1")
         _require_top(name, count or 1)

@@ -218,12 +218,22 @@ def relu_slope(s, r):
     return where(s > 0.0, 1.0, 0.0)
 
 
+def leaky_relu(s):
+    """The convention of torch.nn.LeakyReLU."""
+    return maximum(s, s * 0.01)
+
+
+def leaky_relu_slope(s, r):
+    return where(s > 0.0, 1.0, 0.01)
+
+
 TRANSFERS = {
     "sigmoid": Transfer(sigmoid, sigmoid_slope),
     "tanh": Transfer(tanh, tanh_slope),
     "hard-sigmoid": Transfer(hard_sigmoid, hard_sigmoid_slope),
     "softplus": Transfer(softplus, softplus_slope),
     "relu": Transfer(relu, relu_slope),
+    "leaky-relu": Transfer(leaky_relu, leaky_relu_slope),
 }
 
 

@@ -17,6 +17,7 @@ from ghostnet.model.typed import integer, require, require_known
 
 _ACTIVATIONS = {
     "sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "hard-sigmoid": nn.Hardsigmoid, "softplus": nn.Softplus, "relu": nn.ReLU,
+    "leaky-relu": nn.LeakyReLU,
 }  # fmt: skip
 
 
@@ -40,12 +41,23 @@ def to_torch(network: Network, run: int = 0, dtype: str = "float32") -> nn.Seque
     """See `Network.to_torch`."""
     run = integer("run", run, 0, network.runs - 1)
     require_known([dtype], ("float32", "float64"), "dtype")
-    layers: list[nn.Module] = []
-    for W in network.weights.W[1:]:
-        linear = nn.utils.skip_init(nn.Linear, *W.shape[:0:-1], bias=False)  # draws nothing from torch's generator
-        linear.weight = nn.Parameter(torch.tensor(W[run], dtype=getattr(torch, dtype)))
-        layers += [linear, _activation(network.experiment)]
-    return nn.Sequential(*layers)
+    W = [torch.tensor(W[run], dtype=getattr(torch, dtype)) for W in network.weights.W[1:]]
+    return nn.Sequential(*layers(W, None, network.experiment))
+
+
+def layers(W: list[Tensor], bias: list[Tensor] | None, e: Experiment) -> list[nn.Module]:
+    """For every matrix a Linear layer with a copy of it, and of its bias where there are any, and ρ."""
+    found: list[nn.Module] = []
+    for k, weight in enumerate(W):
+        units, inputs = weight.shape
+        linear = nn.utils.skip_init(
+            nn.Linear, inputs, units, bias=bias is not None
+        )  # draws nothing of torch's generator
+        linear.weight = nn.Parameter(weight.clone())
+        if bias is not None:
+            linear.bias = nn.Parameter(bias[k].clone())
+        found += [linear, _activation(e)]
+    return found
 
 
 def from_torch(module: nn.Sequential, experiment: Experiment) -> Network:
@@ -62,11 +74,11 @@ def from_torch(module: nn.Sequential, experiment: Experiment) -> Network:
     network, runs = build(experiment), len(experiment.seeds)
     require(isinstance(module, nn.Sequential), f"module is a {type(module).__name__}: expected a torch.nn.Sequential")
     wanted = [layer for sizes in itertools.pairwise(experiment.sizes) for layer in (sizes, None)]
-    layers = list(module)
-    if len(layers) not in (len(wanted) - 1, len(wanted)):
+    given = list(module)
+    if len(given) not in (len(wanted) - 1, len(wanted)):
         expected = f"{len(wanted)}, Linear and {_name(_activation(experiment))} in turn, for sizes = {experiment.sizes}"
-        raise ConfigError(f"module has {len(layers)} layers: expected {expected}")
-    for index, (layer, sizes) in enumerate(zip(layers, wanted, strict=False)):
+        raise ConfigError(f"module has {len(given)} layers: expected {expected}")
+    for index, (layer, sizes) in enumerate(zip(given, wanted, strict=False)):
         if sizes:
             weight = _linear(f"module[{index}]", layer, *sizes).weight.detach().cpu().double().numpy()
             network.weights.W[1 + index // 2] = np.repeat(weight[None], runs, 0)
@@ -101,4 +113,6 @@ def _require_activation(name: str, layer: nn.Module, e: Experiment) -> None:
         same = same and layer.transfer.identity == wanted.transfer.identity
     if isinstance(layer, nn.Softplus) and isinstance(wanted, nn.Softplus):
         same = same and layer.beta == wanted.beta
+    if isinstance(layer, nn.LeakyReLU) and isinstance(wanted, nn.LeakyReLU):
+        same = same and layer.negative_slope == wanted.negative_slope
     require(same, f"{name} is {layer}: expected {wanted}, as transfer = {e.transfer}")

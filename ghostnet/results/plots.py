@@ -73,8 +73,6 @@ def angle(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
 
 def alignment(epoch: np.ndarray, columns: Columns, ax: plt.Axes) -> plt.Axes:
     """Angle between the feedback weights of a layer and the forward weights that backprop would take, in degrees."""
-    if not any(name.startswith("gradient_") for name in columns):  # a baseline's are cosines
-        columns = {n: np.degrees(np.arccos(v)) if _ALIGNMENT.fullmatch(n) else v for n, v in columns.items()}
     return _by_layer(epoch, columns, _ALIGNMENT, "angle of B$_k$ to W$_{k+1}^T$ (°)", ax)
 
 

@@ -40,8 +40,8 @@ class Checkpoint:
 
     Attributes:
         network: weights and activities; `presentations` counts all that it has seen. None for a convolutional
-            baseline: all of it is in `extra`.
-        epoch: finished and evaluated epochs; -1 before the initial evaluation.
+            baseline and one with biases: all of it is in `extra`.
+        epoch: finished epochs, evaluated where that was due; -1 before the initial evaluation.
         shown: presentations of the next epoch already done.
         seconds: training time so far.
         metrics: the rows of metrics.csv so far.
@@ -126,7 +126,7 @@ def load(path: str | os.PathLike) -> Checkpoint:
         _require_possible(e, presentations, epoch, shown, seconds)
         network = _network(contents, e, presentations) if configuration.has_network(made) else None
         rows = metrics.csv_rows(hdf5.text(contents, "metrics_csv", metrics.MAX_BYTES))
-        metrics.require_sound(rows, e.seeds, epoch)
+        metrics.require_sound(rows, e.seeds, list(filter(e.evaluates, range(epoch + 1))))
         names = [name for name in contents.arrays if name.startswith(_EXTRA)]
         extra = {name.removeprefix(_EXTRA): contents.arrays[name].whole() for name in names}
         if not all(np.isfinite(values).all() for values in extra.values()):
@@ -250,6 +250,6 @@ def newest(run: str | os.PathLike) -> Network:
     run = Path(run)
     found = latest(run, configuration.read(run) if (run / store.CONFIG).exists() else None)
     if found is None or found.network is None:
-        what = "no readable checkpoint" if found is None else "a convolutional baseline's"
+        what = "no readable checkpoint" if found is None else "a convolutional baseline's, or of one with biases"
         raise FileError(f"{run}: {what}; give a run that `ghostnet train` has taken past epoch 0")
     return found.network

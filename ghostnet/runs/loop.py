@@ -1,4 +1,4 @@
-"""The training loop: epochs in chunks, evaluated and kept after each, whatever it is that learns. The only one."""
+"""The training loop: epochs in chunks, kept after each and evaluated, whatever it is that learns. The only one."""
 
 from __future__ import annotations
 
@@ -67,9 +67,10 @@ class Trainable(Protocol):
 class Training:
     """What a training run leaves.
 
-    network: as trained; of a convolutional baseline, a list of torch modules, one per seed. metrics: one dict per run
-    and evaluation, as in metrics.csv; accuracies are fractions, MSE is the mean of (y - ρ(u_N))² over examples and
-    outputs, seconds are those of training, evaluation excluded. stopped: why a callback ended it early, else None.
+    network: as trained; of a convolutional baseline, or one with biases, a list of torch modules, one per seed.
+    metrics: one dict per run and evaluation, as in metrics.csv; accuracies are fractions, MSE is the mean of
+        (y - ρ(u_N))² over examples and outputs, seconds are those of training, evaluation excluded.
+    stopped: why a callback ended it early, else None.
     """
 
     network: Network | list
@@ -109,7 +110,7 @@ class Run:
 
     @property
     def epoch(self) -> int:
-        """The last that was evaluated; 0 is before training."""
+        """The last that is finished, and evaluated where a callback asks; 0 is before training."""
         return self._position.epoch
 
     @property
@@ -136,10 +137,12 @@ class Run:
         with contextlib.closing(self._bar), self._interruption, self._ending(), self.trainable.during():
             if keep_start:
                 self._save()
+            if self.epoch == e.epochs and self._position.metrics[-1]["epoch"] < self.epoch:  # it was to go on
+                self._end(self.epoch)
             for epoch in range(self.epoch + 1, e.epochs + 1):
                 if epoch:
                     self._present(epoch)
-                self._evaluate(epoch)
+                self._end(epoch)
                 if self._reason:
                     break
         labels = [self._dataset.train_labels], [self._dataset.test_labels]
@@ -171,8 +174,18 @@ class Run:
                 self._save()
             self._interruption.obey()
 
+    def _end(self, epoch: int) -> None:
+        """The end of an epoch: its rows of metrics.csv, if it is evaluated, a checkpoint, and whoever wants to know."""
+        due = self.experiment.evaluates(epoch)
+        if due:
+            self._evaluate(epoch)
+        self._position.epoch, self._position.shown = epoch, 0
+        self._save()
+        for callback in self._callbacks if due else ():
+            callback(self)
+        self._interruption.obey()
+
     def _evaluate(self, epoch: int) -> None:
-        """The end of an epoch: its rows of metrics.csv, a checkpoint, and whoever wants to know."""
         position = self._position
         scores, further = self.trainable.evaluate(epoch)
         rows = [
@@ -183,14 +196,9 @@ class Run:
             for run, seed in enumerate(self.experiment.seeds)
         ]
         position.metrics += rows
-        position.epoch, position.shown = epoch, 0
         self._bar.line(epoch_line(rows))
         if self._directory:
             self._directory.metrics(position.metrics)
-        self._save()
-        for callback in self._callbacks:
-            callback(self)
-        self._interruption.obey()
 
     def _save(self) -> None:
         if self._directory:

@@ -63,12 +63,12 @@ def read(path: Path) -> list[dict]:
     return rows
 
 
-def require_sound(rows: list[dict], seeds: Sequence[int] | None = None, epoch: int | None = None) -> None:
+def require_sound(rows: list[dict], seeds: Sequence[int] | None = None, epochs: Sequence[int] | None = None) -> None:
     """Raise ValueError unless these are rows of the runs 0, 1, … in turn, epoch after epoch, with sound values.
 
     Args:
         seeds: those of the runs; by default what the first evaluation says.
-        epoch: the last, where every epoch from 0 on has to be there; by default any will do, the last perhaps in part.
+        epochs: those that have to be there; by default any will do, the last perhaps in part.
     """
     if not rows:
         return
@@ -84,10 +84,9 @@ def require_sound(rows: list[dict], seeds: Sequence[int] | None = None, epoch: i
         if (row["run"], row["seed"]) != (i % len(seeds), seeds[i % len(seeds)]) or not later:
             at = ", ".join(f"{name} {row[name]}" for name in PLACE)
             raise ValueError(f"row {i + 1} is of {at}: expected every run in turn, epoch after epoch")
-    if epoch is not None and (len(rows) != len(seeds) * (epoch + 1) or rows[-1]["epoch"] != epoch):
-        raise ValueError(
-            f"{len(rows)} rows until epoch {rows[-1]['epoch']}: expected {len(seeds)} for each of 0 to {epoch}"
-        )
+    if epochs is not None and [row["epoch"] for row in rows] != [epoch for epoch in epochs for _ in seeds]:
+        text = f"expected {len(seeds)} for each of {len(epochs)} evaluations"
+        raise ValueError(f"{len(rows)} rows until epoch {rows[-1]['epoch']}: {text}")
 
 
 def _require_sound(i: int, row: dict) -> None:

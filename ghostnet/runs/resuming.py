@@ -65,6 +65,8 @@ def resume(
         trainable, start = _RESTORED[type(made)](directory, wanted, dataset, threads, record)
         if wanted != made:
             _give_epochs(directory, wanted, start)
+        due = configuration.experiment(wanted).evaluates
+        start.metrics = [row for row in start.metrics if due(row["epoch"])]  # the last epoch may no longer be the last
         return Run(trainable, dataset, directory, start, progress, callbacks).until_the_end()
 
 

@@ -161,7 +161,7 @@ class Sweep:
         check_options(options)
         whole, baseline = _asked(given)
         if baseline:
-            options = {name: value for name, value in options.items() if name == "dtype"}
+            options = {name: value for name, value in options.items() if name in ("dtype", "device")}
         start = _name(entry) if entry else base if base and "preset" not in values else ""
         parts = [start, *(str(v) if n == "preset" else f"{n}={v}" for n, v in labels.items())]
         begin = directory_name(",".join(filter(None, parts)))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Set
 
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
-from ghostnet.model.baseline import METHODS
+from ghostnet.model.baseline import method_named
 from ghostnet.model.experiment import MOST, data_place
 from ghostnet.model.typed import integer, require, require_known, require_printable, shown
 
@@ -37,8 +37,8 @@ def _one(name: str, value: object) -> str | bool | int | float:
         value = os.path.join(os.curdir, os.path.expanduser(value))  # no name of a data set
     if isinstance(value, str):
         require_printable(name, value)
-        if name == "method" and value.upper() in METHODS:
-            return value.upper()
+        if name == "method":
+            return str(method_named(value))
         return data_place(value) if name == "data" else str(value)
     if not isinstance(value, numbers.Real):
         raise ConfigError(f"{name} = {shown(value)}: expected text, a number or a list of them")

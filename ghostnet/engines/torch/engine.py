@@ -21,7 +21,7 @@ from ghostnet.data import Dataset
 from ghostnet.engines import EXPLODED, Divergence, require_usual_rules, run_experiments
 from ghostnet.engines.evaluation import Score, scored_parts
 from ghostnet.engines.recordable import Recordable
-from ghostnet.engines.tensors import score
+from ghostnet.engines.tensors import require_device, score
 from ghostnet.engines.torch.ensemble import Ensemble
 from ghostnet.engines.torch.stimuli import Arrays, Examples, bring
 from ghostnet.errors import ConfigError
@@ -29,12 +29,11 @@ from ghostnet.host.threads import Turns
 from ghostnet.model.equations import State, Weights
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Network
-from ghostnet.model.typed import require, require_known
+from ghostnet.model.typed import require
 
 if TYPE_CHECKING:
     from ghostnet.engines.torch.fused import Phases
 
-DEVICES = ("cpu", "cuda")
 _NEVER = torch.iinfo(torch.int64).max
 _PROCESS = Turns()  # torch's settings are the process's: one engine works at a time
 
@@ -62,7 +61,7 @@ class Engine(Recordable):
         fast_matmul: bool = False,
         per_run: Mapping[str, np.ndarray] | None = None,
     ):
-        _require_device(device)
+        require_device(device)
         require(isinstance(fast_matmul, bool), f"fast_matmul = {fast_matmul!r}: expected True or False")
         e = self.experiment = network.experiment
         require_usual_rules(e)
@@ -238,16 +237,3 @@ def _gpu_memory() -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         text = "the GPU's memory is too small for this network; take fewer units, a smaller batch or fewer seeds"
         raise ConfigError(f"device = cuda: {text}") from error
-
-
-def _require_device(device: str) -> None:
-    require_known([device], DEVICES, "device")
-    if device == "cpu":
-        return
-    if torch.cuda._is_in_bad_fork():
-        raise ConfigError("device = cuda: this process was forked from one that uses the GPU; start it by 'spawn'")
-    if not torch.cuda.is_available():
-        raise ConfigError(
-            f"device = cuda: torch {torch.__version__} finds no CUDA GPU; take device cpu, or install torch for CUDA"
-        )
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS gives the same bits in every run only with it

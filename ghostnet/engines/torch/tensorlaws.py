@@ -32,6 +32,8 @@ def _maximum(x: Values, y: Values) -> Tensor:
     return x.clamp(min=y) if isinstance(x, Tensor) else y.clamp(min=x)
 
 
+_ = torch.zeros(()) > 0.0  # the first comparison of a process imports something, and laws have no builtins to do so
+
 OWN: dict[str, Law] = {
     "abs": torch.abs, "exp": torch.exp, "log1p": torch.log1p, "maximum": _maximum, "minimum": _minimum,
     "sigmoid": torch.sigmoid, "sqrt": torch.sqrt, "tanh": torch.tanh, "where": _where,
