@@ -86,8 +86,7 @@ class CNN:
             plain = _ARCHITECTURES[self.baseline.architecture](side, classes)
             module = (plain if method == "BP" else convert(plain, method, classes, seed)).to(self._dtype)
         _initialise(module, seed)
-        with torch.no_grad():
-            module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows its inputs
+        module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows what is to learn
         return module
 
     @property
