@@ -10,36 +10,38 @@ from torch.nn import functional
 from ghostnet.model.typed import require
 
 
-class MLP(nn.Sequential):
+def mlp(*sizes: int, transfer: type[nn.Module] = nn.ReLU, bias: bool = True) -> nn.Sequential:
     """Dense layers of these sizes with a transfer function between them; takes inputs (n, …), flattened.
 
     Args:
         sizes: units of every layer, from the inputs to the outputs, such as 784, 500, 10.
-        transfer: the class of the layer between them.
+        transfer: the class of the layers between them.
+
+    Raises:
+        ConfigError: fewer than two sizes.
     """
-
-    def __init__(self, *sizes: int, transfer: type[nn.Module] = nn.ReLU, bias: bool = True):
-        require(len(sizes) >= 2, f"sizes = {sizes}: expected inputs and outputs at least, such as 784, 500, 10")
-        layers: list[nn.Module] = [nn.Flatten()]
-        for inputs, units in itertools.pairwise(sizes):
-            layers += [nn.Linear(inputs, units, bias), transfer()]
-        super().__init__(*layers[:-1])
+    require(len(sizes) >= 2, f"sizes = {sizes}: expected inputs and outputs at least, such as 784, 500, 10")
+    layers: list[nn.Module] = [nn.Flatten()]
+    for inputs, units in itertools.pairwise(sizes):
+        layers += [nn.Linear(inputs, units, bias), transfer()]
+    return nn.Sequential(*layers[:-1])
 
 
-class LeNet(nn.Sequential):
-    """LeNet-5 with ReLU and max-pooling (LeCun et al. 1998, doi:10.1109/5.726791, Fig. 2), for square images.
+def lenet(channels: int = 1, side: int = 28, classes: int = 10) -> nn.Sequential:
+    """LeNet-5 with ReLU and max-pooling (LeCun et al. 1998, doi:10.1109/5.726791, Fig. 2).
 
     Args:
         channels, side: of the images (n, channels, side, side); side of 12 or more, a multiple of 4.
-    """
 
-    def __init__(self, channels: int = 1, side: int = 28, classes: int = 10):
-        require(side >= 12 and side % 4 == 0, f"side = {side}: expected 12, 16, 20, …")
-        super().__init__(
-            nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-            nn.Linear(16 * (side // 4 - 2) ** 2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes),
-        )  # fmt: skip
+    Raises:
+        ConfigError: another side.
+    """
+    require(side >= 12 and side % 4 == 0, f"side = {side}: expected 12, 16, 20, …")
+    return nn.Sequential(
+        nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(16 * (side // 4 - 2) ** 2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes),
+    )  # fmt: skip
 
 
 class Block(nn.Module):
@@ -60,22 +62,24 @@ class Block(nn.Module):
         return functional.relu(x + change)
 
 
-class ResNet(nn.Sequential):
+def resnet(depth: int = 20, channels: int = 3, classes: int = 10) -> nn.Sequential:
     """A residual network for small images, CIFAR's (He et al. 2016, arXiv:1512.03385, section 4.2).
 
     Args:
         depth: layers with weights, 6 m + 2: 20, 32, 44, 56, 110.
         channels: of the images (n, channels, height, width).
-    """
 
-    def __init__(self, depth: int = 20, channels: int = 3, classes: int = 10):
-        require(depth >= 8 and depth % 6 == 2, f"depth = {depth}: expected 6 m + 2, such as 20, 32, 44, 56, 110")
-        of_stages = [units for units in (16, 32, 64) for _ in range(depth // 6)]
-        super().__init__(
-            nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
-            *(Block(before, units) for before, units in itertools.pairwise([16, *of_stages])),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes),
-        )  # fmt: skip
-        for layer in self.modules():
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    Raises:
+        ConfigError: another depth.
+    """
+    require(depth >= 8 and depth % 6 == 2, f"depth = {depth}: expected 6 m + 2, such as 20, 32, 44, 56, 110")
+    of_blocks = [units for units in (16, 32, 64) for _ in range(depth // 6)]
+    net = nn.Sequential(
+        nn.Conv2d(channels, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
+        *(Block(before, units) for before, units in itertools.pairwise([16, *of_blocks])),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, classes),
+    )  # fmt: skip
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return net

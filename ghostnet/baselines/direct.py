@@ -125,7 +125,11 @@ class Direct(Feedback):
                     f"dfa: the outputs' error is one for each of {tuple(examples)} examples, a layer's input of "
                     f"{tuple(token.shape[:-1])}; expected all layers to see the same examples"
                 )
-        y = feedback.joined(y, positions(self), self._sent(under_way.targets), under_way.tokens)
+        targets = self._sent(under_way.targets)
+        if targets is not None and targets.shape != (*examples, self.outputs):
+            expected = " x ".join(map(str, (*examples, self.outputs)))
+            raise ConfigError(f"targets has shape {tuple(targets.shape)}: expected {expected}, as the outputs' error")
+        y = feedback.joined(y, positions(self), targets, under_way.tokens)
         under_way.done = True
         if not torch.compiler.is_compiling():
             under_way.node = y.grad_fn
