@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from builders import convertible, distance, feedback_layers, images, refusal
+from builders import convertible, distance, feedback_layers, found, images, learner, refusal, task_batch
 from torch import nn
 from torch.nn import functional
 
@@ -63,6 +63,26 @@ def test_closed_forms_of_an_mlp():
         d2 = (e @ B2) * (1 - r2**2)
         d1 = ((d2 if method == "fa" else e) @ B1) * (1 - r1**2)
         assert max(far(own, [d1.T @ r0, d1.sum(0), d2.T @ r1, d2.sum(0), e.T @ r2, e.sum(0)])) <= EXACT
+
+
+@pytest.mark.parametrize("method", ["FA", "DFA", "SSFA"])
+@pytest.mark.parametrize("loss", ["cross-entropy", "mse"])
+def test_a_method_is_the_same_for_modules_and_for_the_baselines_own_networks(method, loss):
+    """The page of equations; its B_k, of hidden layer k, is what the layer above hands down by."""
+    net = learner(method, (6, 5, 7, 4), seeds=(0,), batch=3, loss=loss, transfer="tanh")
+    (x, y), sizes = task_batch(net), ((6, 5), (5, 7), (7, 4))
+    p, _, delta = found(net, x, y)
+    layers = [layer for n, m in sizes for layer in (nn.Linear(n, m, bias=False), nn.Tanh())][:-1]
+    end = [nn.Sigmoid()] if loss == "mse" else []
+    module = convert(nn.Sequential(*layers, *end).double(), method)
+    for layer, W, B in zip(feedback_layers(module), net.W[1:], net.B, strict=True):
+        layer.weight.data.copy_(W[0])
+        if B is not None:
+            layer.feedback.copy_(B[0].T)
+    outputs, y = module(x[0]), y[0]
+    C = (outputs - y).square().sum() / 2 if loss == "mse" else functional.cross_entropy(outputs, y, reduction="sum")
+    expected = [(d.mT @ r)[0] for d, r in zip(delta[1:], p.r, strict=True)]
+    assert max(far(list(torch.autograd.grad(C, list(module.parameters()))), expected)) <= EXACT
 
 
 def test_direct_feedback_reaches_a_convolution_in_the_shape_of_what_it_gave():

@@ -166,7 +166,7 @@ class Doubled(nn.Linear):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (Tied, "dfa: aside reaches the outputs around the last layer"),
+        (Tied, "direct feedback: aside reaches the outputs around the last layer"),
         (Reversed, "the layer that was registered last did not run"),
     ],
 )

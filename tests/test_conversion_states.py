@@ -161,7 +161,7 @@ def test_images_of_another_size_are_refused_once_the_feedback_is_drawn():
     net = convert(nn.Sequential(*layers).double(), "dfa", 4)
     large = torch.rand(2, 1, 12, 12).double()
     net(torch.rand(2, 1, 8, 8).double())
-    assert "an example of 4 x 6 x 6 reached a layer, the first had 4 x 4 x 4" in refusal(ConfigError, net, large)
+    assert "dfa: an example of 4 x 6 x 6 reached DFAConv2d(4, 6" in refusal(ConfigError, net, large)
     net(torch.rand(5, 1, 8, 8).double())
     with torch.no_grad():
         assert net(large).shape == (2, 4)  # nothing is learned

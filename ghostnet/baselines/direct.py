@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +23,12 @@ from ghostnet.errors import ConfigError
 from ghostnet.model.typed import require
 
 _OUTSIDE = (
-    "dfa: a layer ran outside of a pass of its network, or after the last one; expected connect(net), calls of net "
-    "itself, and the layer that gives the outputs made last and used once"
+    "direct feedback: a layer ran outside of a pass of its network, or after the last one; expected connect(net), "
+    "calls of net itself, and the layer that gives the outputs made last and used once"
 )
-_COMPILING = "dfa: a convolution draws its B when it sees its first input; run the module once before torch.compile"
+_COMPILING = (
+    "direct feedback: a convolution draws its B when it sees its first input; run the module once before torch.compile"
+)
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Signal:
     def end(self, net: nn.Module, given: tuple, outputs: Any) -> None:
         """After a pass: what the layers learn from has to be the head's error."""
         found = self._passes.pop(_thread())
-        text = "dfa: the layer that was registered last did not run; expected it to give the outputs"
+        text = "direct feedback: the layer that was registered last did not run; expected it to give the outputs"
         require(found.done or not found.tokens, text)
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             _require_head_last(net, outputs, found.node)
@@ -122,8 +125,8 @@ class Direct(Feedback):
         for token in under_way.tokens:
             if token.shape[: len(examples)] != examples:
                 raise ConfigError(
-                    f"dfa: the outputs' error is one for each of {tuple(examples)} examples, a layer's input of "
-                    f"{tuple(token.shape[:-1])}; expected all layers to see the same examples"
+                    f"{self.method}: the outputs' error is one for each of {tuple(examples)} examples, a layer's input "
+                    f"of {tuple(token.shape[:-1])}; expected all layers to see the same examples"
                 )
         targets = self._sent(under_way.targets)
         if targets is not None and targets.shape != (*examples, self.outputs):
@@ -146,10 +149,10 @@ class Direct(Feedback):
             shape = (self.outputs, *features)
             self.feedback = uniform(self.weight, shape, 1 / math.sqrt(self.outputs), int(seed), self.index)
         elif self.feedback.shape[1:] != features:
-            first = " x ".join(map(str, self.feedback.shape[1:]))
+            now, first = (" x ".join(map(str, shape)) for shape in (features, self.feedback.shape[1:]))
             raise ConfigError(
-                f"dfa: an example of {' x '.join(map(str, features))} reached a layer, the first had {first}: B fits "
-                "that size only; give such inputs, or convert the module anew"
+                f"{self.method}: an example of {now} reached {self}, the first had {first}: B fits that size only; "
+                "give such inputs, or convert the module anew"
             )
 
     def _keys(self) -> tuple[str, ...]:
@@ -197,8 +200,17 @@ def connect(net: nn.Module) -> None:
 
 def _require_head_last(net: nn.Module, outputs: Any, head: Any) -> None:
     """Raise ConfigError where a layer's weights reach the outputs by a way around the head."""
-    layers = [(name, layer) for name, layer in net.named_modules() if isinstance(layer, Direct)]
-    named = {id(layer.weight): name for name, layer in layers if not layer.head}
+    around = {id(parameter) for parameter in _reached(outputs, head)}
+    for name, layer in net.named_modules() if around else ():
+        if isinstance(layer, Direct) and not layer.head and id(layer.weight) in around:
+            raise ConfigError(
+                f"direct feedback: {name} reaches the outputs around the last layer, where another error than e would "
+                "arrive; expected outputs that all come from the layer registered last"
+            )
+
+
+def _reached(outputs: Any, head: Any) -> Iterator[Tensor]:
+    """The parameters that outputs come from, but for what autograd's node `head` brings."""
     waiting = [y.grad_fn for y in pytree.tree_leaves(outputs) if isinstance(y, Tensor)]
     seen = {head}
     while waiting:
@@ -206,10 +218,6 @@ def _require_head_last(net: nn.Module, outputs: Any, head: Any) -> None:
         if node is None or node in seen:
             continue
         seen.add(node)
-        name = named.get(id(getattr(node, "variable", None)))
-        if name is not None:
-            raise ConfigError(
-                f"dfa: {name} reaches the outputs around the last layer, where another error than e would arrive; "
-                "expected outputs that all come from the layer registered last"
-            )
+        if hasattr(node, "variable"):
+            yield node.variable
         waiting.extend(above for above, _ in node.next_functions)
