@@ -95,6 +95,20 @@ class Own(nn.Linear):
     """A subclass that adds nothing to the forward pass."""
 
 
+class Squashed(nn.Linear):
+    """A subclass with a forward pass of its own, in which W stands twice."""
+
+    def forward(self, x):
+        return super().forward(x).tanh() + 2 * x @ self.weight.T
+
+
+class Standardised(nn.Conv2d):
+    """A convolution of weights without a mean."""
+
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, weight - weight.mean((1, 2, 3), keepdim=True), bias)
+
+
 def chain(*parts: nn.Module, head: int | None = None, pool: nn.Module | None = None):
     """The parts, pooled, flattened and read out, if by a dense layer."""
     if head is None:
@@ -107,7 +121,6 @@ def conv(i: int, o: int, **options) -> nn.Conv2d:
     return nn.Conv2d(i, o, 3, **({"padding": 1} | options))
 
 
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 ROW, IMAGE, WORDS, SERIES, VOLUME = (3, 6), (3, 2, 6, 6), (3, 5), (3, 2, 9), (2, 1, 5, 5, 5)
 POOL, T = nn.AdaptiveAvgPool2d(1), nn.Tanh()
 NETWORKS = {
@@ -115,6 +128,8 @@ NETWORKS = {
     "dense without bias": (ROW, chain(nn.Linear(6, 5, bias=False), T, nn.Linear(5, 4, bias=False))),
     "MLP": (IMAGE, lambda: layers.mlp(72, 9, 8, 4, transfer=nn.Tanh)),
     "subclass": (ROW, chain(Own(6, 5), T, Own(5, 5), T, Own(5, 4))),
+    "own forward": (ROW, chain(Squashed(6, 5), T, Squashed(5, 5, bias=False), T, Squashed(5, 4))),
+    "own weights": (IMAGE, chain(conv(2, 3), T, Standardised(3, 3, 3), T, head=48)),
     "batch norm": (ROW, chain(nn.Linear(6, 5), nn.BatchNorm1d(5), T, nn.Linear(5, 5), nn.BatchNorm1d(5), T, head=5)),
     "layer norm": (ROW, chain(nn.LayerNorm(6), nn.Linear(6, 5), nn.LayerNorm(5), nn.PReLU(5), nn.Linear(5, 4))),
     "RMS norm": (ROW, chain(nn.Linear(6, 5), nn.RMSNorm(5), T, nn.Linear(5, 5), T, nn.Linear(5, 4))),
@@ -198,9 +213,8 @@ def by_two_passes(original: nn.Module, net: nn.Module, x: torch.Tensor) -> dict:
         plain, B = copy.deepcopy(layer), downward(other)
 
         def forward(x, forward=layer.forward, plain=plain, B=B):
-            zero = {} if plain.bias is None else {"bias": torch.zeros_like(plain.bias)}
-            linear = functional_call(plain, {"weight": B} | zero, x)
-            return forward(x.detach()) + (linear - linear.detach())
+            by_feedback = functional_call(plain, {"weight": B}, x)
+            return forward(x.detach()) + (by_feedback - by_feedback.detach())
 
         layer.forward = forward
     return learned(original, x)
@@ -234,9 +248,9 @@ def by_hand(original: nn.Module, net: nn.Module, x: torch.Tensor, y: torch.Tenso
 @pytest.mark.parametrize("method", ["fa", "ssfa", "usf", "kp"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_aligned_methods_are_autograd_with_other_weights_on_the_way_down(name, method):
+    if method == "kp" and name in ("transposed", "transposed series", "autoencoder", "own forward", "own weights"):
+        pytest.skip("refused")
     original, x = network(name)
-    if any(isinstance(layer, TRANSPOSED) for layer in original.modules()) and method == "kp":
-        return
     net = baselines.convert(original, method, seed=3)
     found = learned(net, x)
     assert far(found, by_two_passes(original, net, x)) <= EXACT

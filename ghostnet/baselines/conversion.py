@@ -64,7 +64,7 @@ def convert(module: nn.Module, method: str, output_dim: int | None = None, seed:
     require_known([method], ("bp", *METHODS), "method")
     require(isinstance(seed, numbers.Integral) and 0 <= seed < 2**63, f"seed = {seed!r}: expected 0 to 2^63 - 1")
     net = copy.deepcopy(module)
-    found = _convertible(net, METHODS.get(method))
+    found = _convertible(net)
     name, last = found[-1]
     if output_dim not in (None, units(last)):
         raise ConfigError(f"output_dim = {output_dim}: the last layer, {name}, has {units(last)} outputs")
@@ -102,7 +102,7 @@ class _InputGradient:
             )
 
 
-def _convertible(net: nn.Module, method: type[Feedback] | None) -> list[tuple[str, nn.Module]]:
+def _convertible(net: nn.Module) -> list[tuple[str, nn.Module]]:
     """The layers to convert, by name; ConfigError for what has parameters that no method is defined for."""
     found: list[tuple[str, nn.Module]] = []
     for name, layer in net.named_modules():
@@ -113,7 +113,7 @@ def _convertible(net: nn.Module, method: type[Feedback] | None) -> list[tuple[st
             "convert: this module is converted already; give the one that it was made from",
         )
         if isinstance(layer, KINDS):
-            _check_layer(name, layer, own, method)
+            _check_layer(name, layer, own)
             found.append((name, layer))
         elif own and not isinstance(layer, _THEIR_OWN):
             raise ConfigError(
@@ -124,15 +124,9 @@ def _convertible(net: nn.Module, method: type[Feedback] | None) -> list[tuple[st
     return found
 
 
-def _check_layer(name: str, layer: Any, own: set[str], method: type[Feedback] | None) -> None:
+def _check_layer(name: str, layer: Any, own: set[str]) -> None:
     kind = type(layer).__name__
     lazy = isinstance(layer, nn.modules.lazy.LazyModuleMixin)
     require(not lazy, f"unsupported layer {name}: {kind} has no weights yet; run the module once before")
     if not own <= {"weight", "bias"}:
         raise ConfigError(f"unsupported layer {name}: {kind} has parameters beside weight and bias: {', '.join(own)}")
-    plain = next(base for base in KINDS if isinstance(layer, base))
-    if method is not None and issubclass(method, layers.Aligned) and type(layer).forward is not plain.forward:
-        raise ConfigError(
-            f"unsupported layer {name}: {kind} has a forward pass of its own, which {method.method} does not know the "
-            f"transpose of; expected that of {plain.__name__} (dfa takes any)"
-        )

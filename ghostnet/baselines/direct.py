@@ -109,14 +109,14 @@ class Direct(Feedback):
 
     def forward(self, x: Tensor, *others: Any) -> Tensor:
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return super().forward(x, *others)
+            return self.upward(x, *others)
         if self.signal is None:
             raise ConfigError(_OUTSIDE)
         if self.seed is not None:
             self._fit(x.shape[-1 - positions(self) :], self.seed)
         under_way = self.signal.current()
         under_way.tokens.append(feedback.token(x, self.feedback))
-        y = super().forward(x.detach(), *others)
+        y = self.upward(x.detach(), *others)
         return self._join(y, under_way) if self.head else y
 
     def _join(self, y: Tensor, under_way: Pass) -> Tensor:

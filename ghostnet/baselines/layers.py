@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from ghostnet.baselines import feedback
@@ -39,11 +40,13 @@ class Feedback(nn.Module):
 
     Attributes:
         feedback: B, or the magnitudes that stand for it; see the method.
+        own_forward: whether the layer is of a class whose forward pass is not torch's.
 
     A state_dict without `feedback`, such as that of torch's own layer, loads strictly, and B stays as it is.
     """
 
     method: str
+    own_forward: bool
     weight: Tensor
     feedback: Any
 
@@ -54,6 +57,10 @@ class Feedback(nn.Module):
     def draw(self, seed: int, index: int, outputs: int | None) -> None:
         """Draw B: from a seed and the number of the layer, for a network of so many outputs (DFA alone asks)."""
         raise NotImplementedError
+
+    def upward(self, x: Tensor, *others: Any) -> Tensor:
+        """The forward pass of the layer that this one was."""
+        return super().forward(x, *others)
 
     def _keys(self) -> tuple[str, ...]:
         return ("feedback",)
@@ -82,11 +89,15 @@ class Aligned(Feedback):
         if not (torch.is_grad_enabled() and x.requires_grad):
             return self.upward(x, *others)
         y = self.upward(x.detach(), *others)
+        if self.own_forward:
+            return y + self._vanishing(x, *others)
         return feedback.aligned(y, _padded(self, x), self.downward(), _geometry(self))
 
-    def upward(self, x: Tensor, *others: Any) -> Tensor:
-        """torch's own forward pass."""
-        return super().forward(x, *others)
+    def _vanishing(self, x: Tensor, *others: Any) -> Tensor:
+        """0, with the derivative by x of a forward pass of weights B, which we don't know the transpose of."""
+        held = {f"layer.{name}": p.detach() for name, p in self.named_parameters()} | {"layer.weight": self.downward()}
+        by_feedback = functional_call(Upward(self), held, (x, *others))
+        return by_feedback - by_feedback.detach()
 
 
 class SignConcordant(Aligned):
@@ -126,7 +137,8 @@ class KolenPollack(Aligned):
     method = "kp"
 
     def draw(self, seed: int, index: int, outputs: int | None) -> None:
-        require(not getattr(self, "transposed", False), "kp: takes Linear and Conv layers, no ConvTranspose")
+        plain = not (self.own_forward or getattr(self, "transposed", False))
+        require(plain, f"kp: takes Linear and Conv layers with torch's own forward pass, and not {self}")
         B = uniform(self.weight, self.weight.shape, bound(self), seed, index)
         self.register_parameter("feedback", nn.Parameter(B))
 
@@ -141,25 +153,40 @@ class KolenPollack(Aligned):
         return layer._conv_forward(x, both, layer.bias)
 
 
+class Upward(nn.Module):
+    """A layer's forward pass by itself, without its hooks, for torch.func.functional_call."""
+
+    def __init__(self, layer: Feedback):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, *others: Any) -> Tensor:
+        """What the layer gives."""
+        return self.layer.upward(x, *others)
+
+
 _CLASSES: dict[tuple[type, type], type[Feedback]] = {}
 
 
 def layer_class(method: type[Feedback], kind: type[nn.Module]) -> type[Feedback]:
     """`kind`, one of `KINDS` or a subclass of one, learning by `method`: FALinear, DFAConv2d, …; always the same."""
     if (method, kind) not in _CLASSES:
-        short = method.method.upper()
+        short, plain = method.method.upper(), next(base for base in KINDS if issubclass(kind, base))
         names = {
             "__module__": "ghostnet.torch",
             "__doc__": f"{kind.__name__}, with its arguments, learning by {short}.",
+            "own_forward": any(
+                getattr(kind, name, None) is not getattr(plain, name, None) for name in ("forward", "_conv_forward")
+            ),
         }
         _CLASSES[method, kind] = type(f"{short}{kind.__name__}", (method, kind), names)
     return _CLASSES[method, kind]
 
 
-def uniform(like: Tensor, shape: tuple[int, ...], bound: float, seed: int, index: int) -> Tensor:
-    """Feedback weights of layer `index`, uniform in ±bound, of the type and device of a tensor."""
+def uniform(like: Tensor, shape: tuple[int, ...], most: float, seed: int, index: int) -> Tensor:
+    """Feedback weights of layer `index`, uniform in ±most, of the type and device of a tensor."""
     draw = generator(seed, BaselineStream.FEEDBACK, index)
-    return torch.from_numpy(draw.uniform(-bound, bound, tuple(shape))).to(like)
+    return torch.from_numpy(draw.uniform(-most, most, tuple(shape))).to(like)
 
 
 def bound(layer: Any) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from ghostnet.baselines.layers import Feedback
+from ghostnet.baselines.layers import Feedback, Upward
 from ghostnet.errors import ConfigError
 
 
@@ -34,20 +34,9 @@ def for_opacus(net: nn.Module) -> Any:
     return GradSampleModule(net, strict=False)
 
 
-class _Unhooked(nn.Module):
-    """A layer's forward pass without its hooks, which are Opacus' own."""
-
-    def __init__(self, layer: nn.Module):
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer.forward(x)
-
-
-def _per_example(layer: nn.Module, activations: list[Tensor], delta: Tensor) -> dict[nn.Parameter, Tensor]:
+def _per_example(layer: Feedback, activations: list[Tensor], delta: Tensor) -> dict[nn.Parameter, Tensor]:
     """∂C/∂W of every example (n, …), from inputs and errors δ of the layer."""
-    unhooked = _Unhooked(layer)
+    unhooked = Upward(layer)
     own = {name: p for name, p in unhooked.named_parameters() if p.requires_grad}
 
     def product(parameters: dict, x: Tensor, delta: Tensor) -> Tensor:
