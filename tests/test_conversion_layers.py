@@ -210,6 +210,7 @@ def test_direct_layers_ask_for_the_number_of_outputs():
     net = nn.Sequential(gn.torch.DFALinear(5, 4, outputs=3), gn.torch.DFALinear(4, 4, outputs=3))
     assert "outputs = 3: the last layer has 4" in refusal(ConfigError, gn.torch.connect, net)
     assert "no layer that learns by DFA" in refusal(ConfigError, gn.torch.connect, gn.torch.mlp(5, 4))
+    assert "connected already" in refusal(ConfigError, gn.torch.connect, convert(gn.torch.mlp(5, 4), "dfa"))
 
 
 @pytest.mark.parametrize(

@@ -47,38 +47,34 @@ class Pass:
     node: Any = None
 
 
-class Signal:
-    """The passes of a network that are under way, one for every thread: DataParallel runs several at a time."""
+class Signal(threading.local):
+    """What the layers of a network have in common: the pass under way, one for every thread, as in DataParallel."""
 
-    def __init__(self) -> None:
-        self._passes: dict[int, Pass] = {}
+    under_way: Pass | None = None
 
-    def __deepcopy__(self, memo: dict) -> Signal:
-        return Signal()
+    def __reduce__(self) -> tuple:
+        return Signal, ()  # of a copy, no pass is under way
 
     def begin(self, net: nn.Module, given: tuple, named: dict) -> tuple[tuple, dict]:
         """Before a pass; `targets` is for this one, not for the network."""
-        self._passes[_thread()] = Pass(named.get("targets"))
+        self.under_way = Pass(named.get("targets"))
         return given, {name: value for name, value in named.items() if name != "targets"}
 
     def current(self) -> Pass:
         """The pass that a layer is part of."""
-        found = self._passes.get(_thread())
-        if found is None or found.done:
+        if self.under_way is None or self.under_way.done:
             raise ConfigError(_OUTSIDE)
-        return found
+        return self.under_way
 
     def end(self, net: nn.Module, given: tuple, outputs: Any) -> None:
         """After a pass: what the layers learn from has to be the head's error."""
-        found = self._passes.pop(_thread())
+        found, self.under_way = self.under_way, None
+        if found is None:
+            return
         text = "direct feedback: the layer that was registered last did not run; expected it to give the outputs"
         require(found.done or not found.tokens, text)
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             _require_head_last(net, outputs, found.node)
-
-
-def _thread() -> int:
-    return 0 if torch.compiler.is_compiling() else threading.get_ident()
 
 
 class Direct(Feedback):
@@ -186,10 +182,12 @@ def connect(net: nn.Module) -> None:
     """Have the DFA layers of a network learn from the error of the last of them, by the order of registration.
 
     Raises:
-        ConfigError: there is none, or the last one has another number of outputs than the others were made for.
+        ConfigError: there is none, one is connected already, or the last one has another number of outputs than they
+            were made for.
     """
     layers = [layer for layer in net.modules() if isinstance(layer, Direct)]
-    require(layers, "connect: the module has no layer that learns by DFA")
+    require(layers, "connect: the module has no layer that learns by DFA or DRTP")
+    require(all(layer.signal is None for layer in layers), "connect: a layer of the module is connected already")
     signal, outputs = Signal(), units(layers[-1])
     for layer in layers:
         require(layer.outputs == outputs, f"outputs = {layer.outputs}: the last layer has {outputs}")
