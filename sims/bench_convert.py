@@ -2,8 +2,8 @@
 
     python sims/bench_convert.py          half a minute, one thread
 
-A step is the forward pass, the backward pass and torch.optim.SGD's. Every step of a method follows one of backprop's,
-and is divided by it: on a machine with other work, both slow down. Prints medians; asserts nothing.
+A step is the forward pass, the backward pass and torch.optim.SGD's. Methods take turns, a step each, and are divided by
+backprop's of the same round: on a machine with other work, all slow down. Prints medians; asserts nothing.
 """
 
 from __future__ import annotations
