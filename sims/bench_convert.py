@@ -16,7 +16,7 @@ from torch.nn import functional
 
 import ghostnet as gn
 
-METHODS = ("bp", "fa", "ssfa", "usf", "brsf", "kp", "dfa")
+METHODS = ("bp", "fa", "frsf", "usf", "brsf", "kp", "dfa")
 NETWORKS = {
     "ResNet-20, batch 32": (lambda: gn.torch.resnet(20), (32, 3, 32, 32), 12),
     "784-500-10, batch 100": (lambda: gn.torch.mlp(784, 500, 10), (100, 784), 300),

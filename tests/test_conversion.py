@@ -65,7 +65,7 @@ def test_closed_forms_of_an_mlp():
         assert max(far(own, [d1.T @ r0, d1.sum(0), d2.T @ r1, d2.sum(0), e.T @ r2, e.sum(0)])) <= EXACT
 
 
-@pytest.mark.parametrize("method", ["FA", "DFA", "SSFA"])
+@pytest.mark.parametrize("method", ["FA", "DFA"])
 @pytest.mark.parametrize("loss", ["cross-entropy", "mse"])
 def test_a_method_is_the_same_for_modules_and_for_the_baselines_own_networks(method, loss):
     """The page of equations; its B_k, of hidden layer k, is what the layer above hands down by."""

@@ -12,7 +12,7 @@ import ghostnet as gn
 from ghostnet import ConfigError
 from ghostnet.baselines import convert
 
-METHODS = ("fa", "ssfa", "usf", "brsf", "kp", "dfa", "drtp")
+METHODS = ("fa", "frsf", "usf", "brsf", "kp", "dfa", "drtp")
 each_method = pytest.mark.parametrize("method", METHODS)
 
 

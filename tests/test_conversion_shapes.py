@@ -203,7 +203,7 @@ def far(a: dict, b: dict) -> float:
 def downward(layer) -> torch.Tensor:
     """What stands for W on the way down, by the definition of the method."""
     B, W = layer.feedback.detach(), layer.weight.detach()
-    return {"fa": B, "kp": B, "ssfa": B.abs() * W.sign(), "usf": B * W.sign()}[layer.method]
+    return {"fa": B, "kp": B, "frsf": B.abs() * W.sign(), "usf": B * W.sign()}[layer.method]
 
 
 def by_two_passes(original: nn.Module, net: nn.Module, x: torch.Tensor) -> dict:
@@ -245,7 +245,7 @@ def by_hand(original: nn.Module, net: nn.Module, x: torch.Tensor, y: torch.Tenso
     return dict(zip(named, torch.autograd.grad(value, list(named.values())), strict=True))
 
 
-@pytest.mark.parametrize("method", ["fa", "ssfa", "usf", "kp"])
+@pytest.mark.parametrize("method", ["fa", "frsf", "usf", "kp"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_aligned_methods_are_autograd_with_other_weights_on_the_way_down(name, method):
     if method == "kp" and name in ("transposed", "transposed series", "autoencoder", "own forward", "own weights"):
@@ -272,7 +272,7 @@ def test_direct_methods_are_a_loss_whose_gradient_at_every_layers_input_is_the_s
     assert far(found, learned(original, x)) > 1e-3
 
 
-@pytest.mark.parametrize("method", ["fa", "ssfa", "dfa"])
+@pytest.mark.parametrize("method", ["fa", "frsf", "dfa"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_whatever_the_method_outputs_are_the_original_s(name, method):
     original, x = network(name)

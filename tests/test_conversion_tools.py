@@ -19,7 +19,7 @@ from ghostnet import ConfigError
 from ghostnet.baselines import convert
 
 EXACT = 1e-12
-each_method = pytest.mark.parametrize("method", ["fa", "ssfa", "usf", "kp", "dfa", "drtp"])
+each_method = pytest.mark.parametrize("method", ["fa", "frsf", "usf", "kp", "dfa", "drtp"])
 
 
 def example(method: str) -> tuple[nn.Module, torch.Tensor, torch.Tensor, dict]:

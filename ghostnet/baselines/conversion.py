@@ -51,7 +51,7 @@ def convert(module: nn.Module, method: str, output_dim: int | None = None, seed:
         module: any whose other parameters belong to the layers named above. For DFA and DRTP, the layer that gives the
             outputs is registered last; pooling or softmax may follow it. If it is a convolution, e is its error summed
             over positions. A Linear layer that sees several positions of an example sends each the same signal.
-        method: "fa", "dfa", "ssfa" (also known as frSF), "usf", "brsf", "kp", "drtp", or "bp" for a plain copy.
+        method: "fa", "dfa", "frsf", "usf", "brsf", "kp", "drtp", or "bp" for a plain copy.
         output_dim: outputs of the last layer; checked if given.
         seed: of the feedback weights B; where a convolution under DFA has not run yet, state_dict() has the seed that
             its B will be drawn from.

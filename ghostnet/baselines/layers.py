@@ -1,9 +1,9 @@
 """torch's layers with weights, learning by feedback: what each method hands down in place of BP's W^T δ.
 
     FA     B^T δ               B of W's shape, drawn once    Lillicrap et al. 2016, doi:10.1038/ncomms13276
-    SSFA   (|B| ⊙ sign W)^T δ  B drawn once                  Liao et al. 2016, arXiv:1510.05067 (there frSF)
-    BRSF   (M ⊙ sign W)^T δ    M drawn anew at every pass    (the same, brSF)
-    USF    (m sign W)^T δ      m a number                    (the same, uSF)
+    FRSF   (|B| ⊙ sign W)^T δ  B drawn once                  Liao et al. 2016, arXiv:1510.05067
+    BRSF   (M ⊙ sign W)^T δ    M drawn anew at every pass    (the same)
+    USF    (m sign W)^T δ      m a number                    (the same)
     KP     B^T δ               B learns as W does            Kolen & Pollack 1994; Akrout et al. 2019, arXiv:1904.05391
     DFA    B^T e               B (outputs, *x of an example) Nøkland 2016, arXiv:1609.01596
     DRTP   B^T y               likewise; y the targets       Frenkel et al. 2021, doi:10.3389/fnins.2021.629892
@@ -101,9 +101,9 @@ class Aligned(Feedback):
 
 
 class SignConcordant(Aligned):
-    """SSFA: magnitudes of B, signs of W."""
+    """FRSF: magnitudes of B, signs of W."""
 
-    method = "ssfa"
+    method = "frsf"
 
     def downward(self) -> Tensor:
         return feedback.concordant(super().downward(), self.weight.detach())
