@@ -48,6 +48,7 @@ __all__ = [
     "preset",
     "resume",
     "sweep",
+    "torch",
     "train",
 ]
 
@@ -66,6 +67,6 @@ def __getattr__(name: str) -> Any:
         from ghostnet.sweep.results import load_sweep
 
         return load_sweep
-    if name == "sweep":
-        return importlib.import_module("ghostnet.sweep")
+    if name in ("sweep", "torch"):
+        return importlib.import_module(f"ghostnet.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,6 +18,7 @@ from torch import nn
 
 from ghostnet import ConfigError, Experiment, Network, Simulator, baselines, build, data
 from ghostnet.baselines import Baseline, methods
+from ghostnet.baselines.layers import Feedback
 from ghostnet.baselines.learner import Learner
 from ghostnet.cli.main import main
 from ghostnet.data import idx
@@ -341,6 +342,11 @@ def convertible(kind: str) -> nn.Module:
     for parameter in net.parameters():
         parameter.data.uniform_(-0.5, 0.5, generator=draw)
     return net
+
+
+def feedback_layers(net: nn.Module) -> list[Feedback]:
+    """The layers of a converted module that learn by feedback, in their order."""
+    return [layer for layer in net.modules() if isinstance(layer, Feedback)]
 
 
 def images(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:

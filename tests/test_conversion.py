@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from builders import convertible, distance, images, refusal
+from builders import convertible, distance, feedback_layers, found, images, learner, refusal, task_batch
 from torch import nn
 from torch.nn import functional
 
@@ -35,8 +35,8 @@ def test_the_forward_pass_and_the_original_are_left_alone(kind):
 def test_feedback_alignment_with_the_weights_themselves_is_autograd(kind):
     original, (x, labels) = convertible(kind), images()
     net = convert(original, "fa", 4)
-    for layer in net.layers:
-        layer.feedback = layer.layer.weight.detach().clone()
+    for layer in feedback_layers(net):
+        layer.feedback = layer.weight.detach().clone()
     assert max(far(gradients(net, x, labels), gradients(original, x, labels))) <= EXACT
 
 
@@ -59,19 +59,39 @@ def test_closed_forms_of_an_mlp():
     for method in ("fa", "dfa"):
         net = convert(original, method, 4)
         own = gradients(net, x, labels)
-        B1, B2 = (layer.feedback for layer in net.layers[1:])
+        B1, B2 = (layer.feedback for layer in feedback_layers(net)[1:])
         d2 = (e @ B2) * (1 - r2**2)
         d1 = ((d2 if method == "fa" else e) @ B1) * (1 - r1**2)
         assert max(far(own, [d1.T @ r0, d1.sum(0), d2.T @ r1, d2.sum(0), e.T @ r2, e.sum(0)])) <= EXACT
+
+
+@pytest.mark.parametrize("method", ["FA", "DFA"])
+@pytest.mark.parametrize("loss", ["cross-entropy", "mse"])
+def test_a_method_is_the_same_for_modules_and_for_the_baselines_own_networks(method, loss):
+    """The page of equations; its B_k, of hidden layer k, is what the layer above hands down by."""
+    net = learner(method, (6, 5, 7, 4), seeds=(0,), batch=3, loss=loss, transfer="tanh")
+    (x, y), sizes = task_batch(net), ((6, 5), (5, 7), (7, 4))
+    p, _, delta = found(net, x, y)
+    layers = [layer for n, m in sizes for layer in (nn.Linear(n, m, bias=False), nn.Tanh())][:-1]
+    end = [nn.Sigmoid()] if loss == "mse" else []
+    module = convert(nn.Sequential(*layers, *end).double(), method)
+    for layer, W, B in zip(feedback_layers(module), net.W[1:], net.B, strict=True):
+        layer.weight.data.copy_(W[0])
+        if B is not None:
+            layer.feedback.copy_(B[0].T)
+    outputs, y = module(x[0]), y[0]
+    C = (outputs - y).square().sum() / 2 if loss == "mse" else functional.cross_entropy(outputs, y, reduction="sum")
+    expected = [(d.mT @ r)[0] for d, r in zip(delta[1:], p.r, strict=True)]
+    assert max(far(list(torch.autograd.grad(C, list(module.parameters()))), expected)) <= EXACT
 
 
 def test_direct_feedback_reaches_a_convolution_in_the_shape_of_what_it_gave():
     original, (x, labels) = convertible("cnn"), images()
     net = convert(original, "dfa", 4)
     own = gradients(net, x, labels)
-    first, pooled = original[0], original[:3](x)
+    first = original[0]
     e = (original(x).softmax(1) - functional.one_hot(labels, 4)) / 5
-    arrives = (e @ net.layers[1].feedback).reshape(pooled.shape).detach()
+    arrives = torch.tensordot(e, feedback_layers(net)[1].feedback, 1).detach()
     surrogate = (original[2](original[1](first(x))) * arrives).sum()  # its gradient is B^T e through pooling and f'
     assert max(far(own[:2], torch.autograd.grad(surrogate, [first.weight, first.bias]))) <= EXACT
 
@@ -91,7 +111,9 @@ def test_one_hidden_layer_makes_feedback_direct():
 
 
 def test_feedback_is_the_seeds():
-    first, again, other = (convert(convertible("cnn"), "fa", 4, seed).layers[1].feedback for seed in (0, 0, 1))
+    first, again, other = (
+        feedback_layers(convert(convertible("cnn"), "fa", 4, seed))[1].feedback for seed in (0, 0, 1)
+    )
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
@@ -99,10 +121,8 @@ def test_feedback_is_the_seeds():
     ("layers", "method", "output_dim", "text"),
     [
         ([nn.Linear(4, 4), nn.LSTM(4, 4), nn.Linear(4, 4)], "fa", 4, "unsupported layer 1: LSTM"),
-        ([nn.Conv2d(1, 2, 3, padding="same"), nn.Linear(4, 4)], "dfa", 4, "Conv2d with padding 'same'"),
         ([nn.Linear(4, 4)], "dfa", 10, "output_dim = 10: the last layer, 0, has 4 outputs"),
-        ([nn.Linear(4, 4), nn.Conv2d(1, 2, 3)], "dfa", 4, "has to be Linear"),
-        ([nn.ReLU()], "fa", 4, "has to be Linear"),
+        ([nn.ReLU()], "fa", 4, "no Linear, Conv or ConvTranspose layer"),
         ([nn.Linear(4, 4)], "dafa", 4, "did you mean 'dfa'"),
         ([convert(nn.Sequential(nn.Linear(4, 4)), "fa", 4)], "fa", 4, "converted already"),
     ],

@@ -7,13 +7,14 @@ import io
 
 import pytest
 import torch
-from builders import convertible, distance, images, refusal
+from builders import convertible, distance, feedback_layers, images, refusal
 from torch import nn
 from torch.nn import functional
 
 from ghostnet import ConfigError
 from ghostnet.baselines import convert
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*the gradient of this module's input is the method's")
 BOTH = pytest.mark.parametrize("method", ["fa", "dfa"])
 KINDS = pytest.mark.parametrize("kind", ["mlp", "cnn"])
 HALVES = pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
@@ -35,8 +36,8 @@ def far(a: list, b: list) -> float:
 def as_itself(original: nn.Module) -> nn.Module:
     """Converted to FA whose B is W: all that it gives has to be what the module gives."""
     net = convert(original, "fa", 4)
-    for layer in net.layers:
-        layer.feedback = layer.layer.weight.detach().clone()
+    for layer in feedback_layers(net):
+        layer.feedback = layer.weight.detach().clone()
     return net
 
 
@@ -115,7 +116,7 @@ def test_one_image_without_a_batch_learns_as_a_batch_of_one(method, bias):
 
 
 def feedback(net: nn.Module) -> list:
-    return [layer.feedback for layer in net.layers]
+    return [layer.feedback for layer in feedback_layers(net)]
 
 
 def saved(net: nn.Module) -> dict:
@@ -156,21 +157,24 @@ def test_a_deep_copy_learns_alike_and_shares_nothing(kind, method, ran):
 
 
 def test_images_of_another_size_are_refused_once_the_feedback_is_drawn():
-    layers = [*convertible("cnn")[:3], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4)]
+    layers = [*convertible("cnn")[:5], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)]
     net = convert(nn.Sequential(*layers).double(), "dfa", 4)
+    large = torch.rand(2, 1, 12, 12).double()
     net(torch.rand(2, 1, 8, 8).double())
-    assert "has 144 values an example, the first had 64" in refusal(ConfigError, net, torch.rand(2, 1, 12, 12).double())
+    assert "dfa: an example of 4 x 6 x 6 reached DFAConv2d(4, 6" in refusal(ConfigError, net, large)
     net(torch.rand(5, 1, 8, 8).double())
+    with torch.no_grad():
+        assert net(large).shape == (2, 4)  # nothing is learned
 
 
 def test_outputs_that_give_no_error_for_every_example_are_refused():
-    class Mean(nn.Module):
+    class Pairs(nn.Module):
         def forward(self, x):
-            return x.mean(1)
+            return x.unflatten(0, (-1, 2)).mean(1)
 
-    net = convert(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 5), Mean(), nn.Linear(5, 4)), "dfa", 4)
-    loss = net(torch.rand(3, 7, 6)).sum()
-    assert "a layer's input has shape (3, 7, 5), the outputs' error (3, 4)" in refusal(ConfigError, loss.backward)
+    net = convert(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 5), Pairs(), nn.Linear(5, 4)), "dfa", 4)
+    text = refusal(ConfigError, net, torch.rand(6, 6))
+    assert "one for each of (3,) examples, a layer's input of (6,)" in text
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 0.5, "7"])

@@ -2,7 +2,7 @@
 
     baselines.train("DFA", experiment, learning_rate=2.0)    an MLP; `methods` is the page of equations
     baselines.train("BP", experiment, architecture="two-blocks", loss="cross-entropy", learning_rate=0.05)   a CNN
-    baselines.convert(module, "DFA", output_dim=10)          a torch module of Linear and Conv2d layers
+    baselines.convert(module, "DFA")                         a torch module; `ghostnet.torch` has layers, too
 
 torch is imported when one of these is first asked for, not with the package.
 """

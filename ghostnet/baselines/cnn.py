@@ -99,8 +99,7 @@ class CNN:
         with torch.random.fork_rng(devices=[]):
             module = plain if method == "BP" else convert(plain, method, classes, seed)
         _initialise(module, seed)
-        with torch.no_grad():
-            module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows its inputs
+        module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows what is to learn
         return module
 
     def _groups(self, module: nn.Module) -> list[dict]:

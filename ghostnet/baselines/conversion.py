@@ -1,164 +1,132 @@
-"""A torch module of Linear and Conv2d layers, learning by feedback alignment instead of backprop."""
+"""A torch module whose layers with weights learn by feedback alignment or kin instead of backprop."""
 
 from __future__ import annotations
 
 import copy
-import math
 import numbers
-from typing import Any
+import warnings
+from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils import _pytree as pytree
 
-from ghostnet.baselines import feedback
-from ghostnet.baselines.draws import BaselineStream
+from ghostnet.baselines import layers
+from ghostnet.baselines.direct import Direct, Projected, connect
+from ghostnet.baselines.layers import KINDS, Feedback, layer_class, units
 from ghostnet.errors import ConfigError
-from ghostnet.model.network import generator
 from ghostnet.model.typed import require, require_known
 
-_METHODS = ("fa", "dfa")
+METHODS: dict[str, type[Feedback]] = {
+    kind.method: kind
+    for kind in (
+        layers.Aligned, layers.SignConcordant, layers.UniformSign, layers.BatchwiseSign, layers.KolenPollack,
+        Direct, Projected,
+    )
+}  # fmt: skip
+
+# They scale, shift or look up, unit by unit: no matrix whose transpose a synapse would have to know.
+_THEIR_OWN = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.PReLU, nn.Embedding, nn.EmbeddingBag)
 
 
-def convert(module: nn.Module, method: str, output_dim: int, seed: int = 0) -> Converted:
-    """A copy of `module`, same weights, whose layers learn by FA or DFA; train it as any module.
+def convert(module: nn.Module, method: str, output_dim: int | None = None, seed: int = 0) -> nn.Module:
+    """A copy of `module`, same class, weights and keys of state_dict(), that learns by another method than BP.
+
+    Its Linear, Conv and ConvTranspose layers become subclasses of what they were (`ghostnet.baselines.layers`, where
+    the methods are defined), with their feedback weights beside, as a buffer `feedback`. Batch, layer, group and
+    instance normalisation, PReLU and embeddings keep their own gradient. A state_dict of `module` loads into the copy
+    and leaves B as it is; one of the copy has B too, so `module` takes it with strict=False.
+
+    What isn't a chain of layers: FA and its kin send B^T δ from every layer to its input, and autograd does the rest;
+    sums, forks, layers used twice and several heads are as under BP, with B for W. DFA and DRTP send their signal to
+    every layer's input. Where several layers read one tensor, it gets the sum of their signals; where a residual
+    connection joins, both branches get what the sum gets; a layer used twice sends its signal at both places. Their
+    outputs have to come from one layer, the last; other heads are refused. Whatever a module computes but for these
+    layers, with their weights or without, is differentiated as it stands.
+
+    The gradient of the network's input is the method's, too, and a warning says so once.
 
     Args:
-        module: its layers with parameters are Linear and Conv2d, one chain of them, registered in the order in which
-            they run; the last one is Linear and gives the outputs (n, output_dim). Softmax belongs to the loss.
-        method: "fa" or "dfa".
-        output_dim: outputs of the last layer.
-        seed: of the feedback weights B, uniform in ±1/√(what they sum over); B is part of state_dict(), or, where a
-            convolution under DFA has not run yet, the seed that it will be drawn from.
+        module: any whose other parameters belong to the layers named above. For DFA and DRTP, the layer that gives the
+            outputs is registered last; pooling or softmax may follow it. If it is a convolution, e is its error summed
+            over positions. A Linear layer that sees several positions of an example sends each the same signal.
+        method: "fa", "dfa", "frsf", "usf", "brsf", "kp", "drtp", or "bp" for a plain copy.
+        output_dim: outputs of the last layer; checked if given.
+        seed: of the feedback weights B; where a convolution under DFA has not run yet, state_dict() has the seed that
+            its B will be drawn from.
 
     Raises:
         ConfigError: unknown method, another kind of layer with parameters, another output_dim than the last layer's, a
             module converted before, or a seed that is no whole number from 0 to 2^63 - 1.
     """
-    require_known([str(method).lower()], _METHODS, "method")
+    method = str(method).lower()
+    require_known([method], ("bp", *METHODS), "method")
     require(isinstance(seed, numbers.Integral) and 0 <= seed < 2**63, f"seed = {seed!r}: expected 0 to 2^63 - 1")
-    require(
-        not any(isinstance(part, Feedback) for part in module.modules()),
-        "convert: this module is converted already; give the one that it was made from",
-    )
-    layers = [
-        (name, layer) for name, layer in module.named_modules() if next(layer.parameters(False), None) is not None
-    ]
-    for name, layer in layers:
-        _check_layer(name or "the module itself", layer)
-    name, last = layers[-1] if layers else ("", None)
-    if not isinstance(last, nn.Linear):
-        raise ConfigError("convert: the last layer with parameters has to be Linear, giving the outputs")
-    if output_dim != last.out_features:
-        raise ConfigError(
-            f"output_dim = {output_dim}: the last layer, {name or 'Linear'}, has {last.out_features} outputs"
-        )
-    return Converted(copy.deepcopy(module), str(method).lower(), output_dim, seed)
+    net = copy.deepcopy(module)
+    found = _convertible(net)
+    name, last = found[-1]
+    if output_dim not in (None, units(last)):
+        raise ConfigError(f"output_dim = {output_dim}: the last layer, {name}, has {units(last)} outputs")
+    if method != "bp":
+        _become(net, METHODS[method], [layer for _, layer in found], seed)
+    return net
 
 
-def _check_layer(name: str, layer: nn.Module) -> None:
-    kind = type(layer)
-    if kind not in (nn.Linear, nn.Conv2d):
-        raise ConfigError(f"unsupported layer {name}: {kind.__name__} has parameters; expected Linear and Conv2d only")
-    if isinstance(layer, nn.Conv2d) and (layer.padding_mode != "zeros" or isinstance(layer.padding, str)):
-        mode = layer.padding if isinstance(layer.padding, str) else layer.padding_mode
-        raise ConfigError(f"unsupported layer {name}: Conv2d with padding {mode!r}; expected zeros, so many per side")
+def _become(net: nn.Module, method: type[Feedback], found: list[nn.Module], seed: int) -> None:
+    """The layers in place, as whoever else holds one, such as a list of the module's own, has to hold the same."""
+    outputs = units(found[-1])
+    for index, layer in enumerate(found):
+        layer.__class__ = layer_class(method, type(layer))
+        cast(Feedback, layer).draw(seed, index, outputs)
+    if issubclass(method, Direct):
+        connect(net)
+    net.register_forward_pre_hook(_InputGradient(method.method), with_kwargs=True)
 
 
-class Converted(nn.Module):
-    """What `convert` returns; `module` is the copy, with a `Feedback` in place of every layer."""
+class _InputGradient:
+    """Warns once that the gradient of a network's input is not the true one."""
 
-    def __init__(self, module: nn.Module, method: str, output_dim: int, seed: int):
-        super().__init__()
-        places = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
-        self.layers: list[Feedback] = []
-        for index, (name, layer) in enumerate(places):
-            last = index == len(places) - 1
-            wrapped = Feedback(layer, method, output_dim, seed, index, last)
-            self.layers.append(wrapped)
-            if name:
-                parent, _, own = name.rpartition(".")
-                setattr(module.get_submodule(parent), own, wrapped)
-            else:
-                module = wrapped
-        self.module = module
+    def __init__(self, method: str):
+        self._method, self._warned = method, False
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        signal = feedback.Signal()
-        for layer in self.layers:
-            layer.signal = signal
-        return self.module(x)
-
-
-class Feedback(nn.Module):
-    """A Linear or Conv2d layer that hands its error down by FA or DFA.
-
-    feedback: B, of W's shape (FA) or (outputs of the network, inputs of this layer) (DFA); None until the first pass
-        of a convolution under DFA, which tells its inputs.
-    seed: of a B that is still to be drawn, so that state_dict() of a module that has not run yet decides it too.
-    """
-
-    layer: nn.Linear | nn.Conv2d
-    feedback: torch.Tensor | None
-    seed: torch.Tensor | None
-
-    def __init__(self, layer: nn.Linear | nn.Conv2d, method: str, output_dim: int, seed: int, index: int, last: bool):
-        super().__init__()
-        self.layer = layer
-        self.method = method
-        self.last = last
-        self.signal = feedback.Signal()
-        self._output_dim, self._index = output_dim, index
-        fixed = None
-        if method == "fa":
-            fixed = self._draw(seed, layer.weight.shape, _summed(layer))
-        elif isinstance(layer, nn.Linear):
-            fixed = self._draw(seed, (output_dim, layer.in_features), output_dim)
-        self.register_buffer("seed", torch.tensor(seed) if fixed is None else None)
-        self.register_buffer("feedback", fixed)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.seed is not None:
-            self._fit(x, int(self.seed))
-        if self.feedback is None:
-            raise ConfigError("feedback: a layer has no B, and no seed to draw one from; convert the module anew")
-        if self.method == "fa":
-            carry = feedback.align(self.feedback)
-        else:
-            carry = feedback.direct(self.feedback, self.signal, self.last)
-        if isinstance(self.layer, nn.Linear):
-            return feedback.linear(self.layer, x, carry)
-        return feedback.conv2d(self.layer, x, carry)
-
-    def _fit(self, x: torch.Tensor, seed: int) -> None:
-        """Draw the B of a convolution under DFA at its first pass; hold later ones to it."""
-        inputs = math.prod(x.shape[-3:])
-        if self.feedback is None:
-            self.feedback = self._draw(seed, (self._output_dim, inputs), self._output_dim)
-        elif self.feedback.shape[1] != inputs:
-            raise ConfigError(
-                f"dfa: an input of shape {tuple(x.shape)} has {inputs} values an example, the first had "
-                f"{self.feedback.shape[1]}: B fits that size only; give such inputs, or convert the module anew"
+    def __call__(self, net: nn.Module, given: tuple, named: dict) -> None:
+        if self._warned or torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return
+        if any(isinstance(x, torch.Tensor) and x.requires_grad for x in pytree.tree_leaves((given, named))):
+            self._warned = True
+            warnings.warn(
+                f"{self._method}: the gradient of this module's input is the method's, not the true one; for that, "
+                "load its weights into the module that it was made from (strict=False)",
+                stacklevel=2,
             )
 
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *others: Any) -> None:
-        """A B that the state has not drawn, or the module has not, is no mismatch: the state's seed or B decides."""
-        if self.seed is not None and f"{prefix}seed" in state_dict:
-            given = state_dict.get(f"{prefix}feedback")
-            if given is None:
-                self.feedback = None
-            elif self.feedback is None:
-                self.feedback = self.layer.weight.new_empty(given.shape)
-        super()._load_from_state_dict(state_dict, prefix, *others)
 
-    def _draw(self, seed: int, shape: tuple, summed: int) -> torch.Tensor:
-        bound = 1 / np.sqrt(summed)
-        draw = generator(seed, BaselineStream.FEEDBACK, self._index)
-        return torch.from_numpy(draw.uniform(-bound, bound, tuple(shape))).to(self.layer.weight)
+def _convertible(net: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The layers to convert, by name; ConfigError for what has parameters that no method is defined for."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, layer in net.named_modules():
+        own = {name for name, _ in layer.named_parameters(recurse=False)}
+        name = name or "the module itself"
+        require(
+            not isinstance(layer, Feedback),
+            "convert: this module is converted already; give the one that it was made from",
+        )
+        if isinstance(layer, KINDS):
+            _check_layer(name, layer, own)
+            found.append((name, layer))
+        elif own and not isinstance(layer, _THEIR_OWN):
+            raise ConfigError(
+                f"unsupported layer {name}: {type(layer).__name__} has parameters of its own; expected them in Linear, "
+                "Conv, ConvTranspose, normalisation, PReLU and Embedding layers"
+            )
+    require(found, "convert: the module has no Linear, Conv or ConvTranspose layer")
+    return found
 
 
-def _summed(layer: nn.Linear | nn.Conv2d) -> int:
-    """How many terms of δ the transpose of a layer sums over per input."""
-    if isinstance(layer, nn.Linear):
-        return layer.out_features
-    return layer.out_channels // layer.groups * int(np.prod(layer.kernel_size))
+def _check_layer(name: str, layer: Any, own: set[str]) -> None:
+    kind = type(layer).__name__
+    lazy = isinstance(layer, nn.modules.lazy.LazyModuleMixin)
+    require(not lazy, f"unsupported layer {name}: {kind} has no weights yet; run the module once before")
+    if not own <= {"weight", "bias"}:
+        raise ConfigError(f"unsupported layer {name}: {kind} has parameters beside weight and bias: {', '.join(own)}")

@@ -1,105 +1,144 @@
-"""Layers whose error goes down by other weights than W; all else is torch's own: forward pass, types, gradient of W.
+"""What goes down in place of BP's W^T δ, for torch's autograd; all else is torch's own: forward pass, types, ∂C/∂W.
 
-A layer gives its W and bias the true local gradient, from the error δ that reaches its output. What it hands to those
-below, where BP would hand W^T δ, is B^T δ (FA, B of W's shape) or B^T e (DFA, B (outputs, inputs), e the error at the
-network's outputs). Between layers (transfer functions, pooling, flattening, dropout) autograd goes on as ever, so
-the δ of a lower layer is B^T δ ⊙ f' or B^T e ⊙ f'.
+    aligned   δ through the layer with B for W, a layer's own operation transposed       (FA and its kin)
+    token     B^T e, e the error at the outputs: a link from the outputs to any layer's input   (DFA)
 
-A layer sees its input detached, so that autograd's own error ends there; `_Handover` sends another one on. B is taken
-in the type of what it multiplies, as torch's layers take W under autocast.
+A layer sees its input detached, so that autograd's own error ends there, and W and the bias get the true local
+gradient; these two send another error on. Between layers (transfer functions, pooling, normalisation, sums) autograd
+goes on as ever. Both are plain functions of tensors: `torch.compile`, `torch.func` and threads take them as they are.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
-from torch.nn.grad import conv2d_input
-
-from ghostnet.errors import ConfigError
-
-Back: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # δ, B: δ through a layer of B
-Carry: TypeAlias = Callable[[torch.Tensor, Back, torch.Size], torch.Tensor]  # δ, back, shape of x: what goes down
 
 
-class Signal:
-    """Carries e of one forward pass from its last layer to those below; a new one for every pass."""
+class Geometry(NamedTuple):
+    """How a convolution lies on its input."""
 
-    error: torch.Tensor | None = None
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    transposed: bool
+    output_padding: tuple[int, ...]
+    groups: int
 
 
-class _Handover(torch.autograd.Function):
-    """y as it is; backward, δ goes to y's own graph, its sum to the bias, and `carry` says what goes to x.
+def aligned(y: Tensor, x: Tensor, B: Tensor, geometry: Geometry | None) -> Tensor:
+    """y of a layer that saw x detached; backward, x gets δ through a layer of weights B.
 
-    The bias is here because torch's own sum over a convolution's pixels rounds a hundred times as much in float32.
+    Args:
+        geometry: of a convolution; None for a dense layer.
     """
+    return _Aligned.apply(y, x, B, geometry)
+
+
+def token(x: Tensor, B: Tensor) -> Tensor:
+    """Zeros (…, outputs) for the x (…, *features) of a layer; the gradient e that they get is B^T e for x.
+
+    Args:
+        B: (outputs, *features).
+    """
+    return _Token.apply(x, B)
+
+
+def joined(y: Tensor, positions: int, targets: Tensor | None, tokens: list[Tensor]) -> Tensor:
+    """The outputs y as they are; backward, every token gets e, or the targets in its place.
+
+    Args:
+        positions: how many last dimensions of y are positions, which e is summed over. A token's further positions,
+            between the examples and the outputs, get the e of their example each.
+    """
+    return _Joined.apply(y, positions, targets, *tokens)
+
+
+def concordant(M: Tensor, W: Tensor) -> Tensor:
+    """The feedback weights of magnitudes M and signs of W, |M| ⊙ sign W (Liao et al. 2016, arXiv:1510.05067)."""
+    return M.abs() * W.sign()
+
+
+class _Aligned(torch.autograd.Function):
+    """A copy of y, as a view of it could not be changed in place, by ReLU(inplace=True) for one."""
+
+    generate_vmap_rule = True
 
     @staticmethod
-    def forward(
-        ctx: Any, y: torch.Tensor, x: torch.Tensor, bias: torch.Tensor | None, units: int,
-        carry: Callable[[torch.Tensor], torch.Tensor],
-    ) -> torch.Tensor:  # fmt: skip
-        ctx.carry = carry
-        ctx.units = units % y.ndim
-        ctx.to = (x.dtype, None if bias is None else bias.dtype)
-        ctx.mark_dirty(y)
-        return y
+    def forward(y: Tensor, x: Tensor, B: Tensor, geometry: Geometry | None) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        _, x, B, ctx.geometry = inputs
+        ctx.shape, ctx.dtype = x.shape, x.dtype
+        ctx.save_for_backward(B)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, delta: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        others = [dim for dim in range(delta.ndim) if dim != ctx.units]
-        below = ctx.carry(delta).to(ctx.to[0]) if ctx.needs_input_grad[1] else None
-        bias = (delta.sum(others) if others else delta).to(ctx.to[1]) if ctx.needs_input_grad[2] else None
-        return delta, below, bias, None, None
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        (B,) = ctx.saved_tensors
+        B = B.to(delta.dtype)
+        below = delta @ B if ctx.geometry is None else _convolved(delta, B, ctx.shape, ctx.geometry)
+        return delta, below.to(ctx.dtype), None, None
 
 
-def linear(layer: torch.nn.Linear, x: torch.Tensor, carry: Carry) -> torch.Tensor:
-    """W x + b; backward, `carry(δ, back, shape of x)` says what goes down: back(δ, B) is δ through a layer of B."""
-    y, shape = functional.linear(x.detach(), layer.weight, _detached(layer.bias)), x.shape
-    return _Handover.apply(y, x, layer.bias, -1, lambda delta: carry(delta, torch.matmul, shape))
+def _convolved(delta: Tensor, B: Tensor, shape: torch.Size, geometry: Geometry) -> Tensor:
+    """δ back through a convolution of B to an input of this shape, with or without a batch."""
+    spatial = len(geometry.stride)
+    examples = math.prod(shape[: -spatial - 1])
+    delta = delta.reshape(examples, *delta.shape[-spatial - 1 :])
+    input = delta.new_empty(()).expand(examples, *shape[-spatial - 1 :])  # its shape alone is asked for
+    mask = (True, False, False)
+    below, _, _ = torch.ops.aten.convolution_backward(delta, input, B, None, *geometry, mask)
+    return below.reshape(shape)
 
 
-def conv2d(layer: torch.nn.Conv2d, x: torch.Tensor, carry: Carry) -> torch.Tensor:
-    """The layer's convolution; backward, as `linear`."""
-    geometry, shape = (layer.stride, layer.padding, layer.dilation, layer.groups), x.shape
-    # torch's stubs have an overload for either kind of padding, and none for Conv2d's own, which may be of both.
-    y = functional.conv2d(x.detach(), layer.weight, _detached(layer.bias), *geometry)  # type: ignore[arg-type]
+class _Token(torch.autograd.Function):
+    generate_vmap_rule = True
 
-    def back(delta: torch.Tensor, B: torch.Tensor) -> torch.Tensor:
-        images = (math.prod(shape[:-3]), *shape[-3:])  # a single image comes without a batch
-        return conv2d_input(images, B, delta.reshape(-1, *delta.shape[-3:]), *geometry).reshape(shape)
+    @staticmethod
+    def forward(x: Tensor, B: Tensor) -> Tensor:
+        return x.new_zeros((*x.shape[: x.ndim - B.ndim + 1], B.shape[0]))
 
-    return _Handover.apply(y, x, layer.bias, -3, lambda delta: carry(delta, back, shape))
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        x, B = inputs
+        ctx.shape = x.shape
+        ctx.save_for_backward(B)
 
-
-def _detached(bias: torch.Tensor | None) -> torch.Tensor | None:
-    return None if bias is None else bias.detach()
-
-
-def align(B: torch.Tensor) -> Carry:
-    """FA: down goes what the layer would hand down if its weights were B."""
-    return lambda delta, back, shape: back(delta, B.to(delta.dtype))
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, e: Tensor) -> tuple[Tensor, None]:
+        (B,) = ctx.saved_tensors
+        return (e @ B.to(e.dtype).flatten(1)).reshape(ctx.shape), None
 
 
-def direct(B: torch.Tensor, signal: Signal, last: bool) -> Carry:
-    """DFA: down goes B^T e, shaped as the layer's input; the last layer knows e, all others read it."""
+class _Joined(torch.autograd.Function):
+    generate_vmap_rule = True
 
-    def carry(delta: torch.Tensor, back: Back, shape: torch.Size) -> torch.Tensor:
-        if last:
-            signal.error = delta
-        if signal.error is None:
-            raise ConfigError("dfa: a layer learned before the last one; expected one chain of layers, last one last")
-        below = signal.error @ B.to(signal.error.dtype)
-        if below.numel() != math.prod(shape):
-            raise ConfigError(
-                f"dfa: a layer's input has shape {tuple(shape)}, the outputs' error {tuple(signal.error.shape)}; "
-                "expected an error for every example, the same number in all layers"
-            )
-        return below.reshape(shape)
+    @staticmethod
+    def forward(y: Tensor, positions: int, targets: Tensor | None, *tokens: Tensor) -> Tensor:
+        return y.clone()
 
-    return carry
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        _, ctx.positions, targets, *tokens = inputs
+        ctx.tokens = [(token.shape, token.dtype) for token in tokens]
+        ctx.save_for_backward(targets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        (e,) = ctx.saved_tensors
+        if e is None:
+            e = delta.flatten(-ctx.positions).sum(-1) if ctx.positions else delta
+        return delta, None, None, *(_spread(e, shape).to(dtype) for shape, dtype in ctx.tokens)
+
+
+def _spread(e: Tensor, shape: torch.Size) -> Tensor:
+    """e (examples, outputs) at every position of an example, (examples, positions, outputs)."""
+    return e.reshape(*e.shape[:-1], *(1,) * (len(shape) - e.ndim), e.shape[-1]).expand(shape)
