@@ -41,8 +41,8 @@ class Simulator:
         engine: "cpu" (compiled, the default), "equilibrium" (MB without stepping), "torch" (all runs at once, on a GPU
             if asked) or "reference" (NumPy, float64).
         dtype: "float32" or "float64"; by default the engine's usual one.
-        threads: at most so many; by default the CPUs this process may use. One run uses one thread. Results do not
-            depend on it.
+        threads: at most so many; by default the CPUs this process may use. The cpu engine divides the runs among them,
+            and a run of a wide network with a batch (`ghostnet doctor` shows which). Results do not depend on it.
         options: of the engine, as keywords; "equilibrium" takes settle_tol and max_sweeps, "torch" takes device
             ("cpu" or "cuda"), fast_matmul and per_run.
 

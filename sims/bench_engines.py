@@ -2,7 +2,7 @@
 
     python sims/bench_engines.py                  everything, about 6 minutes; needs the extra [bench] for the JAX rows
     python sims/bench_engines.py --quick          a minute, fewer repetitions
-    python sims/bench_engines.py jax threads      some parts: jax, threads, memory, width, limits
+    python sims/bench_engines.py jax threads      some parts: jax, threads, team, memory, width, limits
 
 Times on a shared machine drift: both sides are pinned to one CPU and timed in turn, ratios are taken pair by pair.
 """
@@ -22,6 +22,8 @@ import numpy as np
 
 import ghostnet as gn
 from ghostnet import data
+from ghostnet.engines import create
+from ghostnet.engines.cpu.team import Team, gates
 from ghostnet.files.provenance import cpu_name, versions
 from ghostnet.host.cpus import available_cpus
 from ghostnet.host.streams import show_symbols
@@ -102,6 +104,40 @@ def threads(quick: bool) -> None:
         ]
         print(f"{preset:<12} {' '.join(f'{ratio:.2f}' for ratio in pairs)}   median {np.median(pairs):.2f}")
     print()
+
+
+def team(quick: bool) -> None:
+    """One run on two threads against one, and what its computing alone would allow on more."""
+    print("one run on 2 threads against 1; computing: the longest of the members' times, none waiting for another")
+    for preset, count in (("ma-300-tf", 8), ("ma-500-tf", 4), ("ma-500-500-tf", 1)):
+        e = gn.preset(preset)
+        simulators, (xs, ys) = [gn.Simulator(gn.build(e), threads=n) for n in (1, 2)], inputs(e, count)
+        pairs = []
+        for _ in range(3 if quick else 8):
+            one, two = (timed(lambda: simulator.run(xs, ys)) for simulator in simulators)  # noqa: B023
+            pairs.append(one / two)
+        print(f"{preset:<14} {' '.join(f'{ratio:.2f}' for ratio in pairs[1:])}   median {np.median(pairs[1:]):.2f}")
+        alone = member_seconds(e, 0, 1)
+        for members in (2, 4, 8, 16):
+            longest = max(member_seconds(e, member, members) for member in {0, members // 2, members - 1})
+            print(f"{'':<14} computing of {members:2} members: {alone / longest:5.2f} times", flush=True)
+    print()
+
+
+def timed(work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def member_seconds(experiment: gn.Experiment, member: int, members: int) -> float:
+    """The time of one presentation's computing for one member of a team whose others are not there."""
+    engine = create("cpu", gn.build(experiment), "float32", 1)
+    place = Team(member, members, gates(1, 1)[0]) if members > 1 else None  # a gate that waits for one
+    engine.settings = engine.settings._replace(team=place)
+    xs, ys = inputs(experiment, 1)
+    engine.present(xs, ys)
+    return min(timed(lambda: engine.present(xs, ys)) for _ in range(3))
 
 
 def memory(quick: bool) -> None:
@@ -206,7 +242,7 @@ def copy_rate() -> float:
     return 2 * source.nbytes / float(np.median(times))
 
 
-PARTS = {"jax": against_jax, "threads": threads, "memory": memory, "width": width, "limits": limits}
+PARTS = {"jax": against_jax, "threads": threads, "team": team, "memory": memory, "width": width, "limits": limits}
 
 
 def main() -> None:

@@ -174,7 +174,7 @@ def test_info_on_a_damaged_run_is_an_error_of_one_line(capsys, settings, tmp_pat
 def test_doctor_shows_what_this_installation_runs_on(capsys):
     code, out, err = command(capsys, "doctor")
     assert (code, err) == (0, "")
-    for name in ("python", "numpy", "numba", "torch", "processor", "BLAS", "kernel cache", "GPU"):
+    for name in ("python", "numpy", "numba", "torch", "processor", "one run", "BLAS", "kernel cache", "GPU"):
         assert re.search(f"^{name} +\\S", out, re.MULTILINE), name
 
 

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_info
 
 from ghostnet.files.provenance import cpu_name, versions
 from ghostnet.host.cpus import available_cpus
+from ghostnet.model.presets import preset
 
 
 def report() -> str:
@@ -20,12 +21,22 @@ def report() -> str:
         *(f"{name:<14}{version}" for name, version in versions().items()),
         f"processor     {cpu_name()}, {available_cpus()} of {os.cpu_count()} CPUs allowed",
         f"compiles for  {target.name}: vectors of {8 * target.vector_bytes} bits; {_features(target.features)}",
+        f"one run       {_threads_of_a_run()}",
         f"BLAS          {'; '.join(blas)}",
         f"kernel cache  {_kernels()}",
         f"data          {os.environ.get('GHOSTNET_DATA', 'bundled MNIST (GHOSTNET_DATA is not set)')}",
         f"GPU           {_gpu()}",
     ]
     return "\n".join(lines)
+
+
+def _threads_of_a_run() -> str:
+    """How many threads the cpu engine gives some networks."""
+    from ghostnet.engines.cpu.engine import members
+
+    names = ("mb-500-tf", "ma-100-tf", "ma-500-tf", "ma-500-500-tf")
+    threads = (members(preset(name), available_cpus()) for name in names)
+    return "threads on the cpu engine: " + ", ".join(f"{n} for {name}" for n, name in zip(threads, names, strict=True))
 
 
 def _features(features: str) -> str:

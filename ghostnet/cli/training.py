@@ -108,9 +108,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         help="equilibrium engine: a clamped phase that takes more is stepped (default: 8; float64: 11)",
     )
     parser.add_argument("--dtype", choices=("float32", "float64"), help="default: float32 (reference: float64)")
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="at most; one run uses one (default: the CPUs allowed)"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help="at most (default: the CPUs allowed)")
 
 
 def _train(arguments: argparse.Namespace) -> None:

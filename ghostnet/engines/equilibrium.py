@@ -51,6 +51,9 @@ class Engine(cpu.Engine):
         super().__init__(network, dtype, threads)
         self.sweeps = np.zeros((network.runs, self.max_sweeps + 1), np.int64)
 
+    def _share(self, threads: int) -> int:
+        return 1
+
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__
         settling = np.array(self.experiment.steps, np.int64), self.settle_tol, self.max_sweeps

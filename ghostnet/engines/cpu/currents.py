@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ghostnet.engines.cpu import simd, tiles
 from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
-from ghostnet.engines.cpu.products import clear, dots, expand, expand_and_dots, multiply
+from ghostnet.engines.cpu.products import clear, dots, expand, expand_and_dots, multiply, whole_vectors
+from ghostnet.engines.cpu.shares import examples
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
 from ghostnet.engines.cpu.slots import (
     DRIVE,
@@ -53,22 +54,27 @@ def clear_padding(mem, start, rows, units, width):
 @jit
 def all_rates(mem, at, c):
     """r_k and ρ(g_k) at the current state."""
+    first, count = examples(c)
     for k in range(1, at.shape[0] - 1):
-        rates(mem, at[k, G], at[k, RHO_G], c.batch, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
+        skip = first * at[k, GHOST_WIDTH]
+        rates(mem, at[k, G] + skip, at[k, RHO_G] + skip, count, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
     for k in range(1, at.shape[0]):
-        rates(mem, at[k, S], at[k, R], c.batch, at[k, UNITS], at[k, WIDTH], c.rho)
+        skip = first * at[k, WIDTH]
+        rates(mem, at[k, S] + skip, at[k, R] + skip, count, at[k, UNITS], at[k, WIDTH], c.rho)
 
 
 @jit
 def output_error(mem, at, c, beta):
     """e_N = -β ∂C/∂r_N (2)."""
     N, strength = at.shape[0] - 1, splat(mem, beta)
-    for i in range(0, c.batch * at[N, WIDTH], VECTOR_BYTES // mem.itemsize):
+    width = at[N, WIDTH]
+    first, count = examples(c)
+    for i in range(first * width, (first + count) * width, VECTOR_BYTES // mem.itemsize):
         y = load(mem, at[N, TARGET] + i)
         s = load(mem, at[N, S] + i)
         r = load(mem, at[N, R] + i)
         store(mem, at[N, E] + i, strength * evaluate(c.error, y, s, r))
-    clear_padding(mem, at[N, E], c.batch, at[N, UNITS], at[N, WIDTH])
+    clear_padding(mem, at[N, E] + first * width, count, at[N, UNITS], width)
 
 
 @inline
@@ -141,24 +147,26 @@ def currents_of_one(mem, at, c, k):
 
 @inline
 def currents_of_batch(mem, at, c, k):
-    """`currents` of layer k for a whole batch."""
-    width = at[k, WIDTH]
+    """`currents` of layer k for this thread's examples."""
+    width, units = at[k, WIDTH], whole_vectors(mem, at[k, UNITS])
     above = at[k + 1, WIDTH]
     ghost_width = at[k, GHOST_WIDTH]
-    batch = c.batch
     n = at[k + 1, UNITS]
     m = at[k, GHOSTS]
-    e = at[k, E]
-    r = at[k, R]
-    rho_g, W_gp = at[k, RHO_G], at[k, W_GP]
-    multiply(mem, e, width, batch, at[k + 1, R], above, ONE, n, at[k, B], width, width, 1.0, 0.0)
+    first, count = examples(c)
+    e = at[k, E] + first * width
+    r = at[k, R] + first * width
+    r_above = at[k + 1, R] + first * above
+    rho_g = at[k, RHO_G] + first * ghost_width
+    multiply(mem, e, width, count, r_above, above, ONE, n, at[k, B], width, units, 1.0, 0.0)
     if c.owned:
-        for b in range(batch):
+        W_gp = at[k, W_GP] + first * m * width
+        for b in range(count):
             expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
     else:
-        multiply(mem, e, width, batch, rho_g, ghost_width, ONE, m, W_gp, width, width, -1.0, 1.0)
-    dots(mem, at[k + 1, DRIVE], above, batch, r, width, at[k + 1, W], width, n, width)
-    dots(mem, at[k, GHOST_DRIVE], ghost_width, batch, r, width, at[k, W_PG], width, m, width)
+        multiply(mem, e, width, count, rho_g, ghost_width, ONE, m, at[k, W_GP], width, units, -1.0, 1.0)
+    dots(mem, at[k + 1, DRIVE] + first * above, above, count, r, width, at[k + 1, W], width, n, width)
+    dots(mem, at[k, GHOST_DRIVE] + first * ghost_width, ghost_width, count, r, width, at[k, W_PG], width, m, width)
 
 
 @jit

@@ -1,20 +1,23 @@
-"""The CPU engine: compiled kernels, one run per thread."""
+"""The CPU engine: compiled kernels; a thread per run, or a team of threads for each."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ghostnet.engines import Divergence, require_usual_rules
-from ghostnet.engines.cpu import kernels, layout, recording, slots
+from ghostnet.engines.cpu import kernels, layout, recording, slots, team
 from ghostnet.engines.cpu.recording import NOTHING
 from ghostnet.engines.cpu.vectorlaws import Law
 from ghostnet.model import names
 from ghostnet.model.equations import Plasticity, State, Weights
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.laws import cancellation, imitation
 from ghostnet.model.lowering import arguments
 from ghostnet.model.models import MATRICES, collects, shares
@@ -23,7 +26,7 @@ from ghostnet.model.recorder import Selection
 
 
 class Engine:
-    """See `ghostnet.engines.Engine`. Runs are independent, so results do not depend on the number of threads."""
+    """See `ghostnet.engines.Engine`. Results do not depend on the number of threads (`team`)."""
 
     def __init__(self, network: Network, dtype: str = "float32", threads: int = 1):
         e = self.experiment = network.experiment
@@ -37,11 +40,16 @@ class Engine:
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
         self._selected: tuple = (None, ())
         self._called: set = set()
-        self._threads = min(threads, network.runs)
+        self._members = self._share(threads)
+        self._threads = min(threads, network.runs * self._members)
         self._pool: tuple[int, ThreadPoolExecutor | None] = (0, None)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an engine can't be copied: its arrays are parts of one block of memory; copy its Simulator")
+
+    def _share(self, threads: int) -> int:
+        """How many threads step each run."""
+        return members(self.experiment, threads)
 
     @property
     def pool(self) -> ThreadPoolExecutor:
@@ -52,27 +60,51 @@ class Engine:
             self._pool = os.getpid(), pool
         return pool
 
-    def _each(self, kernel: Callable, *arguments: object, memory: np.ndarray | None = None) -> list:
+    def _each(self, kernel: Any, *arguments: object, memory: np.ndarray | None = None) -> list:
         """kernel(memory, table, settings, *arguments, lit pixels) per run; callable arguments are given the run."""
         memory = self.memory if memory is None else memory
+        gates = team.gates(len(memory), self._members)
+        own = functools.cache(lambda run: [value(run) if callable(value) else value for value in arguments])
 
-        def one(i: int) -> Any:
-            own = (argument(i) if callable(argument) else argument for argument in arguments)
-            return kernel(memory[i], self.layout.table, self.settings, *own, self.lit[i], self.lit_count[i])
+        def given(run: int, member: int) -> tuple:
+            settings = self.settings
+            if self._members > 1:
+                settings = settings._replace(team=team.Team(member, self._members, gates[run]))
+            return memory[run], self.layout.table, settings, *own(run), self.lit[run], self.lit_count[run]
 
-        if kernel not in self._called:  # the first call compiles: in the caller's thread, where a signal can end it
+        def step(run: int, member: int) -> Any:
+            try:
+                return kernel(*given(run, member))
+            except BaseException:
+                team.open_gates(gates[run])
+                raise
+
+        if kernel not in self._called:  # in the caller's thread, where a signal can end it
+            kernel.compile(tuple(map(kernel.typeof_pyval, given(0, 0))))
             self._called.add(kernel)
-            return list(map(one, range(len(memory))))
-        runs = [self.pool.submit(one, i) for i in range(len(memory))]
+        return self._in_pool(step, gates)
+
+    def _in_pool(self, step: Callable[[int, int], Any], gates: np.ndarray) -> list:
+        """What step(run, member) returns for the first member of every run; all have ended when this does."""
+        places = list(itertools.product(range(len(gates)), range(self._members)))
+        stepped: list[Future] = []
         try:
-            return [run.result() for run in runs]
+            for place in places:
+                stepped.append(self.pool.submit(step, *place))
+            return [ended.result() for ended in stepped][:: self._members]
         except BaseException:
-            wait(runs)  # else the next call would meet a run still on its way in the same memory
+            if len(stepped) < len(places):
+                team.open_gates(gates)
+            wait(stepped)  # else the next call would meet a run still on its way in the same memory
             raise
 
     def present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         before = self.save()
-        found = self._present(xs, ys)
+        try:
+            found = self._present(xs, ys)
+        except BaseException:
+            self.restore(before)
+            raise
         if found:  # each run went on until its own end
             self.restore(before)
             self._present(xs[: found.presentation], ys[: found.presentation])
@@ -153,6 +185,16 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
     return min(bad, key=lambda d: (d.presentation, d.run), default=None)
 
 
+GRAIN = 500_000  # multiply-adds of a step: with fewer for each, threads wait for one another as long as they compute
+
+
+def members(e: Experiment, threads: int) -> int:
+    """How many of so many threads step one run of an experiment: its share, as far as each has examples and work."""
+    n, m = e.sizes, (0, *e.ghosts)
+    work = e.batch * sum(2 * n[k] * (n[k + 1] + m[k]) for k in range(1, e.depth))
+    return max(1, min(threads // len(e.seeds), e.batch, work // GRAIN))
+
+
 def settings(network: Network) -> slots.Settings:
     """The experiment as the kernels want it."""
     e = network.experiment
@@ -188,4 +230,5 @@ def settings(network: Network) -> slots.Settings:
         owned=model.owned,
         once=model.once,
         collects=collects(phases),
+        team=None,
     )

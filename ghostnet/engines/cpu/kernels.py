@@ -5,19 +5,12 @@ from __future__ import annotations
 from ghostnet.engines import EXPLODED
 from ghostnet.engines.cpu.compiled import NO, ONE, entry, inline
 from ghostnet.engines.cpu.currents import all_rates, currents, output_error, relax
+from ghostnet.engines.cpu.firstlayer import drive_input, gram_row, learn_first, learn_once, settle
 from ghostnet.engines.cpu.phases import enter, leave
-from ghostnet.engines.cpu.plasticity import (
-    drive_input,
-    gram_row,
-    learn_above,
-    learn_first,
-    learn_ghosts,
-    learn_once,
-    settle,
-    signals,
-)
+from ghostnet.engines.cpu.plasticity import learn_above, learn_ghosts, signals, teach_ghosts
 from ghostnet.engines.cpu.products import dots
 from ghostnet.engines.cpu.recording import copy
+from ghostnet.engines.cpu.shares import examples
 from ghostnet.engines.cpu.slots import (
     D_MEAN,
     DRIVE,
@@ -35,36 +28,52 @@ from ghostnet.engines.cpu.slots import (
     R,
     S,
 )
+from ghostnet.engines.cpu.team import leads, meet
 
 
 @inline
 def step(mem, at, c, phase, lit, lit_count):
     """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
-    N = at.shape[0] - 1
     W_acts = c.acting[phase, 0]
     W_pg_acts = c.acting[phase, 1]
     W_gp_acts = c.acting[phase, 2]
     all_rates(mem, at, c)
     output_error(mem, at, c, c.beta[phase])
     currents(mem, at, c, W_gp_acts and c.plain_gp)
-    mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
-    learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
+    if leads(c.team):
+        mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
+    teach_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
     if W_acts:
         signals(mem, at, c)
-        learn_above(mem, at, c, c.dt, c.share[phase], D, R)
+    relax_all(mem, at, c)
+    if W_acts or W_pg_acts or (W_gp_acts and not c.owned):  # else each example goes its own way
+        meet(c.team)
+        learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
+        if W_acts:
+            learn_above(mem, at, c, c.dt, c.share[phase], D, R)
+            learn_first(mem, at, c, c.share[phase], lit, lit_count)
+        meet(c.team)
+
+
+@inline
+def relax_all(mem, at, c):
+    """The step of the activities."""
+    N = at.shape[0] - 1
+    first, count = examples(c)
     for k in range(1, N):
-        relax(mem, at[k, G], at[k, GHOST_DRIVE], -ONE, c.batch * at[k, GHOST_WIDTH], c.dt_tau)  # (3)
+        skip, width = first * at[k, GHOST_WIDTH], at[k, GHOST_WIDTH]
+        relax(mem, at[k, G] + skip, at[k, GHOST_DRIVE] + skip, -ONE, count * width, c.dt_tau)  # (3)
     for k in range(1, N + 1):
-        relax(mem, at[k, S], at[k, DRIVE], at[k, E], c.batch * at[k, WIDTH], c.dt_tau)  # (2)
-    if W_acts:
-        learn_first(mem, at, c, c.share[phase], lit, lit_count)
+        skip, width = first * at[k, WIDTH], at[k, WIDTH]
+        relax(mem, at[k, S] + skip, at[k, DRIVE] + skip, at[k, E] + skip, count * width, c.dt_tau)  # (2)
 
 
 @inline
 def begin_presentation(mem, at, c, x, y, lit, lit_count):
     """Show x and y: copy them, list the lit pixels, compute W_1 x and, where W_1 moves within phases, x x^T."""
     N = at.shape[0] - 1
-    for b in range(c.batch):
+    first, some = examples(c)
+    for b in range(first, first + some):
         count = 0
         for i in range(at[0, UNITS]):
             mem[at[0, R] + b * at[0, WIDTH] + i] = x[b, i]
@@ -73,11 +82,15 @@ def begin_presentation(mem, at, c, x, y, lit, lit_count):
         lit_count[b] = count
         for i in range(at[N, UNITS]):
             mem[at[N, TARGET] + b * at[N, WIDTH] + i] = y[b, i]
-    mem[at[0, TURN]] = 0.0
+    if leads(c.team):
+        mem[at[0, TURN]] = 0.0
+    meet(c.team)
     drive_input(mem, at, c, lit, lit_count)
     if not c.once:
         r_0, width = at[0, R], at[0, WIDTH]
-        dots(mem, at[0, GRAM], gram_row(mem, c), c.batch, r_0, width, r_0, width, c.batch, width)
+        gram, row = at[0, GRAM] + first * gram_row(mem, c), gram_row(mem, c)
+        dots(mem, gram, row, some, r_0 + first * width, width, r_0, width, c.batch, width)
+    meet(c.team)
 
 
 @inline
@@ -90,17 +103,25 @@ def advance_phase(mem, at, c, phase, steps, lit, lit_count):
 @inline
 def finish_presentation(mem, at, c, lit, lit_count):
     """What happens at the end of the presentation, and the end of its last phase."""
-    if not c.once:
+    if c.once:
+        learn_from_ends(mem, at, c, lit, lit_count)
+    else:
         settle(mem, at, c, lit, lit_count)
-        return
+    meet(c.team)
+
+
+@inline
+def learn_from_ends(mem, at, c, lit, lit_count):
+    """(16)."""
     last = c.beta.shape[0] - 1
     if c.beta[last] != 0.0:
         leave(mem, at, c, last)
+    meet(c.team)
     if c.collects:
-        learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)  # (16)
+        learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)
         learn_once(mem, at, c, at[1, D_MEAN], 1.0, lit, lit_count)
     else:
-        learn_above(mem, at, c, 1.0, c.share[last], D, R)  # (16)
+        learn_above(mem, at, c, 1.0, c.share[last], D, R)
         learn_once(mem, at, c, at[1, D], c.share[last], lit, lit_count)
 
 
@@ -117,13 +138,23 @@ def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
         for n in range(steps[row]):
             step(mem, at, c, phase, lit, lit_count)
             if n == 0 and row > 0:
-                copy(mem, block[row - 1], rest)
-        copy(mem, block[row], state)
+                keep_row(mem, c, block[row - 1], rest)
+        keep_row(mem, c, block[row], state)
     if rows and rest.shape[0]:
         all_rates(mem, at, c)  # these write only what every step computes anew
         output_error(mem, at, c, c.beta[phase])
         currents(mem, at, c, NO)
-        copy(mem, block[rows - 1], rest)
+        keep_row(mem, c, block[rows - 1], rest)
+
+
+@inline
+def keep_row(mem, c, row, parts):
+    """Copy what all have computed into a row, before any of them goes on."""
+    if parts.shape[0]:
+        meet(c.team)
+        if leads(c.team):
+            copy(mem, row, parts)
+        meet(c.team)
 
 
 @inline

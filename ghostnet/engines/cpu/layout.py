@@ -55,6 +55,8 @@ class Layout:
         self._take_for_mixtures(mixtures(e))
         if collects(e.phases):
             self._take_for_returning()
+        for k in range(1, N):
+            self._take(k, (at.D_GP,), e.batch * width[k])
 
     def _take_for_mixtures(self, P: list) -> None:
         """P_k, and what ghosts imitate with it."""

@@ -9,6 +9,13 @@ from ghostnet.engines.cpu.tiles import COLUMNS, DOT_ROWS, ROWS
 
 
 @jit
+def whole_vectors(mem, count):
+    """So many elements, and what fills up their last vector."""
+    lanes = VECTOR_BYTES // mem.itemsize
+    return (count + lanes - 1) // lanes * lanes
+
+
+@jit
 def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, alpha, keep):
     """C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] for p < rows, q < count; rows of C and M `width` long."""
     lanes = VECTOR_BYTES // mem.itemsize

@@ -12,14 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ghostnet.engines.cpu.team import Team
 from ghostnet.engines.cpu.vectorlaws import Law
 
 # Numbers for columns, not a record with names: to LLVM a record's integers could be anything, so it reads them again
 # after every store of a float, and kernels took 1.6 times as long.
-COLUMN_COUNT = 30
+COLUMN_COUNT = 31
 # Columns of the layout table. Row k: layer k, as far as it has such a block.
 (UNITS, WIDTH, S, R, E, D, DRIVE, GHOSTS, GHOST_WIDTH, G, RHO_G, GHOST_DRIVE, MISMATCH, W, B, W_PG, W_GP,
- TARGET, GRAM, D_SUM, CLIPPED, TURN, P, S_ABOVE, R_ABOVE, S_FREE, G_FREE, D_MEAN, R_MEAN, FADE,
+ TARGET, GRAM, D_SUM, CLIPPED, TURN, P, S_ABOVE, R_ABOVE, S_FREE, G_FREE, D_MEAN, R_MEAN, FADE, D_GP,
  ) = range(COLUMN_COUNT)  # fmt: skip
 NOWHERE = -1  # in a column: there is no such block
 
@@ -50,3 +51,4 @@ class Settings(NamedTuple):
     owned: bool  # every example owns its W_gp
     once: bool  # W learns at the end (16), not in phases (6)
     collects: bool  # W learns from the ends of other phases than the last
+    team: Team | None  # whom this thread steps the network with

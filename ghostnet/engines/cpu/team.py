@@ -1,0 +1,162 @@
+"""Threads that step one network together: who they are, and where they wait for one another.
+
+What each of them computes is in `shares`. They stay in their kernels for many steps and meet at a gate of atomic
+integers, which takes a third of a microsecond: to be woken by the operating system would take as long as a step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import NamedTuple
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from ghostnet.engines.cpu.compiled import jit
+from ghostnet.engines.cpu.processor import targeted
+
+# Places in a gate, each in a cache line of its own.
+_ARRIVED, _ROUND, _EXPECTED, _OPEN, _SAID = range(0, 40, 8)
+_PATIENCE = 1000  # looks at the gate before the CPU is left to other threads, which may be the ones waited for
+
+
+class Team(NamedTuple):
+    """One thread's place among those that step a network; None in its place is a thread alone."""
+
+    member: int
+    members: int
+    gate: np.ndarray
+
+
+def gates(count: int, members: int) -> np.ndarray:
+    """New gates, one a row, for teams of so many."""
+    new = np.zeros((count, _SAID + members), np.int64)
+    new[:, _EXPECTED] = members
+    return new
+
+
+def open_gates(gates: np.ndarray) -> None:
+    """Let nobody wait any more: a member will not come. What the others compute from now on is worth nothing."""
+    gates[..., _OPEN] = 1
+
+
+def leads(team):
+    """Whether this member does what is done once."""
+
+
+@overload(leads)
+def _leads(team):
+    if isinstance(team, types.NoneType):
+        return lambda team: True
+    return lambda team: team.member == 0
+
+
+def meet(team):
+    """Wait until all members have come here: what each has written, all can read."""
+
+
+@overload(meet)
+def _meet(team):
+    if isinstance(team, types.NoneType):
+        return lambda team: None
+    return lambda team: _wait(team.gate)
+
+
+def any_of(team, own):
+    """Whether `own` is true for any member. All meet; they must do so again before they ask the next time."""
+
+
+@overload(any_of)
+def _any_of(team, own):
+    if isinstance(team, types.NoneType):
+        return lambda team, own: own
+    return lambda team, own: _ask(team.gate, team.member, own)
+
+
+@jit
+def _ask(gate, member, own):
+    gate[_SAID + member] = own
+    _wait(gate)
+    return gate[_SAID:].any()
+
+
+@jit
+def _wait(gate):
+    present = _get(gate, _ROUND)
+    if _add(gate, _ARRIVED) == gate[_EXPECTED] - 1:
+        _put(gate, _ARRIVED, 0)
+        _put(gate, _ROUND, present + 1)
+        return
+    looks = 0
+    while _get(gate, _ROUND) == present:
+        looks += 1
+        if looks < _PATIENCE:
+            _pause()
+        elif _get(gate, _OPEN):
+            return
+        else:
+            _yield_cpu()
+
+
+def _place(context, builder, signature, args):
+    return builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+
+
+@intrinsic
+def _add(typingctx, gate, i):
+    """gate[i] += 1, and what it was before."""
+
+    def codegen(context, builder, signature, args):
+        return builder.atomic_rmw("add", _place(context, builder, signature, args), ir.IntType(64)(1), "seq_cst")
+
+    return types.int64(gate, types.int64), codegen
+
+
+@intrinsic
+def _get(typingctx, gate, i):
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(_place(context, builder, signature, args), "acquire", 8)
+
+    return types.int64(gate, types.int64), codegen
+
+
+@intrinsic
+def _put(typingctx, gate, i, value):
+    def codegen(context, builder, signature, args):
+        builder.store_atomic(args[2], _place(context, builder, signature, args), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(gate, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _pause(typingctx):
+    """Tell the processor that this is a loop that waits."""
+
+    def codegen(context, builder, signature, args):
+        if targeted().triple.startswith("x86"):
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+_YIELD = "ghostnet_yield"
+llvmlite.binding.add_symbol(_YIELD, ctypes.cast(ctypes.CDLL(None).sched_yield, ctypes.c_void_p).value)
+
+
+@intrinsic
+def _yield_cpu(typingctx):
+    """Let another thread have the CPU."""
+
+    def codegen(context, builder, signature, args):
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, _YIELD), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen

@@ -1,0 +1,129 @@
+"""Several threads that step one network: the same bits as one, and no thread that waits for one that will not come."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from builders import experiment, inputs, named, of, running, same_bits
+
+from ghostnet import Simulator, preset
+from ghostnet.engines import create
+from ghostnet.engines.cpu import engine as cpu
+from ghostnet.engines.cpu import kernels
+from ghostnet.model.models import MODELS
+
+SIZES = (20, 37, 25, 10)
+
+
+@pytest.fixture(autouse=True)
+def small_networks_too(monkeypatch):
+    monkeypatch.setattr(cpu, "GRAIN", 1)
+
+
+@pytest.mark.parametrize("threads", [2, 3, 7])
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [*((model, {}) for model in MODELS), ("MA-prime", {"clip": 0.05}), ("MA", {"decay": (0.1, 0.2, 0.3)})],
+    ids=[*MODELS, "clipped", "decaying"],
+)
+def test_results_do_not_depend_on_how_many_threads_step_a_network(model, changes, threads):
+    e = experiment(model, SIZES, **changes)
+    x, y = inputs(e, 3, lit=0.6)
+    alone, together = (Simulator(running(e), threads=n) for n in (1, threads))
+    assert together._engine._members == threads
+    for tested in (alone, together):
+        tested.run(x[:1], y[:1])
+        tested.run(x[1:], y[1:])
+    assert same_bits(of(alone.network), of(together.network))
+
+
+@pytest.mark.parametrize("model", ["MA", "MB"])
+def test_a_team_records_what_one_thread_records(model):
+    e = experiment(model, SIZES)
+    x, y = inputs(e)
+    what = ("s", "r", "e", "g", "drive")
+    alone, together = (Simulator(running(e), threads=n).record(x, y, what, every=3) for n in (1, 3))
+    assert alone.identical(together)
+
+
+def test_a_team_goes_through_a_presentation_in_pieces():
+    e = experiment("MA", SIZES)
+    x, y = (a[None] for a in inputs(e))
+    alone, together = (create("cpu", running(e), "float32", threads) for threads in (1, 2))
+    for tested in (alone, together):
+        tested.begin(x, y)
+        tested.advance(0, 5)
+        tested.export()  # changes nothing
+        tested.advance(1, 4)
+        tested.finish()
+    assert same_bits(named(alone.export()), named(together.export()))
+
+
+def test_each_run_of_an_ensemble_gets_its_share_of_the_threads():
+    e = experiment("MA", SIZES, batch=7)
+    for runs, shares in {1: [1, 2, 7, 7], 2: [1, 1, 3, 7], 3: [1, 1, 2, 5]}.items():  # not more than examples
+        assert [cpu.members(e.replace(seeds=range(runs)), threads) for threads in (1, 2, 7, 16)] == shares
+
+
+def test_small_networks_and_single_examples_have_one_thread(monkeypatch):
+    monkeypatch.undo()
+    threads = {name: cpu.members(preset(name), 16) for name in ("mb-500-tf", "ma-100-tf", "ma-500-500-tf")}
+    assert threads == {"mb-500-tf": 1, "ma-100-tf": 1, "ma-500-500-tf": 16}
+
+
+def team_of_two():
+    e = experiment("MA", SIZES)
+    tested = create("cpu", running(e), "float32", 2)
+    x, y = inputs(e, 1, 1)
+    assert tested.present(x, y) is None
+    return tested, x, y
+
+
+def test_a_thread_that_fails_ends_its_team_and_leaves_the_network_as_it_was(monkeypatch):
+    tested, x, y = team_of_two()
+    before, present = named(tested.export()), kernels.present
+
+    def failing(memory, table, settings, *more):
+        if settings.team.member == 1:
+            raise MemoryError("no more")
+        return present(memory, table, settings, *more)
+
+    tested._called.add(failing)
+    with monkeypatch.context() as patched, pytest.raises(MemoryError, match="no more"):
+        patched.setattr(kernels, "present", failing)
+        tested.present(x, y)
+    assert same_bits(named(tested.export()), before)
+    assert tested.present(x, y) is None and not same_bits(named(tested.export()), before)
+
+
+def test_a_thread_that_does_not_begin_ends_its_team_and_leaves_the_network_as_it_was():
+    class OneThread(ThreadPoolExecutor):
+        left = 1
+
+        def submit(self, *arguments):
+            if not self.left:
+                raise RuntimeError("can't start new thread")
+            self.left -= 1
+            return super().submit(*arguments)
+
+    tested, x, y = team_of_two()
+    before = named(tested.export())
+    tested._pool = os.getpid(), OneThread(2)
+    with pytest.raises(RuntimeError, match="new thread"):
+        tested.present(x, y)
+    tested._pool = 0, None
+    assert same_bits(named(tested.export()), before)
+    assert tested.present(x, y) is None
+
+
+def test_two_teams_at_once_on_fewer_cpus_than_threads_come_to_their_ends():
+    e = experiment("MA", SIZES, seeds=(0, 1))
+    x, y = inputs(e, 2)
+    many, one = (Simulator(running(e), threads=n) for n in (14, 1))
+    assert many._engine._members == 7
+    for tested in (many, one):
+        tested.run(x, y)
+    assert all(np.array_equal(a, b) for a, b in zip(of(many.network).values(), of(one.network).values(), strict=True))
