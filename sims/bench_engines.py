@@ -23,7 +23,6 @@ import numpy as np
 import ghostnet as gn
 from ghostnet import data
 from ghostnet.engines import create
-from ghostnet.engines.cpu.team import Team, gates
 from ghostnet.files.provenance import cpu_name, versions
 from ghostnet.host.cpus import available_cpus
 from ghostnet.host.streams import show_symbols
@@ -132,6 +131,8 @@ def timed(work) -> float:
 
 def member_seconds(experiment: gn.Experiment, member: int, members: int) -> float:
     """The time of one presentation's computing for one member of a team whose others are not there."""
+    from ghostnet.engines.cpu.team import Team, gates  # the GPU benchmark takes this file without Numba
+
     engine = create("cpu", gn.build(experiment), "float32", 1)
     place = Team(member, members, gates(1, 1)[0]) if members > 1 else None  # a gate that waits for one
     engine.settings = engine.settings._replace(team=place)
