@@ -7,8 +7,8 @@ Writes figures/mixed.md: test accuracy after some epochs, mean ± deviation over
 of their gradient against backprop in any epoch that was looked at (norm-weighted mean over 1,000 examples), by layer.
 Runs at equilibrium are judged there, but for mixed-500-500 and cross-entropy, which were looked at by steps before that
 was so: phases that end before they rest add to their errors. Under FA the table shows feedback alignment's distance
-from backprop, and nothing of the ghosts; `ghostnet gradcheck RUN`, of a run that has its checkpoints, compares with FA's
-own signal, too.
+from backprop, and nothing of the ghosts; `ghostnet gradcheck RUN`, of a run that has its checkpoints, compares with
+FA's own signal, too.
 """
 
 from __future__ import annotations
