@@ -196,7 +196,12 @@ class Simulator:
         """`present`, recorded.
 
         Args:
-            x, y: as for `present`. variables, units, every, more: see `Recorder`.
+            x: as for `present`.
+            y: as for `present`.
+            variables: see `Recorder`.
+            units: see `Recorder`.
+            every: see `Recorder`.
+            more: see `Recorder`.
             learn: if not, the network is afterwards as it was before: what the presentation changed is given up.
 
         Returns:

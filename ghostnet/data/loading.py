@@ -25,10 +25,12 @@ def dataset(
     """A data set from arrays, ``dataset(x, y, x_test, y_test)``, or from where it lies, ``dataset("digits.npz")``.
 
     Args:
-        x, x_test: images (n, …), which are flattened: uint8, pixels from 0 to 255, shown as 0 to 1; or floats, shown as
-            they are, which have to be rates that the transfer function has (the sigmoid's: 0 to 1). NumPy arrays, torch
+        x: images (n, …), which are flattened: uint8, pixels from 0 to 255, shown as 0 to 1; or floats, shown as they
+            are, which have to be rates that the transfer function has (the sigmoid's: 0 to 1). NumPy arrays, torch
             tensors or lists; copied. Or, alone, what `ghostnet.data.load` takes.
-        y, y_test: labels (n,), integers or text. Output c stands for the c-th of the sorted distinct labels in y.
+        y: labels (n,), integers or text. Output c stands for the c-th of the sorted distinct labels in it.
+        x_test: images to test on, likewise.
+        y_test: their labels.
 
     Raises:
         DataError: one line with the argument or file, for what can't be read, isn't such an array, or doesn't fit

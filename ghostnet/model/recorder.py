@@ -68,7 +68,8 @@ class Recorder:
         units: of every layer, as a slice or a sequence; or by axis, such as {"unit_1": slice(8), "ghost_1": [0]}, and
             all of the others. All by default.
         every: steps between rows, counted from the start of each phase; the last step of a phase has always a row.
-        runs, examples: places on the axes of runs and of the batch; all by default.
+        runs: places on the axis of runs; all by default.
+        examples: places in the batch; all by default.
         weights: of "W", "B", "W_pg", "W_gp", or with a layer; "norm_W" and the like are their Frobenius norms.
         weights_at: steps of a presentation (1 is the first) at which they are recorded; by default the last.
         presentations: which ones, counted from the network's first (0).

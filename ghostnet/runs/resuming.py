@@ -47,14 +47,16 @@ def resume(
             have been, had it been asked for them from the start. None: as before.
         data: the data set again, where the run began with arrays (`ghostnet.dataset`).
         threads: see `Simulator`; a baseline keeps to those that it began with, as its roundings depend on them.
-        progress, record, callbacks: see `train`.
+        progress: see `train`.
+        record: see `train`.
+        callbacks: see `train`.
 
     Raises:
         FileError: `out` is no run directory, or can't be read or written.
         ConfigError: config.toml isn't what its checkpoint was made with, provenance.json says what can't be, a law
             of one's own has changed, or the run has more epochs behind it than `epochs`.
         InUse: another process is at work on it. DataError: the data are not those that the run began with.
-        And what `train` raises.
+        DivergenceError, Stopped: as from `train`.
     """
     require_callbacks(callbacks)
     with RunDirectory.existing(out, configuration.from_mapping) as directory:

@@ -45,7 +45,11 @@ def train(
         data: what to learn from, as `ghostnet.dataset` makes it; None: what `experiment.data` names.
         start: a network whose weights and activities to begin with, of as many runs as there are seeds; epoch 0
             evaluates it. None: `ghostnet.build(experiment)`.
-        engine, dtype, threads, options: see `Simulator`.
+        engine: see `Simulator`.
+        dtype: see `Simulator`.
+        threads: see `Simulator`.
+        options: see `Simulator`.
+        progress: show it, on standard error.
         record: what to record as traces in the run directory.
         gradcheck_every: add the columns of `gradients.monitor.gradient_columns` to the metrics, with figures at every
             so many epochs; 0: no such columns. gradcheck_examples: over so many examples.
