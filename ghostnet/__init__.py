@@ -54,7 +54,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What brings packages that most uses do without: loaded when first asked for."""
+    """What brings packages that most uses do without, or takes time: loaded when first asked for."""
+    if name == "__version__":
+        from importlib import metadata
+
+        try:
+            return metadata.version("ghost-units")
+        except metadata.PackageNotFoundError:
+            return "not installed"
     if name == "from_torch":
         from ghostnet.model.modules import from_torch
 

@@ -7,6 +7,7 @@ from importlib import metadata
 import pytest
 from builders import command
 
+import ghostnet
 from ghostnet.cli.main import _parser
 
 SWALLOWED = [
@@ -56,3 +57,4 @@ def test_words_in_the_wrong_place_are_answered_with_the_right_one(capsys, words,
 
 def test_the_version_is_that_of_the_distribution(capsys):
     assert command(capsys, "--version") == (0, f"ghostnet {metadata.version('ghost-units')}\n", "")
+    assert ghostnet.__version__ == metadata.version("ghost-units")

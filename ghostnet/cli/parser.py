@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from importlib import metadata
 from typing import Any, NoReturn, TypeAlias
+
+import ghostnet
 
 _MISSING = "the following arguments are required"
 
@@ -57,8 +58,5 @@ class Version(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
     ) -> None:
-        try:
-            print(f"ghostnet {metadata.version('ghost-units')}")
-        except metadata.PackageNotFoundError:
-            print("ghostnet, not installed")
+        print(f"ghostnet {ghostnet.__version__}")
         parser.exit()
