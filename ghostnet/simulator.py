@@ -49,6 +49,11 @@ class Simulator:
     Raises:
         ConfigError: unknown engine, dtype or option, an engine that can't run this experiment, a network that is not
             one of its experiment, or too little memory.
+
+    Examples:
+        >>> sim.present(x, y)
+        >>> sim.presentations
+        1
     """
 
     def __init__(
@@ -87,6 +92,12 @@ class Simulator:
         Raises:
             ConfigError: x or y does not fit the experiment, or is out of range.
             DivergenceError: an activity became non-finite or exploded.
+
+        Examples:
+            >>> before = sim.network.weights.W[2]
+            >>> sim.present(x, y)
+            >>> bool(np.any(sim.network.weights.W[2] != before))
+            True
         """
         x, y = self._fit("x", x, 0, many=False), self._fit("y", y, -1, many=False)
         self._run(x[None], y[None])
@@ -102,6 +113,11 @@ class Simulator:
             ConfigError: xs or ys does not fit the experiment, or is out of range.
             DivergenceError: an activity became non-finite or exploded; the network is left as it was before that
                 presentation, and `presentations` counts those before it.
+
+        Examples:
+            >>> sim.run(xs, ys)
+            >>> sim.presentations
+            3
         """
         xs, ys = self._fit("x", xs, 0, many=True), self._fit("y", ys, -1, many=True)
         if len(xs) != len(ys):
@@ -124,6 +140,9 @@ class Simulator:
 
         Raises:
             ConfigError: the data set or the order does not fit the experiment. DivergenceError: as from `run`.
+
+        Examples:
+            >>> sim.run_examples(data, np.array([[[2]], [[0]]]))  # the third image, then the first
         """
         e = self.experiment
         require_fit(e, dataset)
@@ -149,6 +168,10 @@ class Simulator:
 
         Raises:
             ConfigError: the data set does not fit the experiment.
+
+        Examples:
+            >>> sim.evaluate(data)["test"].accuracy.shape  # of each run
+            (1,)
         """
         e = self.experiment
         require_fit(e, dataset)
@@ -180,6 +203,12 @@ class Simulator:
 
         Raises:
             ConfigError: the recorder does not fit. FileError: a file can't be written.
+
+        Examples:
+            >>> with sim.recording(gn.Recorder(("s", "e_1"), every=10), "t.h5"):
+            ...     sim.run(xs, ys)
+            >>> gn.open_trace("t.h5").sizes["time"]
+            42
         """
         from ghostnet.traces.files import TraceFiles
         from ghostnet.traces.recording import Recording
@@ -198,14 +227,15 @@ class Simulator:
         Args:
             x: as for `present`.
             y: as for `present`.
-            variables: see `Recorder`.
-            units: see `Recorder`.
-            every: see `Recorder`.
-            more: see `Recorder`.
+            variables: this, units, every and more: see `Recorder`.
             learn: if not, the network is afterwards as it was before: what the presentation changed is given up.
 
         Returns:
             Rows along `time` (model time in s), variables such as s_1 (time, run, example, unit_1).
+
+        Examples:
+            >>> sim.record(x, y, variables=("e",), every=20).e_1.shape
+            (7, 1, 1, 3)
         """
         from ghostnet.traces.contents import contents
         from ghostnet.traces.reading import dataset

@@ -30,11 +30,16 @@ def dataset(
             tensors or lists; copied. Or, alone, what `ghostnet.data.load` takes.
         y: labels (n,), integers or text. Output c stands for the c-th of the sorted distinct labels in it.
         x_test: images to test on, likewise.
-        y_test: their labels.
+        y_test: their labels (n,).
 
     Raises:
         DataError: one line with the argument or file, for what can't be read, isn't such an array, or doesn't fit
             together, such as a label in y_test that y lacks.
+
+    Examples:
+        >>> data = gn.dataset(np.eye(3), ["a", "b", "a"], np.eye(3), ["b", "a", "b"])
+        >>> data.labels, data.train_labels
+        (('a', 'b'), array([0, 1, 0], dtype=uint8))
     """
     if isinstance(x, str | os.PathLike):
         if any(part is not None for part in (y, x_test, y_test)):

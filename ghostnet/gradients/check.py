@@ -59,6 +59,11 @@ def gradcheck(
         ConfigError: x or y does not fit the experiment, is out of range (see `Simulator.present`) or holds no examples;
             the network is not one of its experiment, or a baseline's; the equilibrium engine can't run its model.
         DivergenceError: an activity became non-finite or exploded.
+
+    Examples:
+        >>> report = gn.gradcheck(net, np.full((2, 4), 0.5), np.eye(2))
+        >>> bool(report.find(layer=2)["cosine"] > 0.999)
+        True
     """
     if getattr(network, "method", None) is not None:
         raise ConfigError(

@@ -45,6 +45,11 @@ class Experiment:
 
     Raises:
         ConfigError: on construction, naming the field, what it got and what it takes.
+
+    Examples:
+        >>> exp.replace(beta=-1)
+        Traceback (most recent call last):
+        ghostnet.errors.ConfigError: beta = -1.0: expected a positive number
     """
 
     model: str = documented(
@@ -118,7 +123,12 @@ class Experiment:
         return tuple(self.clamped_steps if phase.nudge else self.free_steps for phase in self.phases)
 
     def acting(self, phase: int) -> dict[str, float]:
-        """The matrices whose rules act in a phase, with what the phase's learning signal counts for."""
+        """The matrices whose rules act in a phase, with what the phase's learning signal counts for.
+
+        Examples:
+            >>> gn.preset("ma-100-tf").acting(0)
+            {'W_pg': 1.0, 'W_gp': 1.0}
+        """
         named, share = self.phases[phase], shares(self.phases)[phase]
         acting = (rule.matrix for rule in self.plasticity.rules if named.name in rule.when)
         return {matrix: share if matrix == "W" else 1.0 for matrix in acting}
@@ -144,19 +154,37 @@ class Experiment:
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
     def replace(self, /, **changes: Any) -> Experiment:
-        """A copy with some fields changed, checked anew."""
+        """A copy with some fields changed, checked anew.
+
+        Raises:
+            ConfigError: no such field, or an impossible value.
+
+        Examples:
+            >>> exp.replace(beta=0.05).beta
+            0.05
+        """
         require_known(changes, (name for name, _ in _kinds()), "field")
         return Experiment(**(vars(self) | changes))
 
     def alone(self) -> list[Experiment]:
-        """An experiment of each seed alone; of all else they share what has been checked."""
+        """An experiment of each seed alone; of all else they share what has been checked.
+
+        Examples:
+            >>> [one.seeds for one in exp.replace(seeds=(3, 4)).alone()]
+            [(3,), (4,)]
+        """
         each = [copy.copy(self) for _ in self.seeds]
         for one, seed in zip(each, self.seeds, strict=True):
             object.__setattr__(one, "seeds", (seed,))
         return each
 
     def to_toml(self) -> str:
-        """The experiment as TOML text. Fields that are None are left out: TOML has no null."""
+        """The experiment as TOML text. Fields that are None are left out: TOML has no null.
+
+        Examples:
+            >>> exp.to_toml().splitlines()[:2]
+            ['model = "MB"', 'feedback = "TF"']
+        """
         return toml.lines(vars(self))
 
 

@@ -63,6 +63,11 @@ class Transfer(Laws):
 
     Raises:
         ConfigError: on construction, where a law uses more than the primitives, or the slope is not the derivative.
+
+    Examples:
+        >>> from ghostnet.primitives import tanh
+        >>> gn.Transfer(tanh, lambda s, r: 1 - r * r).bounds
+        (-1.0, 1.0)
     """
 
     rho: Law
@@ -98,6 +103,11 @@ class Cost(Laws):
 
     Raises:
         ConfigError: on construction, where a law uses more than the primitives, or is not the derivative it should be.
+
+    Examples:
+        >>> cost = gn.Cost(lambda y, r: (y - r) * (y - r), lambda y, s, r: 2 * (y - r), lambda y, s, r, d: -2 * d)
+        >>> cost.error(1.0, 0.0, 0.5)
+        1.0
     """
 
     value: Law

@@ -35,6 +35,10 @@ class Phase:
     Args:
         name: what rules call it.
         nudge: factor on β: 0 in a free phase, which has the experiment's `free_steps`; others have `clamped_steps`.
+
+    Examples:
+        >>> gn.MODELS["MB"].phases
+        (Phase(name='free', nudge=0.0), Phase(name='clamped', nudge=1.0))
     """
 
     name: str
@@ -62,6 +66,12 @@ class Rule:
 
     Raises:
         ConfigError: on construction, naming what it got and what it takes.
+
+    Examples:
+        >>> def post(e):
+        ...     return e
+        >>> gn.Rule("W", post, pre="r", rate="eta", when="end").once
+        True
     """
 
     matrix: str
@@ -107,6 +117,12 @@ class Model(Laws):
 
     Raises:
         ConfigError: on construction, naming what does not fit.
+
+    Examples:
+        >>> mb = gn.MODELS["MB"]
+        >>> still = gn.Model(mb.phases, (mb.rule("W"),))  # its ghosts cancel nothing
+        >>> still.rule("W_gp") is None
+        True
     """
 
     phases: tuple[Phase, ...]

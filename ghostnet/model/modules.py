@@ -70,6 +70,11 @@ def from_torch(module: nn.Sequential, experiment: Experiment) -> Network:
 
     Raises:
         ConfigError: the module is another, or its weights are not finite.
+
+    Examples:
+        >>> module = net.to_torch()
+        >>> gn.from_torch(module, exp).weights.W[1].shape
+        (1, 3, 4)
     """
     network, runs = build(experiment), len(experiment.seeds)
     require(isinstance(module, nn.Sequential), f"module is a {type(module).__name__}: expected a torch.nn.Sequential")

@@ -53,6 +53,10 @@ class Network:
         state: s, g, likewise.
         presentations: how many presentations every run has seen.
         method: the baseline that trained W, such as DFA; None for ghost units.
+
+    Examples:
+        >>> [s if s is None else s.shape for s in net.state.s]  # slot k is layer k; (runs, batch, n_k)
+        [None, (1, 1, 3), (1, 1, 2)]
     """
 
     experiment: Experiment
@@ -63,6 +67,7 @@ class Network:
 
     @property
     def runs(self) -> int:
+        """How many networks there are, one for each seed."""
         return len(self.experiment.seeds)
 
     def outputs(self, x: ArrayLike) -> np.ndarray:
@@ -73,15 +78,29 @@ class Network:
 
         Raises:
             ConfigError, DataError: they are none, are not of n_0 values each, or no rates.
+
+        Examples:
+            >>> net.outputs(np.ones((5, 4))).shape
+            (1, 5, 2)
         """
         from ghostnet.model import feedforward
 
         return feedforward.output_rates(self, x)
 
     def predict(self, x: ArrayLike) -> np.ndarray:
-        """The class of each image, (runs, n), whose output unit is the most active. x, Raises: see `outputs`.
+        """The class of each image, (runs, n), whose output unit is the most active.
 
         Of two rates at their bound, too, the activity behind them tells which is larger.
+
+        Args:
+            x: images (n, …), as for `outputs`.
+
+        Raises:
+            ConfigError, DataError: as from `outputs`.
+
+        Examples:
+            >>> net.predict(np.ones((5, 4))).shape
+            (1, 5)
         """
         from ghostnet.model import feedforward
 
@@ -95,6 +114,10 @@ class Network:
 
         Raises:
             ConfigError: no such run or dtype.
+
+        Examples:
+            >>> [type(layer).__name__ for layer in net.to_torch()]
+            ['Linear', 'Sigmoid', 'Linear', 'Sigmoid']
         """
         from ghostnet.model import modules
 
@@ -105,6 +128,9 @@ class Network:
 
         Raises:
             FileError: it can't be written.
+
+        Examples:
+            >>> net.save("net.safetensors")
         """
         from ghostnet.model import weightfile
 
@@ -116,6 +142,11 @@ class Network:
 
         Raises:
             FileError: it can't be read, or is no such file.
+
+        Examples:
+            >>> net.save("net.safetensors")
+            >>> gn.Network.load("net.safetensors").experiment == net.experiment
+            True
         """
         from ghostnet.model import weightfile
 
@@ -203,6 +234,10 @@ def build(experiment: Experiment) -> Network:
 
     Raises:
         ConfigError: it needs more memory than there is.
+
+    Examples:
+        >>> gn.build(exp.replace(seeds=(0, 1))).weights.W[1].shape
+        (2, 3, 4)
     """
     e = experiment
     weights, state = shapes(e)

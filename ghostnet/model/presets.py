@@ -67,6 +67,11 @@ def preset(name: str, /, feedback: str | None = None, **changes: Any) -> Experim
 
     Raises:
         ConfigError: unknown preset or field (with the nearest valid name), or an impossible value.
+
+    Examples:
+        >>> exp = gn.preset("mb-500", feedback="FA", epochs=2)
+        >>> exp.sizes, exp.eta
+        ((784, 500, 10), (8.0, 0.2))
     """
     require(isinstance(name, str), f"preset = {shown(name)}: expected a name, such as mb-500-tf")
     if feedback is not None and name in PRESETS:

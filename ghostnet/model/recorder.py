@@ -79,6 +79,11 @@ class Recorder:
 
     Raises:
         ConfigError: on construction or from `select`, where a name, place or number is impossible.
+
+    Examples:
+        >>> recorder = gn.Recorder(("e_1",), units=slice(8), every=10, phases=("clamped",))
+        >>> recorder.rows(gn.preset("mb-100-tf"))  # of each presentation
+        4
     """
 
     variables: Sequence[str] = ("s", "e")

@@ -67,10 +67,16 @@ class Trainable(Protocol):
 class Training:
     """What a training run leaves.
 
-    network: as trained; of a convolutional baseline, or one with biases, a list of torch modules, one per seed.
-    metrics: one dict per run and evaluation, as in metrics.csv; accuracies are fractions, MSE is the mean of
-        (y - ρ(u_N))² over examples and outputs, seconds are those of training, evaluation excluded.
-    stopped: why a callback ended it early, else None.
+    Attributes:
+        network: as trained; of a convolutional baseline, or one with biases, a list of torch modules, one per seed.
+        metrics: one dict per run and evaluation, as in metrics.csv; accuracies are fractions, MSE is the mean of
+            (y - ρ(u_N))² over examples and outputs, seconds are those of training, evaluation excluded.
+        stopped: why a callback ended it early, else None.
+
+    Examples:
+        >>> training = gn.train(exp, data=data, engine="reference", progress=False)
+        >>> training.network.runs, training.stopped
+        (1, None)
     """
 
     network: Network | list
@@ -85,6 +91,13 @@ class Run:
         experiment: what is trained. path: the run directory, or None.
         trainable: what learns: `.simulator` of ghost networks, `.learner` of an MLP baseline, `.modules` of a
             convolutional one. It is the live one: what is presented to it trains it.
+
+    Examples:
+        >>> def enough(run):
+        ...     if run.epoch == 1:
+        ...         run.stop("seen enough")
+        >>> gn.train(exp.replace(epochs=9), data=data, engine="reference", progress=False, callbacks=[enough]).stopped
+        'seen enough'
     """
 
     def __init__(

@@ -57,6 +57,12 @@ def resume(
             of one's own has changed, or the run has more epochs behind it than `epochs`.
         InUse: another process is at work on it. DataError: the data are not those that the run began with.
         DivergenceError, Stopped: as from `train`.
+
+    Examples:
+        >>> _ = gn.train(exp, "run", data=data, engine="reference", progress=False)
+        >>> training = gn.resume("run", epochs=2, data=data, progress=False)
+        >>> [row["epoch"] for row in training.metrics]
+        [0, 1, 2]
     """
     require_callbacks(callbacks)
     with RunDirectory.existing(out, configuration.from_mapping) as directory:

@@ -61,6 +61,11 @@ def train(
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: an activity became non-finite or exploded; the metrics until then are kept.
         Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `resume` goes on from there.
+
+    Examples:
+        >>> training = gn.train(exp, "run", data=data, engine="reference", progress=False)
+        >>> [row["epoch"] for row in training.metrics]
+        [0, 1]
     """
     _require_possible(experiment, out, record, options)
     require_callbacks(callbacks)

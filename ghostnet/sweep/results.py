@@ -31,6 +31,14 @@ def load_sweep(folder: str | os.PathLike) -> xr.Dataset:
 
     Raises:
         FileError: it is no directory of a sweep, or a file of it can't be read. ConfigError: a damaged sweep.toml.
+
+    Examples:
+        >>> np.savez("few.npz", x_train=np.eye(4), y_train=[0, 1, 0, 1], x_test=np.eye(4), y_test=[0, 1, 0, 1])
+        >>> settings = {"preset": "mb-100-tf", "sizes": [4, 3, 2], "data": "few.npz", "epochs": 1}
+        >>> sweep = gn.sweep.Sweep(settings | {"engine": "reference"}, grid={"beta": [0.1, 0.2]})
+        >>> _ = gn.sweep.run(sweep, "sweep", workers=1, progress=False)
+        >>> gn.load_sweep("sweep").test_accuracy.dims
+        ('beta', 'seed', 'epoch')
     """
     import xarray as xr
 

@@ -172,6 +172,12 @@ def open_trace(path: str | os.PathLike, variables: Iterable[str] | None = None) 
     Raises:
         FileError: a file can't be read, is damaged or refused (see `hdf5.open_strictly`), or is no trace; one is
             missing before others of the same record. Also later, when values are read.
+
+    Examples:
+        >>> with sim.recording(gn.Recorder(("e",)), "t.h5"):
+        ...     sim.present(x, y)
+        >>> gn.open_trace("t.h5").e_1.dims
+        ('time', 'run', 'example', 'unit_1')
     """
     trace = xr.open_dataset(path, engine=TraceBackend)
     if variables is None:
