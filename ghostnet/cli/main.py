@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from ghostnet.cli import baseline, doctor, gradcheck, plot, search, sweep, traces, training, view
+from ghostnet.cli.completion import SHELLS, Completion
 from ghostnet.cli.parser import Parser, Version
 from ghostnet.errors import FileError, GhostnetError
 from ghostnet.host.streams import Steady, steady_output
@@ -76,6 +77,9 @@ def _written(output: Steady, shows: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="ghostnet", description=_DESCRIPTION)
     parser.add_argument("--version", action=Version, nargs=0, help="show the version and exit")
+    parser.add_argument(
+        "--print-completion", action=Completion, choices=SHELLS, help="show a script that completes words in this shell"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     training.add_parsers(commands)
     traces.add_parsers(commands)
