@@ -48,12 +48,19 @@ def make_small() -> None:
 
 
 def sweep() -> None:
-    """runs/beta, a task of the sweep that README.md shows."""
-    ((_, text),) = blocks(ROOT / "README.md", "toml")
+    """runs/beta, a task of the sweep that docs/sweeps.md shows."""
+    ((_, text),) = blocks(ROOT / "docs" / "sweeps.md", "toml")
     Path("beta.toml").write_text(text, encoding="utf-8")
     plan = gn.sweep.read("beta.toml")
     plan = dataclasses.replace(plan, settings=plan.settings | FEW | {"epochs": 1})
     gn.sweep.run(plan, "runs/beta", workers=1, only=["*,feedback=TF,beta=0.1,seed=0"], progress=False)
+
+
+def run(document: Path, names: dict) -> None:
+    """Its blocks in order, each with what those before have made."""
+    for line, text in blocks(document, "python"):
+        print(f"{document.relative_to(ROOT)}:{line + 1}", flush=True)
+        exec(compile("\n" * line + text, document, "exec"), names)  # errors name the line of the document
 
 
 def main() -> None:
@@ -62,10 +69,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         sweep()
-        for document in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-            for line, text in blocks(document, "python"):
-                print(f"{document.relative_to(ROOT)}:{line + 1}", flush=True)
-                exec(compile("\n" * line + text, document, "exec"), names)  # errors name the line of the document
+        run(ROOT / "README.md", names)
+        for document in sorted((ROOT / "docs").glob("*.md")):
+            run(document, dict(names))  # what README.md has made is known to each, and no more
         os.chdir(ROOT)
 
 

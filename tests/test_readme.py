@@ -1,4 +1,4 @@
-"""What README.md shows works as it stands, with no more installed than its first command installs."""
+"""What README.md and docs/ show works as it stands, with no more installed than README.md's first command installs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from ghostnet.cli.main import _parser
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+TEXT = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
 
 
 def required() -> list[metadata.Distribution]:
@@ -47,27 +48,26 @@ def test_every_snippet_runs_where_nothing_but_the_requirements_is_installed(tmp_
     command = [sys.executable, "-S", ROOT / ".ci" / "snippets.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=300)
     assert done.returncode == 0, done.stderr
-    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-    assert len(done.stdout.splitlines()) == sum(path.read_bytes().count(b"\n```python\n") for path in documents)
+    assert len(done.stdout.splitlines()) == sum(path.read_bytes().count(b"\n```python\n") for path in DOCUMENTS)
 
 
-WORDS = {"N": "1", "BETA": "0.1", "η": "0.1", "--any-setting": "--tau"}
+WORDS = {"COMMAND": "train", "N": "1", "BETA": "0.1", "η": "0.1", "--any-setting": "--tau"}
 
 
 def commands() -> list[str]:
-    """Every `ghostnet …` of README.md, in a line of its own or in the text, without what is said about it."""
-    blocks = [re.split(r" {2,}", line)[0] for line in README.splitlines() if line.startswith("ghostnet ")]
-    inline = re.findall(r"`(?:\.venv/bin/)?(ghostnet [^`]+)`", README)
-    rows = [f"ghostnet {words}" for words in re.findall(r"\| `((?:train|baseline) [^`]+)` \|", README)]
-    first = re.findall(r"\.venv/bin/(ghostnet [^\n&]+)", README)
+    """Every `ghostnet …` of the documents, in a line of its own or in the text, without what is said about it."""
+    blocks = [re.split(r" {2,}", line)[0] for line in TEXT.splitlines() if line.startswith("ghostnet ")]
+    inline = re.findall(r"`(?:\.venv/bin/)?(ghostnet [^`]+)`", TEXT)
+    rows = [f"ghostnet {words}" for words in re.findall(r"\| `((?:train|baseline) [^`]+)` \|", TEXT)]
+    first = re.findall(r"\.venv/bin/(ghostnet [^\n&]+)", TEXT)
     return sorted({*blocks, *inline, *rows, *first})
 
 
 @pytest.mark.parametrize("command", commands())
-def test_every_command_is_one_that_there_is(command):
+def test_every_command_is_one_that_there_is(command, capsys):
     plain = re.sub(r"[\[\]|…]", " ", command.replace("tcp://…", "tcp://host:1").replace("VALUE", "1"))
     words = [WORDS.get(word, word) for word in shlex.split(plain)[1:]]
     try:
         _parser().parse_args(words)
     except SystemExit as end:
-        assert end.code == 0 and words == ["--version"]
+        assert end.code == 0 or "arguments are required" in capsys.readouterr().err  # the text names a command alone

@@ -25,7 +25,7 @@ def add_parser(commands: Commands) -> None:
         description="Train a grid or list of experiments, each seed in a run directory of its own. The same command "
         "again goes on: what is complete is left as it is, the rest resumes from its last checkpoints.",
     )
-    parser.add_argument("file", type=Path, help="what to train: see 'Sweeps' in the README")
+    parser.add_argument("file", type=Path, help="what to train: see docs/sweeps.md")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of the sweep (default: runs/NAME of the file)")
     parser.add_argument(
         "--only",

@@ -53,7 +53,7 @@ def default_directory(name: str) -> Iterator[Path]:
 
 
 class RunDirectory:
-    """The directory of one training run, held by one process at a time. Layout: "Run directories" in the README.
+    """The directory of one training run, held by one process at a time. Layout: docs/runs.md.
 
     Attributes:
         path: as given.

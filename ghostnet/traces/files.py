@@ -1,4 +1,4 @@
-"""Writing trace files. Layout: README, "Traces".
+"""Writing trace files. Layout: docs/traces.md.
 
 A trace is netCDF-4 compatible HDF5. A long record is a row of segments, `t.h5`, `t-0002.h5`, …, each complete in itself
 and published whole; the attributes `record` and `segment` of each say that they belong together.
