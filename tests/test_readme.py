@@ -18,7 +18,7 @@ from ghostnet.cli.main import _parser
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-TEXT = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+TEXT = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS).replace("\\\n", "")
 
 
 def required() -> list[metadata.Distribution]:

@@ -1,9 +1,15 @@
-"""What `ghostnet.__all__` names, where a page says `<!-- functions -->`, `<!-- classes -->` or `<!-- errors -->`."""
+"""What `ghostnet.__all__` names, where a page says `<!-- functions -->`, `<!-- classes -->` or `<!-- errors -->`.
+
+What that of a module of it names stands where a page says `<!-- sweep -->` or the like.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
+import sys
+from types import ModuleType
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
@@ -14,26 +20,39 @@ import ghostnet
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put the names in their places."""
-    for kind, names in by_kind().items():
-        markdown = markdown.replace(f"<!-- {kind} -->", "\n".join(map(_entry, names)))
+    for place, entries in _entries().items():
+        markdown = markdown.replace(f"<!-- {place} -->", "\n".join(entries))
     return markdown
 
 
-def by_kind() -> dict[str, list[str]]:
-    """The public functions, classes and errors, in the order of `ghostnet.__all__`."""
-    things = {name: getattr(ghostnet, name) for name in ghostnet.__all__}
-    classes = {name for name, thing in things.items() if inspect.isclass(thing)}
-    errors = {name for name in classes if issubclass(things[name], BaseException)}
-    functions = {name for name, thing in things.items() if inspect.isfunction(thing)}
-    chosen = {"functions": functions, "classes": classes - errors, "errors": errors}
-    return {kind: [name for name in things if name in some] for kind, some in chosen.items()}
+def _entries() -> dict[str, list[str]]:
+    """What mkdocstrings makes the documentation from, by place, in the order of `__all__`."""
+    things = _things(ghostnet)
+    errors = {n: thing for n, thing in things.items() if inspect.isclass(thing) and issubclass(thing, Exception)}
+    classes = {n: thing for n, thing in things.items() if inspect.isclass(thing) and n not in errors}
+    functions = {n: thing for n, thing in things.items() if n not in errors | classes}
+    places = {"functions": functions, "classes": classes, "errors": errors}
+    entries = {place: [_entry(f"gn.{n}", thing) for n, thing in some.items()] for place, some in places.items()}
+    modules = {n: module for n in ghostnet.__all__ if inspect.ismodule(module := getattr(ghostnet, n))}
+    for place, module in modules.items():
+        entries[place] = [_entry(f"gn.{place}.{n}", thing) for n, thing in _things(module).items()]
+    return entries
 
 
-def _entry(name: str) -> str:
-    """What mkdocstrings makes the documentation of a name from."""
-    thing = getattr(ghostnet, name)
+def _things(module: ModuleType) -> dict[str, type]:
+    """Its public functions and classes, of those that stand in a text."""
+    named = {n: getattr(module, n) for n in module.__all__}
+    called = {n: thing for n, thing in named.items() if inspect.isfunction(thing) or inspect.isclass(thing)}
+    return {n: thing for n, thing in called.items() if re.search(rf"(?m)^(def|class) {n}\b", _text(thing))}
+
+
+def _text(thing: type) -> str:
+    return inspect.getsource(sys.modules[thing.__module__])
+
+
+def _entry(name: str, thing: type) -> str:
     fields = _fields(thing) if dataclasses.is_dataclass(thing) else ""
-    return f"::: {thing.__module__}.{thing.__qualname__}\n    options:\n      heading: gn.{name}\n\n{fields}"
+    return f"::: {thing.__module__}.{thing.__qualname__}\n    options:\n      heading: {name}\n\n{fields}"
 
 
 def _fields(settings: type) -> str:

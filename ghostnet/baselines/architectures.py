@@ -31,7 +31,8 @@ def lenet(channels: int = 1, side: int = 28, classes: int = 10) -> nn.Sequential
     """LeNet-5 with ReLU and max-pooling (LeCun et al. 1998, doi:10.1109/5.726791, Fig. 2).
 
     Args:
-        channels, side: of the images (n, channels, side, side); side of 12 or more, a multiple of 4.
+        channels: of the images (n, channels, side, side).
+        side: 12 or more, a multiple of 4.
 
     Raises:
         ConfigError: another side.

@@ -150,7 +150,12 @@ class Experiment:
         return self.train_examples // self.batch
 
     def evaluates(self, epoch: int) -> bool:
-        """Whether there is an evaluation after an epoch; 0 is before training."""
+        """Whether there is an evaluation after an epoch; 0 is before training.
+
+        Examples:
+            >>> [epoch for epoch in range(6) if exp.replace(epochs=5, evaluate_every=3).evaluates(epoch)]
+            [0, 3, 5]
+        """
         return epoch % self.evaluate_every == 0 or epoch == self.epochs
 
     def replace(self, /, **changes: Any) -> Experiment:
