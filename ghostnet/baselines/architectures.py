@@ -19,6 +19,10 @@ def mlp(*sizes: int, transfer: type[nn.Module] = nn.ReLU, bias: bool = True) -> 
 
     Raises:
         ConfigError: fewer than two sizes.
+
+    Examples:
+        >>> [layer.out_features for layer in gn.torch.mlp(784, 500, 10)[1::2]]
+        [500, 10]
     """
     require(len(sizes) >= 2, f"sizes = {sizes}: expected inputs and outputs at least, such as 784, 500, 10")
     layers: list[nn.Module] = [nn.Flatten()]
@@ -36,6 +40,10 @@ def lenet(channels: int = 1, side: int = 28, classes: int = 10) -> nn.Sequential
 
     Raises:
         ConfigError: another side.
+
+    Examples:
+        >>> sum(parameter.numel() for parameter in gn.torch.lenet().parameters())
+        61706
     """
     require(side >= 12 and side % 4 == 0, f"side = {side}: expected 12, 16, 20, …")
     return nn.Sequential(
@@ -72,6 +80,11 @@ def resnet(depth: int = 20, channels: int = 3, classes: int = 10) -> nn.Sequenti
 
     Raises:
         ConfigError: another depth.
+
+    Examples:
+        >>> import torch
+        >>> gn.torch.resnet(20)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
     """
     require(depth >= 8 and depth % 6 == 2, f"depth = {depth}: expected 6 m + 2, such as 20, 32, 44, 56, 110")
     of_blocks = [units for units in (16, 32, 64) for _ in range(depth // 6)]

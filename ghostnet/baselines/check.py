@@ -39,6 +39,12 @@ def gradcheck(of: str | os.PathLike | Learner, x: np.ndarray, y: np.ndarray) -> 
 
     Raises:
         ConfigError: `of` is no run of a baseline, or x or y does not fit it. FileError: it can't be read.
+
+    Examples:
+        >>> _ = gn.baselines.train("DFA", exp, "run", data=data, learning_rate=1.0, progress=False)
+        >>> report = gn.baselines.gradcheck("run", np.full((2, 4), 0.5), np.eye(2))
+        >>> bool(report.find(layer=2)["cosine"] > 0.999)  # of the last layer, whose error is backprop's
+        True
     """
     learner = of if isinstance(of, Learner) else load(of)
     e, b = learner.experiment, learner.baseline

@@ -59,6 +59,11 @@ def convert(module: nn.Module, method: str, output_dim: int | None = None, seed:
     Raises:
         ConfigError: unknown method, another kind of layer with parameters, another output_dim than the last layer's, a
             module converted before, or a seed that is no whole number from 0 to 2^63 - 1.
+
+    Examples:
+        >>> net = gn.torch.convert(gn.torch.mlp(4, 3, 2), "dfa")
+        >>> [type(layer).__name__ for layer in net]
+        ['Flatten', 'DFALinear', 'ReLU', 'DFALinear']
     """
     method = str(method).lower()
     require_known([method], ("bp", *METHODS), "method")

@@ -184,6 +184,11 @@ def connect(net: nn.Module) -> None:
     Raises:
         ConfigError: there is none, one is connected already, or the last one has another number of outputs than they
             were made for.
+
+    Examples:
+        >>> from torch import nn
+        >>> net = nn.Sequential(gn.torch.DFALinear(4, 3, outputs=2), nn.Tanh(), gn.torch.DFALinear(3, 2, outputs=2))
+        >>> gn.torch.connect(net)
     """
     layers = [layer for layer in net.modules() if isinstance(layer, Direct)]
     require(layers, "connect: the module has no layer that learns by DFA or DRTP")

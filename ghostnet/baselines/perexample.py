@@ -18,6 +18,11 @@ def for_opacus(net: nn.Module) -> Any:
 
     Raises:
         ConfigError: Opacus is not installed, or another layer has parameters and buffers, as BatchNorm does.
+
+    Examples:
+        >>> net = gn.torch.for_opacus(gn.torch.convert(gn.torch.mlp(4, 3, 2), "fa"))
+        >>> type(net).__name__
+        'GradSampleModule'
     """
     try:
         from opacus.grad_sample import GradSampleModule, register_grad_sampler

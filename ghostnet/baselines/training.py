@@ -63,6 +63,11 @@ def train(
         DataError: the data can't be read. FileError: `out` can't be written.
         DivergenceError: a weight or a loss became non-finite; the metrics until then are kept.
         Stopped: SIGINT, SIGTERM or SIGHUP came and `out` is given; `ghostnet.resume` goes on from there.
+
+    Examples:
+        >>> training = gn.baselines.train("FA", exp, data=data, learning_rate=1.0, progress=False)
+        >>> [row["epoch"] for row in training.metrics]
+        [0, 1]
     """
     baseline = baseline_from_mapping({"method": method} | settings)
     _require_possible(baseline, dtype, device, threads)

@@ -38,6 +38,10 @@ class Baseline:
 
     Raises:
         ConfigError: on construction, naming the field, what it got and what it takes.
+
+    Examples:
+        >>> gn.baselines.Baseline(method="DFA", loss="cross-entropy", learning_rate=0.1).learning_rate
+        (0.1,)
     """
 
     method: str = documented(
@@ -197,6 +201,10 @@ def mlp(sizes: tuple[int, ...], **changes: Any) -> Experiment:
 
     Raises:
         ConfigError: an unknown field or an impossible value.
+
+    Examples:
+        >>> gn.baselines.mlp((784, 240, 240, 10), epochs=3).depth
+        3
     """
     layers = max(0, len(sizes) - 1)
     inert = {"ghosts": (1,) * (layers - 1), "eta": (0.0,) * layers, "eta_ghost": (0.0,) * (layers - 1)}

@@ -60,6 +60,13 @@ def run(
         FileError: `out` can't be written, the scheduler not reached or lost, or all workers died at once; the same call
             goes on.
         Stopped: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
+
+    Examples:
+        >>> np.savez("few.npz", x_train=np.eye(4), y_train=[0, 1, 0, 1], x_test=np.eye(4), y_test=[0, 1, 0, 1])
+        >>> settings = {"preset": "mb-100-tf", "sizes": [4, 3, 2], "data": "few.npz", "epochs": 1}
+        >>> sweep = gn.sweep.Sweep(settings | {"engine": "reference"}, grid={"beta": [0.1, 0.2]})
+        >>> [outcome.status for outcome in gn.sweep.run(sweep, "sweep", workers=1, progress=False)]
+        ['complete', 'complete']
     """
     pools.end_where_imported()
     _require_possible(workers, scheduler, threads)
@@ -90,6 +97,13 @@ def run_one(sweep: Sweep, out: str | os.PathLike, number: int, threads: int | No
 
     Raises:
         ConfigError: there is no such task, or too many threads. DataError, FileError: as `run`.
+
+    Examples:
+        >>> np.savez("few.npz", x_train=np.eye(4), y_train=[0, 1, 0, 1], x_test=np.eye(4), y_test=[0, 1, 0, 1])
+        >>> settings = {"preset": "mb-100-tf", "sizes": [4, 3, 2], "data": "few.npz", "epochs": 1}
+        >>> sweep = gn.sweep.Sweep(settings | {"engine": "reference"}, grid={"beta": [0.1, 0.2]})
+        >>> gn.sweep.run_one(sweep, "sweep", 1).status
+        'complete'
     """
     _require_possible(None, None, threads)
     tasks, folder = sweep.tasks, Path(out).resolve()

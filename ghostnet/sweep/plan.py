@@ -50,6 +50,11 @@ class Task:
         at: its place in the sweep, dimension → label.
         experiment, options: what `ghostnet.train` takes, or `ghostnet.baselines.train`.
         baseline: what is trained instead of ghost networks.
+
+    Examples:
+        >>> task = gn.sweep.Sweep({"preset": "mb-100-tf"}, grid={"beta": [0.1, 0.2]}).tasks[1]
+        >>> task.at, task.experiment.beta
+        ({'beta': 0.2, 'seed': 0}, 0.2)
     """
 
     name: str
@@ -73,6 +78,11 @@ class Sweep:
     Raises:
         ConfigError: on construction: an unknown setting, one of the wrong type, an impossible experiment or training,
             or two tasks of one name.
+
+    Examples:
+        >>> sweep = gn.sweep.Sweep({"preset": "mb-100-tf", "seeds": [0, 1]}, grid={"beta": [0.1, 0.2]})
+        >>> len(sweep.tasks)
+        4
     """
 
     settings: dict = field(default_factory=dict)
@@ -212,6 +222,12 @@ def read(path: str | os.PathLike) -> Sweep:
 
     Raises:
         FileError: it can't be read. ConfigError: it is not TOML, and whatever Sweep refuses.
+
+    Examples:
+        >>> with open("beta.toml", "w") as file:
+        ...     print('preset = "mb-100-tf"', "[grid]", "beta = [0.1, 0.2]", sep=chr(10), file=file)
+        >>> gn.sweep.read("beta.toml").grid
+        {'beta': [0.1, 0.2]}
     """
     values = toml.read(path)
     tables = {name: values.pop(name) for name in ("grid", "experiments") if name in values}
