@@ -65,8 +65,7 @@ class Transfer(Laws):
         ConfigError: on construction, where a law uses more than the primitives, or the slope is not the derivative.
 
     Examples:
-        >>> from ghostnet.primitives import tanh
-        >>> gn.Transfer(tanh, lambda s, r: 1 - r * r).bounds
+        >>> gn.Transfer(gn.primitives.tanh, lambda s, r: 1 - r * r).bounds
         (-1.0, 1.0)
     """
 
