@@ -14,16 +14,8 @@ from hypothesis import strategies as st
 
 from ghostnet import PRESETS, ConfigError, Experiment, FileError, preset
 from ghostnet.files import toml
-from ghostnet.model.experiment import (
-    FEEDBACKS,
-    LARGEST_REAL,
-    LEAST_REAL,
-    MOST,
-    MOST_STORED,
-    RULES,
-    TRANSFERS,
-    from_mapping,
-)  # fmt: skip
+from ghostnet.model.checks import FEEDBACKS, LARGEST_REAL, LEAST_REAL, MOST, MOST_STORED
+from ghostnet.model.experiment import RULES, TRANSFERS, from_mapping
 from ghostnet.model.models import MODELS
 
 _ONE_MA = ("MA", 100, 0.001, 10.0, (200, 200), 0.2, 200, (0.1, 0.1), (0.05,), None)

@@ -24,7 +24,8 @@ from builders import (
 
 from ghostnet.engines import create
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import FEEDBACKS, RULES, TRANSFERS
+from ghostnet.model.checks import FEEDBACKS
+from ghostnet.model.experiment import RULES, TRANSFERS
 from ghostnet.model.models import MODELS
 
 BY_DEPTH = {1: (20, 37, 10), 2: (20, 30, 25, 6), 3: (20, 12, 70, 9, 6)}

@@ -15,7 +15,8 @@ from builders import TOLERANCE, covering, distance, experiment, inputs, named, o
 from ghostnet import Network, Simulator, build, preset
 from ghostnet.engines import create
 from ghostnet.engines.torch import engine as torch_engine
-from ghostnet.model.experiment import FEEDBACKS, TRANSFERS
+from ghostnet.model.checks import FEEDBACKS
+from ghostnet.model.experiment import TRANSFERS
 from ghostnet.model.models import MODELS
 
 pytest.importorskip("triton")  # none but for Linux

@@ -16,8 +16,9 @@ from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import Score
 from ghostnet.errors import ConfigError, Divergence
 from ghostnet.model import names
+from ghostnet.model.checks import check_model
 from ghostnet.model.equations import State, Weights
-from ghostnet.model.experiment import Experiment, check_model
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import numbers
 from ghostnet.model.models import PRE, RATES
 from ghostnet.model.network import Network, checked, room

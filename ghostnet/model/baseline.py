@@ -13,7 +13,8 @@ from typing import Any
 
 from ghostnet.files import toml
 from ghostnet.model import names
-from ghostnet.model.experiment import MOST, Experiment, documented, from_mapping
+from ghostnet.model.checks import MOST
+from ghostnet.model.experiment import Experiment, documented, from_mapping
 from ghostnet.model.laws import TRANSFERS
 from ghostnet.model.presets import preset
 from ghostnet.model.typed import integer, require, require_known, shown

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ghostnet.host import memory
+from ghostnet.model.checks import MOST_STORED
 from ghostnet.model.equations import Constants, Layers, Plasticity, State, Weights, feedback
-from ghostnet.model.experiment import MOST_STORED, Experiment
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import numbers, require_within
 from ghostnet.model.laws import RULES
 from ghostnet.model.models import MATRICES, Rule

@@ -10,7 +10,8 @@ import numpy as np
 
 from ghostnet.errors import ConfigError
 from ghostnet.model import symbols
-from ghostnet.model.experiment import MOST, MOST_STORED, Experiment
+from ghostnet.model.checks import MOST, MOST_STORED
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.inputs import numbers
 from ghostnet.model.models import labels
 from ghostnet.model.symbols import ACTIVITIES, NORMS, SYMBOLS, WEIGHTS

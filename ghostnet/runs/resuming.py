@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from ghostnet.data import Dataset
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import MOST, Experiment
+from ghostnet.model.checks import MOST
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.recorder import Recorder
 from ghostnet.model.typed import integer
 from ghostnet.runs import configuration, ghosts

@@ -9,7 +9,8 @@ from typing import Any
 
 from ghostnet.data import Dataset
 from ghostnet.errors import ConfigError
-from ghostnet.model.experiment import MOST, Experiment
+from ghostnet.model.checks import MOST
+from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import Network, build
 from ghostnet.model.recorder import Recorder
 from ghostnet.model.typed import integer

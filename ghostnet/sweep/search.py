@@ -13,7 +13,7 @@ from filelock import FileLock
 from ghostnet.errors import ConfigError, FileError, Stopped
 from ghostnet.files.opening import read_bytes
 from ghostnet.files.publishing import publish
-from ghostnet.model.experiment import MOST
+from ghostnet.model.checks import MOST
 from ghostnet.model.typed import integer, require
 from ghostnet.results import report
 from ghostnet.runs import metrics, store

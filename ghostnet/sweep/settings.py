@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Set
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.model.baseline import method_named
-from ghostnet.model.experiment import MOST, data_place
+from ghostnet.model.checks import MOST
+from ghostnet.model.experiment import data_place
 from ghostnet.model.typed import integer, require, require_known, require_printable, shown
 
 TRAINING = (

@@ -17,7 +17,7 @@ import re
 from typing import Any, Literal
 
 from ghostnet.files import toml
-from ghostnet.model.experiment import MOST
+from ghostnet.model.checks import MOST
 from ghostnet.model.typed import integer, require, require_known, shown
 from ghostnet.runs import configuration
 from ghostnet.sweep.plan import Sweep, Task
