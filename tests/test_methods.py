@@ -10,8 +10,8 @@ import torch
 from builders import by_autograd, distance, far, found, learner, task_batch
 
 from ghostnet.baselines import METHODS, measures, methods
-from ghostnet.baselines.descent import mean
 from ghostnet.baselines.draws import BaselineStream
+from ghostnet.baselines.methods import mean
 from ghostnet.model.baseline import LOSSES
 from ghostnet.model.laws import TRANSFERS
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import ghostnet as gn
-from ghostnet.baselines import cnn
+from ghostnet.baselines import architectures
 
 ROOT = Path(__file__).resolve().parent.parent
 SIMS = ROOT / "sims"
@@ -81,7 +81,7 @@ END = _End()
 
 def test_the_small_networks_have_the_layers_of_their_rows(sims):
     script, shown = sims("baselines_small"), set()
-    made = {"two-blocks": cnn.two_blocks, "three-convolutions": cnn.three_convolutions}
+    made = {"two-blocks": architectures.two_blocks, "three-convolutions": architectures.three_convolutions}
     for sizes, settings, row in script.NETWORKS.values():
         if "architecture" in settings:
             parts = made[settings["architecture"]]().modules()

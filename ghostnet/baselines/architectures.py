@@ -1,4 +1,4 @@
-"""Networks to convert, or to train by backprop as they are; outputs are scores, softmax belongs to the loss."""
+"""Networks for torch to train, as they are or converted; outputs are scores, softmax belongs to the loss."""
 
 from __future__ import annotations
 
@@ -50,6 +50,27 @@ def lenet(channels: int = 1, side: int = 28, classes: int = 10) -> nn.Sequential
         nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(16 * (side // 4 - 2) ** 2, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes),
+    )  # fmt: skip
+
+
+def two_blocks(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
+    """Two blocks of convolution and max-pooling, dropout, a dense layer."""
+    return nn.Sequential(
+        nn.Unflatten(1, (channels, side, side)),
+        nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * (side // 4) ** 2, classes),
+    )  # fmt: skip
+
+
+def three_convolutions(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
+    """Three convolutions, tanh, pooled after the first two, and two dense layers."""
+    return nn.Sequential(
+        nn.Unflatten(1, (channels, side, side)),
+        nn.Conv2d(channels, 16, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 32, 3, padding=1), nn.Tanh(),
+        nn.Flatten(), nn.Linear(32 * (side // 4) ** 2, 128), nn.Tanh(), nn.Linear(128, classes),
     )  # fmt: skip
 
 

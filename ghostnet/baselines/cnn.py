@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from ghostnet.baselines import measures, methods
+from ghostnet.baselines.architectures import three_convolutions, two_blocks
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.descent import Descent
 from ghostnet.baselines.draws import BaselineStream
@@ -28,31 +29,7 @@ from ghostnet.model.order import presentation_order
 from ghostnet.model.typed import require
 from ghostnet.runs.checkpoint import Checkpoint
 
-
-def two_blocks(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
-    """Two blocks of convolution and max-pooling, dropout, a dense layer."""
-    return nn.Sequential(
-        nn.Unflatten(1, (channels, side, side)),
-        nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * (side // 4) ** 2, classes),
-    )  # fmt: skip
-
-
-def three_convolutions(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
-    """Three convolutions, tanh, pooled after the first two, and two dense layers."""
-    return nn.Sequential(
-        nn.Unflatten(1, (channels, side, side)),
-        nn.Conv2d(channels, 16, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 32, 3, padding=1), nn.Tanh(),
-        nn.Flatten(), nn.Linear(32 * (side // 4) ** 2, 128), nn.Tanh(), nn.Linear(128, classes),
-    )  # fmt: skip
-
-
 _ARCHITECTURES = {"two-blocks": two_blocks, "three-convolutions": three_convolutions}
-
-
 _MEASURED = 200  # examples, the first of the training set, whose gradient is compared with backprop's
 _MOVED, _OPTIMIZER = "moved", "optimizer."  # in a checkpoint
 

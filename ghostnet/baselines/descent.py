@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 import torch
 
+from ghostnet.baselines.methods import Product, mean
 from ghostnet.model.baseline import Baseline
-
-Product: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # left (runs, batch, n), right (runs, batch, m)
 
 _ACCUMULATED = {  # by torch's optimizers, beside the momentum
     "sgd": (),
@@ -25,12 +23,6 @@ _ACCUMULATED = {  # by torch's optimizers, beside the momentum
     "adam": ("step", "exp_avg", "exp_avg_sq"),
     "adamw": ("step", "exp_avg", "exp_avg_sq"),
 }
-
-
-def mean(product: Product) -> torch.Tensor:
-    """The mean over the batch of left right^T, (runs, n, m)."""
-    left, right = product
-    return (left.mT @ right).div_(left.shape[-2])
 
 
 def rate_factor(b: Baseline, epoch: int, epochs: int) -> float:

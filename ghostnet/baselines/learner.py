@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from ghostnet.baselines import methods, privacy
-from ghostnet.baselines.descent import Descent, Product, mean
+from ghostnet.baselines.descent import Descent
 from ghostnet.baselines.draws import BaselineStream, Noise, feedback_bound, require_states, weights
+from ghostnet.baselines.methods import Product, mean
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.model.baseline import Baseline
 from ghostnet.model.equations import Layers

@@ -33,15 +33,18 @@ Tensors have the shapes of `ghostnet.model.equations`: r, δ (runs, batch, n_k),
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch.nn import functional
 
+from ghostnet.baselines.feedback import concordant
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.model import names
 from ghostnet.model.baseline import DIRECT, SIGNED
 from ghostnet.model.equations import Layers
+
+Product: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # left (runs, batch, n), right (runs, batch, m)
 
 
 class Pass(NamedTuple):
@@ -109,7 +112,7 @@ def carrier(method: str, W: list, B: list, k: int) -> torch.Tensor:
     """The matrix (runs, n_k, …) that takes an error, or y, down to hidden layer k."""
     if method == "BP":
         return W[k + 1].mT
-    return B[k].abs() * W[k + 1].mT.sign() if method in SIGNED else B[k]
+    return concordant(B[k], W[k + 1].mT) if method in SIGNED else B[k]
 
 
 def _indirect(W: list, B: list, p: Pass, delta: list) -> list:
@@ -130,12 +133,16 @@ def _target_propagation(W: list, B: list, p: Pass, e: torch.Tensor, step: float)
 
 def gradients(delta: list, r: list) -> list:
     """G_k = mean over the batch of δ_k r_{k-1}^T; slot 0 is None."""
-    return [None, *((d.mT @ below).div_(below.shape[-2]) for d, below in zip(delta[1:], r, strict=True))]
+    return [None, *map(mean, zip(delta[1:], r, strict=True))]
 
 
-def inverse_products(
-    W: list, B: list, r: list, noise: list, transfer: str, bias: list | None = None
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def mean(product: Product) -> torch.Tensor:
+    """The mean over the batch of left right^T, (runs, n, m)."""
+    left, right = product
+    return (left.mT @ right).div_(left.shape[-2])
+
+
+def inverse_products(W: list, B: list, r: list, noise: list, transfer: str, bias: list | None = None) -> list[Product]:
     """DTP: left, right whose mean left right^T is the gradient by B_k of ½ ‖g_k(f(W_{k+1} h + b_{k+1})) - h‖²,
     h = r_k + noise_k, for k = 1 … N-2.
     """
@@ -151,9 +158,7 @@ def inverse_products(
     return found
 
 
-def mirror_products(
-    W: list, noise: list, deviation: float, transfer: str, bias: list | None = None
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def mirror_products(W: list, noise: list, deviation: float, transfer: str, bias: list | None = None) -> list[Product]:
     """WM: left, right whose mean left right^T plus B_k is taken from B_k, η_B times, for k = 1 … N-1."""
     f = functools.partial(tensorlaws.of, names.transfer(transfer).rho)
     found = []

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ghostnet.baselines.descent import Product
 from ghostnet.baselines.draws import BaselineStream
+from ghostnet.baselines.methods import Product
 from ghostnet.errors import ConfigError
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import generator
