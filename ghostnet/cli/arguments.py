@@ -60,6 +60,17 @@ def experiment_of(arguments: argparse.Namespace, changes: dict, names: Iterable[
     return presets.preset(arguments.preset, **changes) if arguments.preset else from_mapping(changes)
 
 
+def add_file(parser: argparse.ArgumentParser, what: str, about: str) -> None:
+    """The file that a sweep or a search is in, and --out, its directory."""
+    parser.add_argument("file", type=Path, help=about)
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"of the {what} (default: runs/NAME of the file)")
+
+
+def folder_of(arguments: argparse.Namespace) -> Path:
+    """The directory of the sweep or search in the file."""
+    return arguments.out or Path("runs") / arguments.file.name.removesuffix(".toml")
+
+
 def span(name: str, text: str) -> slice:
     """A:B, A: or :B, or a single number.
 

@@ -15,16 +15,8 @@ from ghostnet.model.typed import require, shown
 from ghostnet.results import report
 from ghostnet.runs import store
 
-_OWN = (
-    "sizes",
-    "init",
-    "batch",
-    "epochs",
-    "evaluate_every",
-    "seeds",
-    "data",
-    "train_examples",
-)  # what a baseline reads of an Experiment
+# What a baseline reads of an Experiment.
+_OWN = ("sizes", "init", "batch", "epochs", "evaluate_every", "seeds", "data", "train_examples")
 
 
 def add_parsers(commands: Commands) -> None:

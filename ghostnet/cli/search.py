@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ghostnet.cli.arguments import add_file, folder_of
 from ghostnet.cli.parser import Commands
 
 
@@ -16,8 +16,7 @@ def add_parser(commands: Commands) -> None:
         description="Try settings within the ranges of a file's [search], each in a run directory of its own; what is "
         "below the median ends early. The same command again goes on; the same beside it, on any machine, helps.",
     )
-    parser.add_argument("file", type=Path, help="what to try: see 'Search' in docs/training.md")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="of the search (default: runs/NAME of the file)")
+    add_file(parser, "search", "what to try: see 'Search' in docs/training.md")
     parser.add_argument(
         "--trials", type=int, default=20, metavar="N", help="in all, those before included (default: 20)"
     )
@@ -29,5 +28,5 @@ def _search(arguments: argparse.Namespace) -> None:
     from ghostnet.sweep import search, space
 
     wanted = space.read(arguments.file)
-    out = arguments.out or Path("runs") / arguments.file.name.removesuffix(".toml")
-    print(search.table(wanted, search.run(wanted, out, arguments.trials, arguments.threads)))
+    study = search.run(wanted, folder_of(arguments), arguments.trials, arguments.threads)
+    print(search.table(wanted, study))

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ghostnet.cli.arguments import add_file, folder_of
 from ghostnet.cli.parser import Commands
 from ghostnet.errors import GhostnetError
 
@@ -25,8 +26,7 @@ def add_parser(commands: Commands) -> None:
         description="Train a grid or list of experiments, each seed in a run directory of its own. The same command "
         "again goes on: what is complete is left as it is, the rest resumes from its last checkpoints.",
     )
-    parser.add_argument("file", type=Path, help="what to train: see docs/sweeps.md")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="of the sweep (default: runs/NAME of the file)")
+    add_file(parser, "sweep", "what to train: see docs/sweeps.md")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -57,7 +57,7 @@ def _sweep(arguments: argparse.Namespace) -> None:
     from ghostnet.sweep.results import table
 
     plan = sweep.read(arguments.file)
-    out = arguments.out or Path("runs") / arguments.file.name.removesuffix(".toml")
+    out = folder_of(arguments)
     if arguments.dry_run:
         print(forecast.table(plan, out, arguments.only))
     elif arguments.slurm is not None:

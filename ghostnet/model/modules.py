@@ -50,9 +50,8 @@ def layers(W: list[Tensor], bias: list[Tensor] | None, e: Experiment) -> list[nn
     found: list[nn.Module] = []
     for k, weight in enumerate(W):
         units, inputs = weight.shape
-        linear = nn.utils.skip_init(
-            nn.Linear, inputs, units, bias=bias is not None
-        )  # draws nothing of torch's generator
+        biased = bias is not None
+        linear = nn.utils.skip_init(nn.Linear, inputs, units, bias=biased)  # draws nothing from torch's generator
         linear.weight = nn.Parameter(weight.clone())
         if bias is not None:
             linear.bias = nn.Parameter(bias[k].clone())
