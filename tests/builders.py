@@ -25,7 +25,7 @@ from ghostnet.data import idx
 from ghostnet.engines import ENGINES
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.files import hdf5
-from ghostnet.files.seal import sealed, unsealed
+from ghostnet.files.seal import Sealed, sealed
 from ghostnet.model import names
 from ghostnet.model.equations import Constants, State, Weights, see, step, update_once
 from ghostnet.model.models import MODELS, Model
@@ -366,9 +366,15 @@ def rewritten(name: str, make: Callable[[str], object]) -> Callable[[h5py.File],
     return change
 
 
+def unsealed(path: Path) -> bytes:
+    """The HDF5 content of a sealed file."""
+    with Sealed(path) as file:
+        return file.span(0, file.length)
+
+
 def resealed(path: Path, change: Callable[[h5py.File], None], out: Path) -> Path:
     """A checkpoint or trace with something changed in it, sealed anew."""
-    content = io.BytesIO(unsealed(path.read_bytes()))
+    content = io.BytesIO(unsealed(path))
     with h5py.File(content, "r+") as file:
         change(file)
     out.write_bytes(sealed(content.getvalue()))

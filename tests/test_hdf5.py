@@ -10,11 +10,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from builders import experiment, inputs, refusal, resealed, running, tiny
+from builders import experiment, inputs, refusal, resealed, running, tiny, unsealed
 
 from ghostnet import FileError, Recorder, Simulator, open_trace, resume, train
 from ghostnet.files import hdf5
-from ghostnet.files.seal import unsealed
 from ghostnet.runs import checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -164,7 +163,7 @@ def test_a_file_of_the_former_format_says_so_and_no_run_begins_anew_over_it(tmp_
     train(e, tmp_path / "run", progress=False)
     checkpoints = list((tmp_path / "run" / "checkpoints").iterdir())
     for path in checkpoints:
-        content = unsealed(path.read_bytes())
+        content = unsealed(path)
         path.write_bytes(content + b"ghostnet" + hashlib.sha256(content).digest())
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert "of ghostnet 0.1" in refusal(FileError, resume, tmp_path / "run", epochs=3)
@@ -259,7 +258,7 @@ import sys, numpy as np
 from pathlib import Path
 from ghostnet import FileError, open_trace
 from ghostnet.runs import checkpoint
-from ghostnet.files.seal import sealed, unsealed
+from ghostnet.files.seal import Sealed, sealed
 path, counts = Path(sys.argv[1]), {True: 0, False: 0}
 
 def tried(load, content):
@@ -272,7 +271,8 @@ def tried(load, content):
     return ""
 
 for load, name in ((checkpoint.load, sys.argv[2]), (lambda path: open_trace(path).load(), sys.argv[3])):
-    whole = unsealed(Path(name).read_bytes())
+    with Sealed(name) as file:
+        whole = file.span(0, file.length)
     heaps = [at for at in range(len(whole)) if whole[at : at + 4] == b"GCOL"]
     assert not tried(load, whole) and bool(heaps) == (name == sys.argv[3])
     for at in heaps:  # sizes with which HDF5 walks a heap for ever, or beyond it: it never does here

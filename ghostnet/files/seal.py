@@ -39,11 +39,6 @@ def sealed(content: bytes) -> bytes:
     return b"".join((content, digests, hashlib.sha256(digests).digest(), _MARK))
 
 
-def unsealed(content: bytes) -> bytes:
-    """The HDF5 content of a sealed file."""
-    return content[: _length(len(content))]
-
-
 def _length(size: int) -> int:
     """Of the content, where a sealed file has this size."""
     blocks = -(-(size - _END) // (_BLOCK + _DIGEST))
