@@ -69,7 +69,10 @@ def data_to_show(e: Experiment, run: str | os.PathLike | None = None, place: str
 
 def require_same_data(run: Path, settings: dict, place: str, sha256: str) -> None:
     """Raise DataError unless a run, by its settings, began with the data that are at a place now."""
-    began = settings.get("data_sha256", "none")
+    if "data_sha256" not in settings:
+        text = f"{PROVENANCE} lacks data_sha256, as those of ghostnet 0.1 do; go on with that version, or train anew"
+        raise DataError(f"{run}: {text}")
+    began = settings["data_sha256"]
     if began != sha256:
         text = f"began with data of SHA-256 {str(began)[:12]!r}, but {place} holds those of {sha256[:12]!r}"
         raise DataError(f"{run}: {text}; put the former back (data_sha256 in {PROVENANCE}), or train anew")
