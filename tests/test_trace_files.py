@@ -73,6 +73,7 @@ def test_the_file_explains_itself(trace):
         assert (file.attrs["NX_class"], plot.attrs["NX_class"]) == (b"NXroot", b"NXdata")
         lines = [plot.attrs["signal"], *plot.attrs["auxiliary_signals"]]
         assert plot.attrs["axes"] == b"time" and len(lines) == 6
+        assert plot[lines[0]].attrs["long_name"].decode() == plot.attrs["title"]  # which H5Web takes for its heading
         assert all(plot[line].shape == plot["time"].shape == (60,) for line in lines)
 
 

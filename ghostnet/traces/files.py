@@ -143,11 +143,13 @@ def _default_plot(file: h5py.File, arrays: dict[str, Array], output: str, put: C
     about = {"units": "s", "long_name": "model time since the record began"}
     put(group, "time", (("time",), time - time[0], about))
     names = [f"{lines[0]}_unit_{unit}" for unit in range(min(_PLOTTED, values.shape[3]))]
-    for unit, name in enumerate(names):
-        put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": name}))
     classes, seed = np.unique(arrays["label"][1][:, 0, 0]), arrays["seed"][1][0]
     shown = ", ".join(map(str, classes)) if len(classes) <= _PLOTTED else f"{len(classes)} of them"
+    title = f"{lines[0]}, seed {seed}, class {shown}"
+    for unit, name in enumerate(names):
+        said = title if unit == 0 else name  # H5Web takes its heading from the first line's name
+        put(group, name, (("time",), values[:, 0, 0, unit], {"units": "1", "long_name": said}))
     drawn = {"NX_class": "NXdata", "signal": names[0], "axes": "time"}
     hdf5.describe(file, {"NX_class": "NXroot", "default": "plot"})
     hdf5.describe(group, drawn | ({"auxiliary_signals": names[1:]} if names[1:] else {}))
-    group.attrs["title"] = f"{lines[0]}, seed {seed}, class {shown}"  # of any length, or silx shows it as bytes
+    group.attrs["title"] = title  # of any length, or silx shows it as bytes
