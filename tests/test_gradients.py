@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 
 import numpy as np
 import pytest
@@ -210,6 +211,14 @@ def test_a_run_at_equilibrium_is_checked_there_unless_steps_are_asked_for(capsys
     assert at_rest != stepped
     for options, wanted in (((), at_rest), (("--no-equilibrium",), stepped), (("--free-steps", steps), stepped)):
         assert command(capsys, *check, *options)[:2] == (0, wanted)
+
+
+def test_weak_nudges_teach_little_but_rounding_in_float32(capsys):
+    check = ("gradcheck", "mb-100-tf", "--no-causes", "--examples", ":3", "--equilibrium", "--beta", "1e-6")
+    rounded, exact = (command(capsys, *check, "--dtype", dtype)[1] for dtype in ("float32", "float64"))
+    assert "at equilibrium in float32 " in rounded and "float32" not in exact
+    layer_1 = re.compile(r"^1 +(\S+) %", re.MULTILINE)
+    assert float(layer_1.search(rounded)[1]) > 2 * float(layer_1.search(exact)[1])
 
 
 @pytest.mark.parametrize("feedback", ["TF", "FA"])

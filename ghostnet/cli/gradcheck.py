@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _CHANGES = (("beta", float), ("dt", float), ("free_steps", int), ("clamped_steps", int))
 _STEPPED = ("dt", "free_steps", "clamped_steps")
-_OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd", "equilibrium")
+_OF_GHOSTS = (*(name for name, _ in _CHANGES), "picture", "no_causes", "autograd", "dtype", "equilibrium")
 
 
 def add_parser(commands: Commands) -> None:
@@ -48,6 +48,11 @@ def add_parser(commands: Commands) -> None:
         "--equilibrium",
         action=argparse.BooleanOptionalAction,
         help="take phases to their fixed points instead of stepping them (default: as the run was trained)",
+    )
+    parser.add_argument(
+        "--dtype",
+        choices=("float64", "float32"),
+        help="of the presentations: float32 shows what rounding does to small errors (default: float64)",
     )
     settings = parser.add_argument_group("settings to try (default: the network's)")
     for name, kind in _CHANGES:
@@ -86,8 +91,8 @@ def _of_ghosts(arguments: argparse.Namespace) -> GradientReport:
     net = network(arguments.network)
     net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
     x, y = _examples(arguments, net.experiment)
-    how = {"causes": not arguments.no_causes, "autograd": arguments.autograd, "equilibrium": _at_equilibrium(arguments)}
-    return gradcheck(net, x, y, **how)
+    how = {"causes": not arguments.no_causes, "autograd": arguments.autograd, "dtype": arguments.dtype or "float64"}
+    return gradcheck(net, x, y, equilibrium=_at_equilibrium(arguments), **how)
 
 
 def _at_equilibrium(arguments: argparse.Namespace) -> bool:

@@ -52,7 +52,8 @@ def gradcheck(
         causes: also divide the error among its causes, follow e_k / β through the clamped phase, and say how fast the
             network settles; takes about ten times as long.
         autograd: also hold the backward pass to torch's, in float64.
-        dtype: of the presentations.
+        dtype: of the presentations. In float32 their rounding is seen, too: cancelled feedback is a difference of
+            large numbers, which tells where a trained network's own errors are small.
         equilibrium: take phases to their fixed points, as the equilibrium engine does, instead of stepping them.
 
     Raises:
@@ -73,7 +74,8 @@ def gradcheck(
     network = checked(network, dtype)
     e = network.experiment
     x, y = examples(e, x, y)
-    report = GradientReport(e, len(x), f"{e.model} {e.feedback}" + " at equilibrium" * equilibrium)
+    how = " at equilibrium" * equilibrium + " in float32" * (dtype == "float32")
+    report = GradientReport(e, len(x), f"{e.model} {e.feedback}{how}")
     for run, seed in enumerate(network.experiment.seeds):
         with one_blas_thread():  # small products: handing them to several threads takes longer
             _check_run(report, {"run": run, "seed": seed}, network, x, y, causes, dtype, equilibrium)
