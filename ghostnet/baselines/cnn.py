@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,13 @@ from ghostnet.baselines import measures, methods
 from ghostnet.baselines.architectures import three_convolutions, two_blocks
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.descent import Descent
+from ghostnet.baselines.direct import Projected
 from ghostnet.baselines.draws import BaselineStream
+from ghostnet.baselines.layers import KINDS, Aligned
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
 from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
-from ghostnet.engines.tensors import Images, scale, score, working
+from ghostnet.engines.tensors import Images, one_hot, scale, score, working
 from ghostnet.errors import DivergenceError
 from ghostnet.model.baseline import BaselineRun
 from ghostnet.model.network import generator
@@ -37,8 +40,8 @@ _MOVED, _OPTIMIZER = "moved", "optimizer."  # in a checkpoint
 class CNN:
     """Every run of a convolutional baseline, from seeded weights: see `ghostnet.runs.loop.Trainable`.
 
-    By BP, FA or DFA on softmax cross-entropy, along the mean gradient over the batch. torch's own generator is used
-    (dropout), seeded, and left as it was. W_k is the k-th weight of the modules, biases left out.
+    By BP or a method of `convert` on softmax cross-entropy, along the mean gradient over the batch. torch's own
+    generator is used (dropout, feedback that is drawn), seeded, and left as it was. W_k is the k-th layer's weight.
 
     Attributes:
         modules: one per seed.
@@ -55,7 +58,9 @@ class CNN:
         self._dtype, self._images = getattr(torch, dtype), Images(dataset)
         self._twin = self._plain()  # takes the weights of a module, to have backprop's gradient
         self.modules = [self._module(seed) for seed in e.seeds]
-        self._descents = [Descent(self._groups(module), b, e.epochs) for module in self.modules]
+        groups = [self._groups(module) for module in self.modules]
+        self._learning = [[group["params"] for group in own] for own in groups]
+        self._descents = [Descent([g | {"params": g["params"].data} for g in own], b, e.epochs) for own in groups]
         self._moved = np.zeros((len(e.seeds), len(self._weights())))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
         self._order = functools.lru_cache(1)(functools.partial(presentation_order, e))
         self._states = [torch.get_rng_state() for _ in e.seeds]  # of torch's generator; an epoch begins with others
@@ -73,16 +78,29 @@ class CNN:
     def _module(self, seed: int) -> nn.Module:
         pixels, *_, classes = self.experiment.sizes
         method, plain = self.baseline.method, self._plain()
+        x, y = (torch.zeros(1, n, dtype=self._dtype) for n in (pixels, classes))
         with torch.random.fork_rng(devices=[]):
             module = plain if method == "BP" else convert(plain, method, classes, seed)
-        _initialise(module, seed)
-        module.eval()(torch.zeros(1, pixels, dtype=self._dtype))  # DFA draws its B when it knows what is to learn
+            _initialise(module, seed)
+            self._outputs(module.eval(), x, y)  # direct feedback is drawn when it is known what is to learn
         return module
 
     def _groups(self, module: nn.Module) -> list[dict]:
-        (rate, *_) = learning_rates(self.experiment, self.baseline)
-        unlike = {"weight_decay": 0.0}  # biases
-        return [{"params": p.data, "lr": rate} | (unlike if p.ndim < 2 else {}) for p in module.parameters()]
+        """What learns, with its rates: weights and biases, and B of the layers that hand an error down, if it does."""
+        b = self.baseline
+        (rate, *_) = learning_rates(self.experiment, b)
+        layers = list(enumerate(_layers(module)))
+        of = f"{len(layers)} W_k would learn"
+        require(b.frozen < len(layers), f"frozen = {b.frozen}: none of {of}")
+        groups = []
+        for layer in (layer for k, layer in layers if k >= b.frozen):
+            groups += [{"params": layer.weight, "lr": rate}, {"params": layer.bias, "lr": rate, "weight_decay": 0.0}]
+        if b.method == "KP":
+            groups += [{"params": layer.feedback, "lr": rate} for k, layer in layers if k >= max(b.frozen, 1)]
+        if b.method == "WM":
+            own = {"lr": b.feedback_rate, "weight_decay": 0.0}
+            groups += [{"params": layer.feedback} | own for _, layer in layers[1:]]
+        return groups
 
     @property
     def network(self) -> list[nn.Module]:
@@ -126,14 +144,21 @@ class CNN:
         module = self.modules[run].train()
         images, labels = self._images.train
         for batch in shown:
-            loss = functional.cross_entropy(module(scale(images[batch], self._dtype)), labels[batch])
-            gradients = torch.autograd.grad(loss, list(module.parameters()))
-            self._descents[run].step(gradients)
+            loss = self._loss(module, scale(images[batch], self._dtype), labels[batch])
+            self._descents[run].step(torch.autograd.grad(loss, self._learning[run]))
         return loss.item()
+
+    def _loss(self, module: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The mean loss of examples."""
+        y = one_hot(labels, self._images.classes, self._dtype) / len(labels)  # as large as the gradient of a mean
+        return functional.cross_entropy(self._outputs(module, x, y), labels)
+
+    def _outputs(self, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return module(x, targets=y) if isinstance(_layers(module)[0], Projected) else module(x)
 
     def _weights(self) -> list[torch.Tensor]:
         """W_k of all runs, a copy: (runs, …) each."""
-        each = [[p.detach() for p in module.parameters() if p.ndim > 1] for module in self.modules]
+        each = [[layer.weight.detach() for layer in _layers(module)] for module in self.modules]
         return [torch.stack(layer) for layer in zip(*each, strict=True)]
 
     @torch.no_grad()
@@ -149,25 +174,32 @@ class CNN:
         parts = scored_parts(self._images.train, self._images.test, self.experiment.train_examples)
         loss = functools.partial(methods.losses, loss="cross-entropy")
         scores = {name: score(outputs, softmax, x, labels, self._dtype, loss) for name, (x, labels) in parts.items()}
-        measured = self._angles(*parts["train"]) | measures.norms([None, *self._weights()])
+        measured = self._beside_backprop(epoch, *parts["train"]) | measures.norms([None, *self._weights()])
         measured |= measures.update_ratios(self._moved)
         return scores, [loss_columns(scores, run) | measures.row(measured, run) for run, _ in enumerate(self.modules)]
 
     @torch.enable_grad()
-    def _angles(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, list[float]]:
-        """See `measures.angles`; without dropout, over a few examples."""
+    def _beside_backprop(self, epoch: int, images: torch.Tensor, labels: torch.Tensor) -> dict[str, list[float]]:
+        """Every run's angles; feedback that is drawn at every pass is drawn apart from what training draws."""
         x, wanted = scale(images[:_MEASURED], self._dtype), labels[:_MEASURED]
-        found: list[list[torch.Tensor]] = []
-        for module in self.modules:
-            for own, given in zip(self._twin.parameters(), module.parameters(), strict=True):
-                own.data.copy_(given.data)
-            found.append([])
-            for net in (module, self._twin):
-                weights = [p for p in net.parameters() if p.ndim > 1]
-                found[-1] += torch.autograd.grad(functional.cross_entropy(net.eval()(x), wanted), weights)
-        layers = [torch.stack(of_runs) for of_runs in zip(*found, strict=True)]
-        count = len(layers) // 2
-        return {f"angle_{k + 1}": measures.angle(layers[k], layers[count + k]).tolist() for k in range(count - 1)}
+        rows = []
+        for module, seed in zip(self.modules, self.experiment.seeds, strict=True):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(generator(seed, BaselineStream.MAGNITUDE, epoch).integers(2**63)))
+                rows.append(self._angles(module.eval(), x, wanted) | _alignments(_layers(module)))
+        return {name: [row[name] for row in rows] for name in rows[0]}
+
+    def _angles(self, module: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+        """See `measures.angles`; without dropout, over a few examples."""
+        for own, given in zip(_layers(self._twin), _layers(module), strict=True):
+            own.weight.data.copy_(given.weight.data)
+            own.bias.data.copy_(given.bias.data)
+        nets = module, self._twin.eval()
+        found = (
+            torch.autograd.grad(self._loss(net, x, labels), [layer.weight for layer in _layers(net)]) for net in nets
+        )
+        pairs = list(zip(*found, strict=True))
+        return {f"angle_{k}": _angle(own, true) for k, (own, true) in enumerate(pairs[:-1], start=1)}
 
     def state(self) -> tuple[None, dict[str, np.ndarray]]:
         found = [
@@ -212,10 +244,26 @@ def _under(prefix: str, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): array for name, array in values.items() if name.startswith(prefix)}
 
 
+def _layers(net: nn.Module) -> list[Any]:
+    """Those with weights, in their order."""
+    return [layer for layer in net.modules() if isinstance(layer, KINDS)]
+
+
+def _alignments(layers: list[Any]) -> dict[str, float]:
+    """Angle in degrees between W_{k+1} and what stands in its place on the way down to layer k, of FA and its kin."""
+    handing = {k: layer for k, layer in enumerate(layers) if k and isinstance(layer, Aligned)}
+    return {f"alignment_{k}": _angle(layer.downward(), layer.weight.detach()) for k, layer in handing.items()}
+
+
+def _angle(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float(measures.angle(a[None], b[None]))
+
+
 def _initialise(net: nn.Module, seed: int) -> None:
     """Weights uniform in ±1/√(inputs of a unit), biases 0; the same for every method."""
+    parameters = (parameter for layer in _layers(net) for parameter in (layer.weight, layer.bias))
     with torch.no_grad():
-        for index, parameter in enumerate(net.parameters()):
+        for index, parameter in enumerate(parameters):
             bound = 1 / math.sqrt(parameter[0].numel()) if parameter.ndim > 1 else 0.0
             draw = generator(seed, BaselineStream.MODULE, index)
             parameter.copy_(torch.from_numpy(draw.uniform(-bound, bound, tuple(parameter.shape))))

@@ -22,7 +22,7 @@ METHODS: dict[str, type[Feedback]] = {
     kind.method: kind
     for kind in (
         layers.Aligned, layers.SignConcordant, layers.UniformSign, layers.BatchwiseSign, layers.KolenPollack,
-        Direct, Projected,
+        layers.Mirrored, Direct, Projected,
     )
 }  # fmt: skip
 

@@ -2,10 +2,12 @@
 
     aligned   δ through the layer with B for W, a layer's own operation transposed       (FA and its kin)
     token     B^T e, e the error at the outputs: a link from the outputs to any layer's input   (DFA)
+    taught    δ, and for a B that learns a gradient that is known already, whatever δ is        (WM)
 
 A layer sees its input detached, so that autograd's own error ends there, and W and the bias get the true local
-gradient; these two send another error on. Between layers (transfer functions, pooling, normalisation, sums) autograd
-goes on as ever. Both are plain functions of tensors: `torch.compile`, `torch.func` and threads take them as they are.
+gradient; the first two send another error on. Between layers (transfer functions, pooling, normalisation, sums)
+autograd goes on as ever. All are plain functions of tensors: `torch.compile`, `torch.func` and threads take them as
+they are.
 """
 
 from __future__ import annotations
@@ -55,6 +57,11 @@ def joined(y: Tensor, positions: int, targets: Tensor | None, tokens: list[Tenso
             between the examples and the outputs, get the e of their example each.
     """
     return _Joined.apply(y, positions, targets, *tokens)
+
+
+def taught(y: Tensor, B: Tensor, gradient: Tensor) -> Tensor:
+    """y as it is; backward, B gets this gradient."""
+    return _Taught.apply(y, B, gradient)
 
 
 def concordant(M: Tensor, W: Tensor) -> Tensor:
@@ -142,3 +149,21 @@ class _Joined(torch.autograd.Function):
 def _spread(e: Tensor, shape: torch.Size) -> Tensor:
     """e (examples, outputs) at every position of an example, (examples, positions, outputs)."""
     return e.reshape(*e.shape[:-1], *(1,) * (len(shape) - e.ndim), e.shape[-1]).expand(shape)
+
+
+class _Taught(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(y: Tensor, B: Tensor, gradient: Tensor) -> Tensor:
+        return y.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        ctx.save_for_backward(inputs[-1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor, Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return delta, gradient, None

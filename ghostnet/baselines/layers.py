@@ -5,6 +5,7 @@
     BRSF   (M ⊙ sign W)^T δ    M drawn anew at every pass    (the same)
     USF    (m sign W)^T δ      m a number                    (the same)
     KP     B^T δ               B learns as W does            Kolen & Pollack 1994; Akrout et al. 2019, arXiv:1904.05391
+    WM     B^T δ               B follows W h h^T, h noise    (the same)
     DFA    B^T e               B (outputs, *x of an example) Nøkland 2016, arXiv:1609.01596
     DRTP   B^T y               likewise; y the targets       Frenkel et al. 2021, doi:10.3389/fnins.2021.629892
 
@@ -151,6 +152,32 @@ class KolenPollack(Aligned):
         if isinstance(self, nn.Linear):
             return functional.linear(x, both, layer.bias)
         return layer._conv_forward(x, both, layer.bias)
+
+
+class Mirrored(Aligned):
+    """WM: B, a Parameter here, comes to W by descent along B - mean of (W h) h^T, h standard normal.
+
+    As many h as examples are drawn by torch's generator at every pass. A convolution is the matrix from a patch of its
+    input to the units at a position, as its weights have it: no image is needed.
+    """
+
+    method = "wm"
+
+    def draw(self, seed: int, index: int, outputs: int | None) -> None:
+        B = uniform(self.weight, self.weight.shape, bound(self), seed, index)
+        self.register_parameter("feedback", nn.Parameter(B))
+
+    def downward(self) -> Tensor:
+        return super().downward().detach()
+
+    def forward(self, x: Tensor, *others: Any) -> Tensor:
+        y = super().forward(x, *others)
+        if not (torch.is_grad_enabled() and x.requires_grad):
+            return y
+        W, examples = self.weight.detach().flatten(1), x.shape[: -1 - positions(self)].numel()
+        h = torch.randn(examples, W.shape[1], dtype=W.dtype, device=W.device)
+        seen = (h @ W.mT).mT @ h / len(h)
+        return feedback.taught(y, self.feedback, self.downward() - seen.reshape(self.weight.shape))
 
 
 class Upward(nn.Module):

@@ -27,9 +27,12 @@ OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 TRAIN_SCORES = ("after", "during")
 SCHEDULES = ("constant", "step", "cosine")
 INITS = ("experiment", "fan-in", "zero")
-_CONVERTED = ("BP", "FA", "DFA")  # methods that torch modules learn by, too
+_NOT_CONVOLUTIONAL = {
+    "IFA": "sends its signal up from unit to unit, and pooling has fewer units above it than below",
+    "DTP": "has inverses of dense layers, and of no convolution",
+}
 _OF_CONVOLUTIONAL = ("method", "architecture", "loss", "learning_rate", "optimizer", "momentum", "weight_decay",
-                     "lr_schedule", "lr_step_epochs", "lr_step_factor")  # fmt: skip
+                     "lr_schedule", "lr_step_epochs", "lr_step_factor", "frozen", "feedback_rate")  # fmt: skip
 ARCHITECTURES = ("mlp", "two-blocks", "three-convolutions")
 
 
@@ -146,8 +149,9 @@ def method_named(text: Any) -> Any:
 
 
 def _check_convolutional(b: Baseline) -> None:
-    """Raise ConfigError for what the convolutional networks don't do: they learn in one way, by three methods."""
-    require(b.method in _CONVERTED, f"method = {b.method}: {b.architecture} learns by {', '.join(_CONVERTED)}")
+    """Raise ConfigError for what the convolutional networks don't do."""
+    reason = _NOT_CONVOLUTIONAL.get(b.method)
+    require(reason is None, f"method = {b.method}: not for {b.architecture}: it {reason}")
     require(b.loss == "cross-entropy", f"loss = {b.loss}: {b.architecture} has softmax outputs; give cross-entropy")
     rates = len(b.learning_rate or ())
     require(rates == 1, f"learning_rate has {rates} values: {b.architecture} takes one, such as 0.05")
