@@ -21,7 +21,7 @@ from ghostnet.results import comparison
 from ghostnet.runs import checkpoint
 
 HOW = dict(architecture="two-blocks", loss="cross-entropy", learning_rate=0.05, momentum=0.9)
-METHODS = [method for method in baselines.METHODS if method not in ("IFA", "DTP")]
+METHODS = [method for method in baselines.METHODS if method not in ("IFA", "DTP", "CHL", "CD")]
 HANDING = ("FA", "uSF", "frSF", "brSF", "KP", "WM")  # something stands in the place of W
 
 
@@ -159,6 +159,8 @@ def test_a_run_goes_on_from_the_checkpoint_before_one_with_wrong_arrays(task, tm
     [
         ({"method": "IFA"}, "method = IFA: not for two-blocks: it sends its signal up"),
         ({"method": "DTP"}, "method = DTP: not for two-blocks: it has inverses of dense layers"),
+        ({"method": "CHL"}, "method = CHL: not for two-blocks: it settles dense layers"),
+        ({"method": "CD"}, "method = CD: not for two-blocks: it trains a Boltzmann machine"),
         ({"frozen": 3}, "frozen = 3: none of 3 W_k would learn"),
         ({"train_examples": 999}, "train_examples = 999"),
         ({"bias": True}, "bias = True"),

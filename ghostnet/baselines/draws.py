@@ -23,6 +23,7 @@ class BaselineStream(IntEnum):
     MODULE = 104  # index: parameter of a torch module, or epoch
     FEEDBACK = 105  # index: layer of a converted module
     MAGNITUDE = 106  # index: epoch
+    GIBBS = 107  # index: epoch
 
 
 def weights(e: Experiment, b: Baseline) -> tuple[list, list]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ghostnet.baselines import methods, privacy
+from ghostnet.baselines import boltzmann, contrastive, methods, privacy
 from ghostnet.baselines.descent import Descent
 from ghostnet.baselines.draws import BaselineStream, Noise, feedback_bound, require_states, weights
 from ghostnet.baselines.methods import Product, mean
 from ghostnet.baselines.rates import learning_rates
-from ghostnet.model.baseline import Baseline
+from ghostnet.model.baseline import CONTRASTIVE, Baseline
 from ghostnet.model.equations import Layers
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.network import room
@@ -25,7 +25,7 @@ class Learner:
 
     Attributes:
         W, bias, B: lists over k of tensors, shapes in `ghostnet.baselines.methods`, changed in place by `step`; bias
-            is None where there are none.
+            is None where there are none. CD's images have biases, too, in slot 0.
     """
 
     def __init__(self, experiment: Experiment, baseline: Baseline, dtype: str = "float32", device: str = "cpu"):
@@ -37,19 +37,30 @@ class Learner:
             self.W, self.B = map(self._tensors, weights(experiment, baseline))
         biases = [None, *(W.new_zeros(len(W), 1, W.shape[1]) for W in self.W[1:])]
         self.bias: Layers | None = biases if baseline.bias else None
+        if baseline.method == "CD":
+            self._require_machine()
+            biases[0] = self.W[1].new_zeros(len(self.W[1]), 1, experiment.sizes[0])
         require(
             baseline.frozen < len(self.W) - 1, f"frozen = {baseline.frozen}: none of {len(self.W) - 1} W_k would learn"
         )
         self._learning = range(1 + baseline.frozen, len(self.W))  # the k of W_k
+        self._biased = [*[0][: baseline.method == "CD"], *self._learning]
         self._descent = Descent(self._groups(), baseline, experiment.epochs)
         used = {
             BaselineStream.DROPOUT: baseline.dropout,
             BaselineStream.INVERSE: baseline.method in ("DTP", "WM"),
             BaselineStream.MAGNITUDE: baseline.method == "brSF",
             BaselineStream.PRIVACY: baseline.noise,
+            BaselineStream.GIBBS: baseline.method == "CD",
         }
         self._streams = tuple(filter(used.get, used))
         self.begin(0)
+
+    def _require_machine(self) -> None:
+        sizes = self.experiment.sizes
+        one = "CD trains a Boltzmann machine of one layer of binary hidden units"
+        require(len(sizes) == 3, f"sizes = {sizes}: {one}; expected three sizes, such as 784 500 10")
+        require(self.transfer == "sigmoid", f"transfer = {self.transfer}: {one}; expected sigmoid")
 
     def _tensors(self, arrays: Layers) -> Layers:
         return [None, *map(self._tensor, arrays[1:])]
@@ -63,7 +74,7 @@ class Learner:
         rates = (0.0, *learning_rates(self.experiment, b))
         groups = [{"params": self.W[k], "lr": rates[k]} for k in self._learning]
         if self.bias:
-            groups += [{"params": self.bias[k], "lr": rates[k], "weight_decay": 0.0} for k in self._learning]
+            groups += [{"params": self.bias[k], "lr": rates[max(k, 1)], "weight_decay": 0.0} for k in self._biased]
         if b.method == "KP":
             groups += [{"params": self.B[k - 1], "lr": rates[k]} for k in self._learning if k > 1]
         if b.method in ("DTP", "WM"):
@@ -85,8 +96,12 @@ class Learner:
 
     def _kept(self) -> dict[str, torch.Tensor]:
         """The tensors that are in `state`, "name.layer"."""
-        lists = {"B": self.B} | ({"W": self.W, "bias": self.bias} if self.bias else {})
-        return {f"{name}.{k}": layer for name, layers in lists.items() for k, layer in enumerate(layers) if k}
+        lists = (
+            {"B": self.B}
+            | ({"bias": self.bias} if self.bias else {})
+            | ({"W": self.W} if self.baseline.modular else {})
+        )
+        return {f"{n}.{k}": layer for n, layers in lists.items() for k, layer in enumerate(layers) if layer is not None}
 
     def require_fit(self, state: dict[str, np.ndarray]) -> None:
         """Raise ValueError unless these arrays are what `state` gives, before the first step or after it."""
@@ -114,15 +129,19 @@ class Learner:
             draws.restore(state[f"{_DRAWS}{stream.name}"])
         self._descent.restore({n: v for n, v in state.items() if n not in kept and not n.startswith(_DRAWS)})
 
-    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor:
+    def step(self, x: torch.Tensor, y: torch.Tensor, present: torch.Tensor | None = None) -> torch.Tensor | None:
         """Learn from one batch, x (runs, batch, n_0), y (runs, batch, n_N).
 
         Args:
             present: (runs, batch), 1 for examples and 0 for padding; private learning only.
 
         Returns:
-            u_N before, (runs, batch, n_N); adversarial examples come after the others.
+            u_N before, (runs, batch, n_N); adversarial examples come after the others. None of CD.
         """
+        if self.baseline.method in CONTRASTIVE:
+            phases = self.phases(x, y)
+            self._descent.along(contrastive.products(phases, self._learning, self._biased if self.bias else ()))
+            return phases.u
         if self.baseline.adversarial:
             x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
         p = self.forward(x, self._masks(x))
@@ -141,6 +160,15 @@ class Learner:
         """x (runs, batch, n_0) through the network."""
         return methods.forward(self.W, x, self.transfer, masks, self.bias)
 
+    def phases(self, x: torch.Tensor, y: torch.Tensor) -> contrastive.Phases:
+        """Both phases of CHL and CD, of a batch."""
+        b = self.baseline
+        if b.method == "CHL":
+            return contrastive.hebbian(self.W, self.bias, x, y, self.transfer, b.loss, b.feedback_gain)
+        draws, (images, units, _) = self._draws[BaselineStream.GIBBS], self.experiment.sizes
+        numbers = (self._tensor(draws.uniform((x.shape[1], units + images + 1))) for _ in range(b.gibbs_steps))
+        return boltzmann.phases(self.W, self.bias, x, y, [u.split((units, images, 1), -1) for u in numbers])
+
     def _products(self, delta: Layers, r: Layers) -> list[Product]:
         """Whose means are the gradients of the W_k, and then of the biases."""
         products: list[Product] = [(delta[k], r[k - 1]) for k in self._learning]
@@ -155,9 +183,16 @@ class Learner:
         return methods.credit(method or b.method, self.W, self.B, p, e, y, b.target_step)
 
     def outputs(self, x: torch.Tensor) -> torch.Tensor:
-        """u_N (runs, n, n_N) of inputs (n, n_0) that all runs share, without dropout."""
-        blocks = (self.forward(block.to(self.dtype)[None]).u for block in x.split(_BLOCK))
-        return torch.cat(list(blocks), 1)
+        """u_N (runs, n, n_N) of inputs (n, n_0) that all runs share, without dropout; of CHL, in its free phase."""
+        return torch.cat([self._outputs(block.to(self.dtype)[None]) for block in x.split(_BLOCK)], 1)
+
+    def _outputs(self, x: torch.Tensor) -> torch.Tensor:
+        b = self.baseline
+        if b.method == "CD":
+            return boltzmann.class_scores(self.W, self.bias, x)
+        if b.method == "CHL":
+            return contrastive.settled(self.W, self.bias, x, self.transfer, b.loss, b.feedback_gain)[1]
+        return self.forward(x).u
 
     def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1], or as far as x goes.

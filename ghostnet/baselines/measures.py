@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import torch
 
-from ghostnet.baselines import methods
+from ghostnet.baselines import contrastive, methods
 from ghostnet.baselines.learner import Learner
 from ghostnet.engines import tensors
 from ghostnet.engines.evaluation import Score
@@ -42,12 +42,20 @@ def _of_loss(learner: Learner) -> tuple[functools.partial, functools.partial]:
 def angles(learner: Learner, x: torch.Tensor, y: torch.Tensor) -> dict[str, list[float]]:
     """Angle in degrees between the method's mean gradient and backprop's, per hidden layer and run: {"angle_1": …}.
 
-    x (n, n_0) and y (n, n_N) are shared by all runs; no dropout. An angle to a zero gradient is nan.
+    x (n, n_0) and y (n, n_N) are shared by all runs; no dropout. An angle to a zero gradient is nan. Of CD: none, as it
+    has another loss than its network's outputs have.
     """
-    runs = len(learner.experiment.seeds)
-    p = learner.forward(x.expand(runs, *x.shape))
+    method = learner.baseline.method
+    if method == "CD":
+        return {}
+    x = x.expand(len(learner.experiment.seeds), *x.shape)
+    p = learner.forward(x)
     e = methods.output_error(p.u, y, learner.baseline.loss)
-    own, true = (methods.gradients(learner.credit(p, e, y, method), p.r) for method in (None, "BP"))
+    true = methods.gradients(learner.credit(p, e, y, "BP"), p.r)
+    if method == "CHL":
+        own = contrastive.gradients(learner.phases(x, y.expand(len(x), *y.shape)))
+    else:
+        own = methods.gradients(learner.credit(p, e, y), p.r)
     hidden = range(1, len(learner.W) - 1)
     return {f"angle_{k}": angle(own[k], true[k]).tolist() for k in hidden}
 
@@ -56,12 +64,13 @@ def alignments(learner: Learner) -> dict[str, list[float]]:
     """Angle in degrees between what carries the error down to a hidden layer and what BP would use: {"alignment_1": …}.
 
     DFA, and IFA's only matrix B_1: B_k and (W_N … W_{k+1})^T. DTP: its inverses B_k, k < N-1, and W_{k+1}^T. Others:
-    B_k, or what the sign-symmetric methods make of it, and W_{k+1}^T. BP and DRTP, which projects no errors: none.
+    B_k, or what the sign-symmetric methods make of it, and W_{k+1}^T. BP, and DRTP, CHL and CD, where no error is sent:
+    none.
     """
     method = learner.baseline.method
     W = learner.W
     B = learner.B
-    some = {"BP": [], "DRTP": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}
+    some = {"BP": [], "DRTP": [], "CHL": [], "CD": [], "IFA": [1][: len(W) - 2], "DTP": range(1, len(W) - 2)}
     hidden = some.get(method, range(1, len(W) - 1))
     found = {}
     for k in hidden:

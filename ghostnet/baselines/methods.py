@@ -21,6 +21,7 @@
         DTP    δ_k = (r_k - t_k) ⊙ f'(u_k), the gradient of ½ ‖t_k - r_k‖² with the target t_k held:
                t_{N-1} = r_{N-1} - target_step W_N^T e,  t_k = r_k - g_k(r_{k+1}) + g_k(t_{k+1}),  g_k(r) = f(B_k r) a
                learned inverse                                  Lee et al. 2015, arXiv:1412.7525
+    CHL and CD learn from two phases instead of an error: `ghostnet.baselines.contrastive`
     learning: W_k ← W_k - η G_k,  G_k = mean over the batch of δ_k r_{k-1}^T;  b_k ← b_k - η mean of δ_k
 
 Sums over outputs, mean over examples: η means the same for every batch size. All δ are those of the weights before the
@@ -62,15 +63,15 @@ def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None, 
     r: Layers = [x]
     slope: Layers = [None]
     for k in range(1, len(W) - 1):
-        u = _below(W, bias, k, r[-1])
+        u = below(W, bias, k, r[-1])
         r.append(tensorlaws.of(f.rho, u))
         slope.append(tensorlaws.of(f.slope, u, r[-1]))
         if masks is not None:
             r[k], slope[k] = r[k] * masks[k], slope[k] * masks[k]
-    return Pass(r, slope, _below(W, bias, len(W) - 1, r[-1]), transfer)
+    return Pass(r, slope, below(W, bias, len(W) - 1, r[-1]), transfer)
 
 
-def _below(W: list, bias: list | None, k: int, r: torch.Tensor) -> torch.Tensor:
+def below(W: list, bias: list | None, k: int, r: torch.Tensor) -> torch.Tensor:
     """What arrives at layer k from below: W_k r_{k-1} + b_k."""
     return r @ W[k].mT if bias is None else (r @ W[k].mT).add_(bias[k])
 
@@ -151,7 +152,7 @@ def inverse_products(W: list, B: list, r: list, noise: list, transfer: str, bias
     found = []
     for k in range(1, len(W) - 2):
         h = r[k] + noise[k]
-        above = f(_below(W, bias, k + 1, h))
+        above = f(below(W, bias, k + 1, h))
         u = above @ B[k].mT
         back = f(u)
         found.append(((back - h) * tensorlaws.of(law.slope, u, back), above))
@@ -163,6 +164,6 @@ def mirror_products(W: list, noise: list, deviation: float, transfer: str, bias:
     f = functools.partial(tensorlaws.of, names.transfer(transfer).rho)
     found = []
     for k in range(1, len(W) - 1):
-        u = _below(W, bias, k + 1, noise[k])
+        u = below(W, bias, k + 1, noise[k])
         found.append((noise[k] / -(deviation**2), u if k + 1 == len(W) - 1 else f(u)))
     return found

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ghostnet.baselines import measures, privacy
+from ghostnet.baselines.boltzmann import JointRBM
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.rates import learning_rates
 from ghostnet.data import Dataset
@@ -19,7 +20,7 @@ from ghostnet.engines.evaluation import Score, loss_columns, scored_parts
 from ghostnet.engines.tensors import Images, working
 from ghostnet.errors import ConfigError, DivergenceError, FileError
 from ghostnet.files import toml
-from ghostnet.model.baseline import DIRECT, BaselineRun
+from ghostnet.model.baseline import CONTRASTIVE, DIRECT, BaselineRun
 from ghostnet.model.modules import layers
 from ghostnet.model.network import Network, build
 from ghostnet.model.order import presentation_order
@@ -47,9 +48,11 @@ class MLP:
 
     @property
     def network(self) -> Network | list[nn.Module]:
-        """The trained network as the ghost units' code knows networks; with biases, a torch module of every run."""
+        """The trained network as the ghost units' code knows networks; with biases or by CD, a torch module of every
+        run.
+        """
         learner = self.learner
-        if learner.bias:
+        if learner.baseline.modular:
             return [_module(learner, run) for run in range(len(self.experiment.seeds))]
         network = build(BaselineRun(learner.experiment, learner.baseline).effective)
         network.method = learner.baseline.method
@@ -58,7 +61,7 @@ class MLP:
             return [None, *(tensor.cpu().numpy().astype(np.float64) for tensor in tensors[1:])]
 
         network.weights = network.weights._replace(W=arrays(learner.W))
-        if network.method not in ("BP", *DIRECT):
+        if network.method not in ("BP", *DIRECT, *CONTRASTIVE):
             network.weights = network.weights._replace(B=arrays(learner.B))
         return network
 
@@ -158,11 +161,13 @@ def _of_learner(found: Checkpoint) -> dict[str, np.ndarray]:
     return {name: values for name, values in found.extra.items() if name not in (_MOVED, _MET)}
 
 
-def _module(learner: Learner, run: int) -> nn.Sequential:
-    """A run of a network with biases: images to u_N."""
-    e = BaselineRun(learner.experiment, learner.baseline).effective
-    W, bias = ([values[run] for values in all_runs[1:]] for all_runs in (learner.W, learner.bias or []))
-    return nn.Sequential(*layers(W, [values[0] for values in bias], e)[:-1])
+def _module(learner: Learner, run: int) -> nn.Module:
+    """A run of a network with biases, or a Boltzmann machine: images to u_N."""
+    W = [values[run] for values in learner.W[1:]]
+    bias = [values[run, 0] for values in learner.bias or [] if values is not None]
+    if learner.baseline.method == "CD":
+        return JointRBM(W, bias)
+    return nn.Sequential(*layers(W, bias, BaselineRun(learner.experiment, learner.baseline).effective)[:-1])
 
 
 def _batches(learner: Learner, epoch: int) -> tuple[torch.Tensor, torch.Tensor | None]:

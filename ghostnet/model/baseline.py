@@ -21,7 +21,8 @@ from ghostnet.model.typed import integer, require, require_known, shown
 
 DIRECT = ("DFA", "IFA", "DRTP")  # B_k has a column per output
 SIGNED = ("uSF", "frSF", "brSF")  # feedback has the signs of W
-METHODS = ("BP", "FA", *DIRECT, *SIGNED, "KP", "WM", "DTP")
+CONTRASTIVE = ("CHL", "CD")  # learn from two phases, without an error
+METHODS = ("BP", "FA", *DIRECT, *SIGNED, "KP", "WM", "DTP", *CONTRASTIVE)
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy")
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 TRAIN_SCORES = ("after", "during")
@@ -30,6 +31,8 @@ INITS = ("experiment", "fan-in", "zero")
 _NOT_CONVOLUTIONAL = {
     "IFA": "sends its signal up from unit to unit, and pooling has fewer units above it than below",
     "DTP": "has inverses of dense layers, and of no convolution",
+    "CHL": "settles dense layers of one transfer function",
+    "CD": "trains a Boltzmann machine of one dense hidden layer",
 }
 _OF_CONVOLUTIONAL = ("method", "architecture", "loss", "learning_rate", "optimizer", "momentum", "weight_decay",
                      "lr_schedule", "lr_step_epochs", "lr_step_factor", "frozen", "feedback_rate")  # fmt: skip
@@ -50,7 +53,8 @@ class Baseline:
 
     method: str = documented(
         "BP, FA, DFA, IFA, DRTP (direct random target projection), uSF, frSF, brSF (sign-symmetric: uniform, fixed and "
-        "batchwise random magnitudes), KP (Kolen-Pollack), WM (weight mirror) or DTP (difference target propagation)"
+        "batchwise random magnitudes), KP (Kolen-Pollack), WM (weight mirror), DTP (difference target propagation), "
+        "CHL (contrastive Hebbian learning) or CD (contrastive divergence, of a Boltzmann machine of image and label)"
     )
     architecture: str = documented(
         "mlp, of the experiment's sizes; or two-blocks or three-convolutions, on square images, of which sizes say the "
@@ -83,6 +87,8 @@ class Baseline:
     feedback_rate: float = documented("DTP, WM: learning rate of the B_k", default=0.01)
     feedback_noise: float = documented("DTP, WM: deviation of the noise that the B_k learn from", default=0.1)
     target_step: float = documented("DTP: how far the first target is down the gradient", default=1.0)
+    feedback_gain: float = documented("CHL: γ, how weak feedback is; towards 0 it learns as BP does", default=0.05)
+    gibbs_steps: int = documented("CD: steps of Gibbs sampling from an example", default=1)
     train_scores: str = documented(
         "scores on the training set: after an epoch, or, at no cost, during it: of every example as it was met, before "
         "it was learned from",
@@ -111,6 +117,7 @@ class Baseline:
                 _check_number(spec.name, getattr(self, spec.name), optional="None" in str(spec.type))
         integer("lr_step_epochs", self.lr_step_epochs, 1, MOST)
         integer("frozen", self.frozen, 0, MOST)
+        integer("gibbs_steps", self.gibbs_steps, 1, MOST)
         require(
             self.method != "WM" or self.feedback_noise > 0,
             "feedback_noise = 0: WM mirrors what noise does; give a deviation, such as 0.1",
@@ -137,6 +144,13 @@ class Baseline:
         )
         if self.architecture != "mlp":
             _check_convolutional(self)
+        if self.method in CONTRASTIVE:
+            _check_contrastive(self)
+
+    @property
+    def modular(self) -> bool:
+        """Whether torch modules learn, as a Network has no biases and no convolutions, and is no Boltzmann machine."""
+        return self.architecture != "mlp" or self.bias or self.method == "CD"
 
     def to_toml(self) -> str:
         """The settings as lines of TOML; fields that are None are left out."""
@@ -146,6 +160,17 @@ class Baseline:
 def method_named(text: Any) -> Any:
     """The method of that name, whatever the case; what names none, as it is."""
     return {method.lower(): method for method in METHODS}.get(str(text).lower(), text)
+
+
+def _check_contrastive(b: Baseline) -> None:
+    """Raise ConfigError for what methods of two phases don't do."""
+    for name in ("dropout", "adversarial", "clip"):
+        require(not getattr(b, name), f"{name} = {getattr(b, name)}: {b.method} takes none; leave it out")
+    require(b.method != "CHL" or b.feedback_gain > 0, "feedback_gain = 0: CHL's units would see no answer; give 0.05")
+    if b.method == "CD":
+        require(b.loss == "cross-entropy", f"loss = {b.loss}: CD's classes have probabilities; give cross-entropy")
+        require(b.learning_rate is not None, "learning_rate: CD has none of its own; give one, such as 0.05")
+        require(b.train_scores == "after", "train_scores = during: CD classifies nothing as it learns; leave it out")
 
 
 def _check_convolutional(b: Baseline) -> None:

@@ -62,8 +62,8 @@ def epochs_given(settings: dict) -> list:
 
 
 def has_network(found: Configuration) -> bool:
-    """Whether what such a run trains is a Network: an MLP without biases, with or without ghosts."""
-    return isinstance(found, Experiment) or (found.baseline.architecture == "mlp" and not found.baseline.bias)
+    """Whether what such a run trains is a Network, with or without ghosts, and no torch modules."""
+    return isinstance(found, Experiment) or not found.baseline.modular
 
 
 def require_same(run: Path, written: Configuration, made: Configuration) -> None:
