@@ -6,9 +6,10 @@
     gn.torch.connect(module)                             what a module made of DFA or DRTP layers needs before it learns
     gn.torch.for_opacus(module)                          a converted one, for differentially private training
 
-Methods (equations: `ghostnet.baselines.layers`): FA, FRSF, BRSF, USF, KP, DFA, DRTP. Kinds: Linear, Conv1d, Conv2d,
-Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d; of KP no ConvTranspose. They take the arguments of torch's
-layers, those of DFA and DRTP `outputs` too, how many the network has. B is drawn by torch's generator, as W is.
+Methods (equations: `ghostnet.baselines.layers`, `ghostnet.baselines.chains`): FA, FRSF, BRSF, USF, KP, WM, DFA, DRTP,
+IFA, DTP. Kinds: Linear, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d; of KP no
+ConvTranspose, of DTP Linear only. They take the arguments of torch's layers, those that are connected `outputs` too,
+how many the network has. B is drawn by torch's generator, as W is.
 """
 
 from ghostnet.baselines.architectures import lenet, mlp, resnet

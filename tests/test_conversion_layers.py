@@ -12,7 +12,7 @@ import ghostnet as gn
 from ghostnet import ConfigError
 from ghostnet.baselines import convert
 
-METHODS = ("fa", "frsf", "usf", "brsf", "kp", "dfa", "drtp")
+METHODS = ("fa", "frsf", "usf", "brsf", "kp", "wm", "dfa", "drtp")
 each_method = pytest.mark.parametrize("method", METHODS)
 
 
@@ -114,7 +114,7 @@ def test_drop_ins_learn_as_a_converted_module_does(method):
         with torch.random.fork_rng():
             torch.manual_seed(1)
             loss = functional.cross_entropy(module(x, **given), labels)
-            found.append(list(torch.autograd.grad(loss, list(module.parameters()))))
+            found.append(list(torch.autograd.grad(loss, list(module.parameters()), materialize_grads=True)))
     assert same(*found)
 
 
@@ -209,7 +209,7 @@ def test_direct_layers_ask_for_the_number_of_outputs():
     assert "outputs is left out" in refusal(ConfigError, gn.torch.DFALinear, 5, 4)
     net = nn.Sequential(gn.torch.DFALinear(5, 4, outputs=3), gn.torch.DFALinear(4, 4, outputs=3))
     assert "outputs = 3: the last layer has 4" in refusal(ConfigError, gn.torch.connect, net)
-    assert "no layer that learns by DFA" in refusal(ConfigError, gn.torch.connect, gn.torch.mlp(5, 4))
+    assert "no layer that learns by DFA, DRTP, IFA or DTP" in refusal(ConfigError, gn.torch.connect, gn.torch.mlp(5, 4))
     assert "connected already" in refusal(ConfigError, gn.torch.connect, convert(gn.torch.mlp(5, 4), "dfa"))
 
 

@@ -151,6 +151,48 @@ def test_a_warning_says_once_that_the_inputs_gradient_is_the_methods():
     assert not found.missing_keys and len(found.unexpected_keys) == len(feedback_layers(net))
 
 
+@pytest.mark.parametrize("method", ["ifa", "dtp"])
+def test_chains_learn_in_plain_passes_of_any_type_and_refuse_to_be_traced(method):
+    net, x, labels = convert(convertible("mlp"), method), *images()
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+
+    def loss(parameters):
+        return functional.cross_entropy(functional_call(net, parameters, (x,)), labels)
+
+    assert "not for torch.compile and torch.func" in refusal(ConfigError, grad(loss), parameters)
+    with pytest.raises(Exception, match="not for torch"):
+        torch.compile(net, fullgraph=True, backend="aot_eager")(x)
+    with torch.no_grad():
+        assert torch.equal(net(x), convertible("mlp")(x))
+    small = copy.deepcopy(net).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        C = functional.cross_entropy(small(x.float()).float(), labels)
+    found = torch.autograd.grad(C, small[1].weight)[0]
+    assert found.dtype == torch.float32
+    true = torch.autograd.grad(functional.cross_entropy(net(x), labels), net[1].weight)[0]
+    assert distance(found.numpy(), true.numpy()) < 0.1
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, of its tracer
+def test_mirrors_are_compiled_whole():
+    net, x, labels, _ = example("wm")
+    compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
+    found = []
+    for module in (compiled, net):
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            C = functional.cross_entropy(module(x), labels)  # compiled, the noise is drawn on the way back
+            found.append(torch.autograd.grad(C, list(net.parameters()), materialize_grads=True))
+    assert max(float((a - b).abs().max()) for a, b in zip(*found, strict=True)) <= EXACT
+
+
+@pytest.mark.parametrize("method", ["wm", "ifa", "dtp"])
+def test_opacus_is_refused_methods_without_a_gradient_of_one_example(method):
+    pytest.importorskip("opacus")
+    net = convert(convertible("mlp"), method)
+    assert f"1 learns by {method}" in refusal(ConfigError, gn.torch.for_opacus, net)
+
+
 def test_a_second_derivative_is_refused_and_not_the_methods():
     net, x, labels, _ = example("fa")
     first = torch.autograd.grad(functional.cross_entropy(net(x), labels), list(net.parameters()), create_graph=True)

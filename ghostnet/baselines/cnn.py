@@ -124,12 +124,16 @@ class CNN:
         for run, seed in enumerate(self.experiment.seeds):
             with self._generator(run):
                 if start == 0:
-                    torch.manual_seed(int(generator(seed, BaselineStream.DROPOUT, epoch).integers(2**63)))
+                    torch.manual_seed(self.seed_of_epoch(run, epoch))
                     self._descents[run].begin(epoch)
                 loss = self._learn(run, shown[:, run])
             if not math.isfinite(loss):
                 smaller = f"{learning_rates(self.experiment, self.baseline)[0] / 4:g}"
                 raise DivergenceError(f"seed {seed} diverged: the loss is not finite; try learning_rate = {smaller}")
+
+    def seed_of_epoch(self, run: int, epoch: int) -> int:
+        """Where torch's generator begins, from which dropout and feedback are drawn."""
+        return int(generator(self.experiment.seeds[run], BaselineStream.DROPOUT, epoch).integers(2**63))
 
     @contextlib.contextmanager
     def _generator(self, run: int) -> Iterator[None]:

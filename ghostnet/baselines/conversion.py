@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.utils import _pytree as pytree
 
 from ghostnet.baselines import layers
-from ghostnet.baselines.direct import Direct, Projected, connect
+from ghostnet.baselines.chains import Indirect, TargetPropagation
+from ghostnet.baselines.direct import Connected, Direct, Projected, connect
 from ghostnet.baselines.layers import KINDS, Feedback, layer_class, units
 from ghostnet.errors import ConfigError
 from ghostnet.model.typed import require, require_known
@@ -22,7 +23,7 @@ METHODS: dict[str, type[Feedback]] = {
     kind.method: kind
     for kind in (
         layers.Aligned, layers.SignConcordant, layers.UniformSign, layers.BatchwiseSign, layers.KolenPollack,
-        layers.Mirrored, Direct, Projected,
+        layers.Mirrored, Direct, Projected, Indirect, TargetPropagation,
     )
 }  # fmt: skip
 
@@ -43,7 +44,8 @@ def convert(module: nn.Module, method: str, output_dim: int | None = None, seed:
     every layer's input. Where several layers read one tensor, it gets the sum of their signals; where a residual
     connection joins, both branches get what the sum gets; a layer used twice sends its signal at both places. Their
     outputs have to come from one layer, the last; other heads are refused. Whatever a module computes but for these
-    layers, with their weights or without, is differentiated as it stands.
+    layers, with their weights or without, is differentiated as it stands. IFA and DTP are for chains of layers and
+    transfer functions in nn.Sequential, DTP of Linear layers (`ghostnet.baselines.chains`).
 
     The gradient of the network's input is the method's, too, and a warning says so once.
 
@@ -51,14 +53,15 @@ def convert(module: nn.Module, method: str, output_dim: int | None = None, seed:
         module: any whose other parameters belong to the layers named above. For DFA and DRTP, the layer that gives the
             outputs is registered last; pooling or softmax may follow it. If it is a convolution, e is its error summed
             over positions. A Linear layer that sees several positions of an example sends each the same signal.
-        method: "fa", "dfa", "frsf", "usf", "brsf", "kp", "drtp", or "bp" for a plain copy.
+        method: "fa", "dfa", "frsf", "usf", "brsf", "kp", "wm", "drtp", "ifa", "dtp", or "bp" for a plain copy.
         output_dim: outputs of the last layer; checked if given.
         seed: of the feedback weights B; where a convolution under DFA has not run yet, state_dict() has the seed that
             its B will be drawn from.
 
     Raises:
-        ConfigError: unknown method, another kind of layer with parameters, another output_dim than the last layer's, a
-            module converted before, or a seed that is no whole number from 0 to 2^63 - 1.
+        ConfigError: unknown method, another kind of layer with parameters, for IFA and DTP a module that is no chain,
+            another output_dim than the last layer's, a module converted before, or a seed that is no whole number from
+            0 to 2^63 - 1.
 
     Examples:
         >>> net = gn.torch.convert(gn.torch.mlp(4, 3, 2), "dfa")
@@ -84,7 +87,7 @@ def _become(net: nn.Module, method: type[Feedback], found: list[nn.Module], seed
     for index, layer in enumerate(found):
         layer.__class__ = layer_class(method, type(layer))
         cast(Feedback, layer).draw(seed, index, outputs)
-    if issubclass(method, Direct):
+    if issubclass(method, Connected):
         connect(net)
     net.register_forward_pre_hook(_InputGradient(method.method), with_kwargs=True)
 

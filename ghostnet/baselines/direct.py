@@ -38,11 +38,14 @@ class Pass:
     Attributes:
         targets: where they are given.
         tokens: of the layers so far.
+        below, links: what layers of a chain leave for the next one, and for the head (`ghostnet.baselines.chains`).
         done: whether the head has joined them, and at which node of autograd's graph.
     """
 
     targets: Tensor | None
     tokens: list[Tensor] = field(default_factory=list)
+    below: Tensor | None = None
+    links: list[Any] = field(default_factory=list)
     done: bool = False
     node: Any = None
 
@@ -77,22 +80,47 @@ class Signal(threading.local):
             _require_head_last(net, outputs, found.node)
 
 
-class Direct(Feedback):
-    """DFA: down goes B^T e.
+class Connected(Feedback):
+    """A layer that learns with all others of its network, from the error at the outputs.
 
     Attributes:
         outputs: how many the network has, as an argument of the layer.
-        feedback: B (outputs, *x of an example); None until the first pass of a convolution, which tells its inputs.
-        seed: of a B that is still to be drawn, so that state_dict() of a module that has not run yet decides it too.
         signal, head: what `connect` says: whom the layer learns with, and whether it gives the outputs.
     """
 
-    method = "dfa"
     outputs: int
-    index: int
-    seed: Tensor | None
     signal: Signal | None = None
     head: bool = False
+
+    @classmethod
+    def arrange(cls, net: nn.Module, layers: list[Any]) -> None:
+        """Raise ConfigError where the method is not defined for a network of these layers, in their order."""
+
+    def under_way(self) -> Pass:
+        """The pass that this layer is part of."""
+        if self.signal is None:
+            raise ConfigError(_OUTSIDE)
+        return self.signal.current()
+
+    def finish(self, under_way: Pass, joined: Tensor) -> Tensor:
+        """The outputs, tied to what the layers learn from."""
+        under_way.done = True
+        if not torch.compiler.is_compiling():
+            under_way.node = joined.grad_fn
+        return joined
+
+
+class Direct(Connected):
+    """DFA: down goes B^T e.
+
+    Attributes:
+        feedback: B (outputs, *x of an example); None until the first pass of a convolution, which tells its inputs.
+        seed: of a B that is still to be drawn, so that state_dict() of a module that has not run yet decides it too.
+    """
+
+    method = "dfa"
+    index: int
+    seed: Tensor | None
 
     def draw(self, seed: int, index: int, outputs: int | None) -> None:
         if outputs is None:
@@ -106,11 +134,9 @@ class Direct(Feedback):
     def forward(self, x: Tensor, *others: Any) -> Tensor:
         if not (torch.is_grad_enabled() and x.requires_grad):
             return self.upward(x, *others)
-        if self.signal is None:
-            raise ConfigError(_OUTSIDE)
+        under_way = self.under_way()
         if self.seed is not None:
             self._fit(x.shape[-1 - positions(self) :], self.seed)
-        under_way = self.signal.current()
         under_way.tokens.append(feedback.token(x, self.feedback))
         y = self.upward(x.detach(), *others)
         return self._join(y, under_way) if self.head else y
@@ -128,11 +154,7 @@ class Direct(Feedback):
         if targets is not None and targets.shape != (*examples, self.outputs):
             expected = " x ".join(map(str, (*examples, self.outputs)))
             raise ConfigError(f"targets has shape {tuple(targets.shape)}: expected {expected}, as the outputs' error")
-        y = feedback.joined(y, positions(self), targets, under_way.tokens)
-        under_way.done = True
-        if not torch.compiler.is_compiling():
-            under_way.node = y.grad_fn
-        return y
+        return self.finish(under_way, feedback.joined(y, positions(self), targets, under_way.tokens))
 
     def _sent(self, targets: Tensor | None) -> Tensor | None:
         require(targets is None, "targets: dfa takes none, it learns from the loss; drtp does")
@@ -179,21 +201,23 @@ class Projected(Direct):
 
 
 def connect(net: nn.Module) -> None:
-    """Have the DFA layers of a network learn from the error of the last of them, by the order of registration.
+    """Have the DFA layers of a network learn from the error of the last of them, by the order of registration; those of
+    DRTP, IFA and DTP likewise.
 
     Raises:
-        ConfigError: there is none, one is connected already, or the last one has another number of outputs than they
-            were made for.
+        ConfigError: there is none, one is connected already, the last one has another number of outputs than they
+            were made for, or the network is no chain, for IFA and DTP.
 
     Examples:
         >>> from torch import nn
         >>> net = nn.Sequential(gn.torch.DFALinear(4, 3, outputs=2), nn.Tanh(), gn.torch.DFALinear(3, 2, outputs=2))
         >>> gn.torch.connect(net)
     """
-    layers = [layer for layer in net.modules() if isinstance(layer, Direct)]
-    require(layers, "connect: the module has no layer that learns by DFA or DRTP")
+    layers = [layer for layer in net.modules() if isinstance(layer, Connected)]
+    require(layers, "connect: the module has no layer that learns by DFA, DRTP, IFA or DTP")
     require(all(layer.signal is None for layer in layers), "connect: a layer of the module is connected already")
     signal, outputs = Signal(), units(layers[-1])
+    type(layers[-1]).arrange(net, layers)
     for layer in layers:
         require(layer.outputs == outputs, f"outputs = {layer.outputs}: the last layer has {outputs}")
         layer.signal, layer.head = signal, layer is layers[-1]
@@ -205,7 +229,7 @@ def _require_head_last(net: nn.Module, outputs: Any, head: Any) -> None:
     """Raise ConfigError where a layer's weights reach the outputs by a way around the head."""
     around = {id(parameter) for parameter in _reached(outputs, head)}
     for name, layer in net.named_modules() if around else ():
-        if isinstance(layer, Direct) and not layer.head and id(layer.weight) in around:
+        if isinstance(layer, Connected) and not layer.head and id(layer.weight) in around:
             raise ConfigError(
                 f"direct feedback: {name} reaches the outputs around the last layer, where another error than e would "
                 "arrive; expected outputs that all come from the layer registered last"

@@ -2,10 +2,11 @@
 
     aligned   δ through the layer with B for W, a layer's own operation transposed       (FA and its kin)
     token     B^T e, e the error at the outputs: a link from the outputs to any layer's input   (DFA)
-    taught    δ, and for a B that learns a gradient that is known already, whatever δ is        (WM)
+    sent      whatever a function makes of e, for the inputs of all layers                      (IFA, DTP)
+    taught    δ, and for a B that learns a gradient that is known already, whatever δ is        (WM, DTP)
 
 A layer sees its input detached, so that autograd's own error ends there, and W and the bias get the true local
-gradient; the first two send another error on. Between layers (transfer functions, pooling, normalisation, sums)
+gradient; the first three send another error on. Between layers (transfer functions, pooling, normalisation, sums)
 autograd goes on as ever. All are plain functions of tensors: `torch.compile`, `torch.func` and threads take them as
 they are.
 """
@@ -13,6 +14,7 @@ they are.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -57,6 +59,15 @@ def joined(y: Tensor, positions: int, targets: Tensor | None, tokens: list[Tenso
             between the examples and the outputs, get the e of their example each.
     """
     return _Joined.apply(y, positions, targets, *tokens)
+
+
+def sent(y: Tensor, positions: int, send: Callable[[Tensor], list[Tensor]], tokens: list[Tensor]) -> Tensor:
+    """The outputs y as they are; backward, the tokens get send(e), one each.
+
+    Args:
+        positions: as for `joined`.
+    """
+    return _Sent.apply(y, positions, send, *tokens)
 
 
 def taught(y: Tensor, B: Tensor, gradient: Tensor) -> Tensor:
@@ -149,6 +160,20 @@ class _Joined(torch.autograd.Function):
 def _spread(e: Tensor, shape: torch.Size) -> Tensor:
     """e (examples, outputs) at every position of an example, (examples, positions, outputs)."""
     return e.reshape(*e.shape[:-1], *(1,) * (len(shape) - e.ndim), e.shape[-1]).expand(shape)
+
+
+class _Sent(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, positions: int, send: Callable[[Tensor], list[Tensor]], *tokens: Tensor) -> Tensor:
+        ctx.positions, ctx.send = positions, send
+        ctx.dtypes = [token.dtype for token in tokens]
+        return y.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, delta: Tensor) -> tuple[Tensor | None, ...]:
+        e = delta.flatten(-ctx.positions).sum(-1) if ctx.positions else delta
+        return delta, None, None, *(error.to(dtype) for error, dtype in zip(ctx.send(e), ctx.dtypes, strict=True))
 
 
 class _Taught(torch.autograd.Function):

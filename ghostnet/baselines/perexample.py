@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from ghostnet.baselines.layers import Feedback, Upward
+from ghostnet.baselines.chains import Indirect, TargetPropagation
+from ghostnet.baselines.layers import Feedback, Mirrored, Upward
 from ghostnet.errors import ConfigError
 
 
@@ -17,7 +18,8 @@ def for_opacus(net: nn.Module) -> Any:
     Opacus by itself refuses layers with buffers, as batch statistics leak; B knows nothing of the examples.
 
     Raises:
-        ConfigError: Opacus is not installed, or another layer has parameters and buffers, as BatchNorm does.
+        ConfigError: Opacus is not installed, another layer has parameters and buffers, as BatchNorm does, or the module
+            learns by WM, IFA or DTP.
 
     Examples:
         >>> net = gn.torch.for_opacus(gn.torch.convert(gn.torch.mlp(4, 3, 2), "fa"))
@@ -29,6 +31,10 @@ def for_opacus(net: nn.Module) -> Any:
     except ImportError as error:
         raise ConfigError("for_opacus: needs Opacus; install the extra [dp]") from error
     for name, layer in net.named_modules():
+        if isinstance(layer, Mirrored | Indirect | TargetPropagation):
+            raise ConfigError(
+                f"for_opacus: {name} learns by {layer.method}, which has no gradient of one example apart"
+            )
         if isinstance(layer, Feedback):
             register_grad_sampler(type(layer))(_per_example)
         elif any(True for _ in layer.parameters(False)) and any(True for _ in layer.buffers(False)):
