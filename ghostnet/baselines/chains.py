@@ -24,7 +24,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 
 from ghostnet.baselines import feedback
 from ghostnet.baselines.direct import Connected, Direct, Pass
@@ -159,12 +158,11 @@ class TargetPropagation(Connected):
     def _learned(self, r: Tensor) -> Tensor:
         """The gradient of B, from noise around the layer's input r."""
         h = r + self.feedback_noise * torch.randn_like(r)
-        above = _through(
-            self.after, functional.linear(h, *(p.detach() for p in (self.weight, self.bias) if p is not None))
-        )
+        with torch.no_grad():
+            above = _through(self.after, self.upward(h))
         with torch.enable_grad():
             B = self.feedback.detach().requires_grad_()
-            loss = (_through(self.before, above.detach() @ B) - h).square().sum() / (2 * r[..., 0].numel())
+            loss = (_through(self.before, above @ B) - h).square().sum() / (2 * r[..., 0].numel())
             (gradient,) = torch.autograd.grad(loss, B)
         return gradient
 

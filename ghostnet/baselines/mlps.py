@@ -79,7 +79,7 @@ class MLP:
             if step == len(shown) - 1:
                 before = [W.clone() for W in learner.W[1:]]
             found = learner.step(*batch, None if present is None else present[step])
-            if self._counts:
+            if self._counts and found is not None:
                 u.append(found)
         if u:
             self._met += measures.met(learner, u, self._images.train[1][shown[start:stop]])
