@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 import numpy as np
@@ -66,13 +66,22 @@ class Noise:
     def __init__(self, seeds: tuple[int, ...], stream: BaselineStream, epoch: int):
         self._generators = [generator(seed, stream, epoch) for seed in seeds]
 
-    def uniform(self, shape: tuple) -> np.ndarray:
+    def uniform(self, shape: tuple, rows: list[int] | None = None) -> np.ndarray:
         """Uniform in [0, 1), (runs, *shape), float32."""
-        return np.stack([g.random(shape, np.float32) for g in self._generators])
+        return self._drawn(lambda g, shape: g.random(shape, np.float32), shape, rows)
 
-    def normal(self, shape: tuple) -> np.ndarray:
+    def normal(self, shape: tuple, rows: list[int] | None = None) -> np.ndarray:
         """Standard normal, (runs, *shape), float32."""
-        return np.stack([g.standard_normal(shape, np.float32) for g in self._generators])
+        return self._drawn(lambda g, shape: g.standard_normal(shape, np.float32), shape, rows)
+
+    def _drawn(self, draw: Callable, shape: tuple, rows: list[int] | None) -> np.ndarray:
+        """With `rows`, a run has so many that are drawn, and then 0: how far others fill up takes none of its draws."""
+        if rows is None:
+            return np.stack([draw(g, shape) for g in self._generators])
+        found = np.zeros((len(rows), *shape), np.float32)
+        for own, g, count in zip(found, self._generators, rows, strict=True):
+            own[:count] = draw(g, (count, *shape[1:]))
+        return found
 
     def state(self) -> np.ndarray:
         """Where the generators are, (runs, 13), uint64: counter, key, buffer, its next place, half a number, if any."""

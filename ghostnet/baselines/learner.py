@@ -50,7 +50,7 @@ class Learner:
             BaselineStream.DROPOUT: baseline.dropout,
             BaselineStream.INVERSE: baseline.method in ("DTP", "WM"),
             BaselineStream.MAGNITUDE: baseline.method == "brSF",
-            BaselineStream.PRIVACY: baseline.noise,
+            BaselineStream.PRIVACY: baseline.noise or baseline.target_epsilon,
             BaselineStream.GIBBS: baseline.method == "CD",
         }
         self._streams = tuple(filter(used.get, used))
@@ -144,14 +144,14 @@ class Learner:
             return phases.u
         if self.baseline.adversarial:
             x, y = torch.cat([x, self._adversarial(x, y)], 1), torch.cat([y, y], 1)
-        p = self.forward(x, self._masks(x))
+        rows = None if present is None else present.sum(-1).int().tolist()
+        p = self.forward(x, self._masks(x, rows))
         delta = self.credit(p, methods.output_error(p.u, y, self.baseline.loss), y)
-        products, feedback = self._products(delta, p.r), self._feedback_products(delta, p.r)
+        products, feedback = self._products(delta, p.r), self._feedback_products(delta, p.r, rows)
         if self.baseline.clip is None:
             self._descent.along(products + feedback)
         else:
-            private = self._private(products, self.baseline.clip, present)
-            self._descent.step(private + list(map(mean, feedback)))
+            self._descent.step(self._privately(products, feedback, present))
         if self.baseline.method == "brSF":
             self._draw_magnitudes()
         return p.u
@@ -205,24 +205,30 @@ class Learner:
         moved = x + self.baseline.adversarial * (delta[1] @ self.W[1]).sign()
         return moved.clamp_(least.clamp(max=0), greatest.clamp(min=1))
 
-    def _masks(self, x: torch.Tensor) -> list | None:
-        """Dropout's factors of hidden units: 0, or 1 / (1 - dropout)."""
+    def _masks(self, x: torch.Tensor, rows: list[int] | None) -> list | None:
+        """Dropout's factors of hidden units: 0, or 1 / (1 - dropout); drawn for the first `rows` of each run."""
         if not self.baseline.dropout:
             return None
         keep, draws = 1 - self.baseline.dropout, self._draws[BaselineStream.DROPOUT]
         shapes = ((x.shape[1], units) for units in self.experiment.sizes[1:-1])
-        return [None, *(self._tensor(draws.uniform(shape) < keep) / keep for shape in shapes)]
+        return [None, *(self._tensor(draws.uniform(shape, rows) < keep) / keep for shape in shapes)]
 
-    def _feedback_products(self, delta: Layers, r: Layers) -> list[Product]:
-        """Whose means are the gradients of the B_k that learn."""
+    def _feedback_products(self, delta: Layers, r: Layers, rows: list[int] | None) -> list[Product]:
+        """Whose means are the gradients of the B_k that learn; noise of DTP is drawn for the first `rows` of each run.
+
+        WM's is no example's: there is a batch of it, whatever was sampled.
+        """
         b = self.baseline
         if b.method == "KP":
             return [(r[k - 1], delta[k]) for k in self._learning if k > 1]
         if b.method not in ("DTP", "WM"):
             return []
         scale, draws = b.feedback_noise, self._draws[BaselineStream.INVERSE]
-        noise = [None, *(scale * self._tensor(draws.normal(a.shape[1:])) for a in r[1:])]
-        if b.method == "WM":
+        mirrors = b.method == "WM"
+        count, drawn = (self.experiment.batch, None) if mirrors and rows else (r[0].shape[1], rows)
+        shapes = ((count, a.shape[2]) for a in r[1:])
+        noise = [None, *(scale * self._tensor(draws.normal(shape, drawn)) for shape in shapes)]
+        if mirrors:
             return methods.mirror_products(self.W, noise, scale, self.transfer, self.bias)
         return methods.inverse_products(self.W, self.B, r, noise, self.transfer, self.bias)
 
@@ -232,6 +238,21 @@ class Learner:
         for B in self.B[1:]:
             bound = feedback_bound(self.experiment, self.baseline, B.shape[2])
             B.copy_(bound * self._tensor(draws.uniform(tuple(B.shape[1:]))))
+
+    def _privately(
+        self, products: list[Product], feedback: list[Product], present: torch.Tensor | None
+    ) -> list[torch.Tensor]:
+        """What W_k, biases and the B_k that learn descend along, private. Of the B_k only DTP's learn from examples
+        beyond what W_k do: KP's take the private gradients of the W_k, WM's have noise alone to learn from.
+        """
+        b = self.baseline
+        clip = b.clip or 0.0
+        if b.method == "DTP":
+            return self._private(products + feedback, clip, present)
+        private = self._private(products, clip, present)
+        if b.method == "KP":
+            return private + [private[i].mT for i, k in enumerate(self._learning) if k > 1]
+        return private + list(map(mean, feedback))
 
     def _private(self, products: list[Product], clip: float, present: torch.Tensor | None) -> list[torch.Tensor]:
         b = self.baseline

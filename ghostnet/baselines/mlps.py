@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ghostnet.baselines import measures, privacy
+from ghostnet.baselines import accounting, measures, privacy
 from ghostnet.baselines.boltzmann import JointRBM
 from ghostnet.baselines.learner import Learner
 from ghostnet.baselines.rates import learning_rates
@@ -23,7 +23,6 @@ from ghostnet.files import toml
 from ghostnet.model.baseline import CONTRASTIVE, DIRECT, BaselineRun
 from ghostnet.model.modules import layers
 from ghostnet.model.network import Network, build
-from ghostnet.model.order import presentation_order
 from ghostnet.runs import checkpoint, store
 from ghostnet.runs.checkpoint import Checkpoint
 
@@ -94,7 +93,6 @@ class MLP:
         learner = self.learner
         images = self._images
         e = self.experiment
-        b = learner.baseline
         parts = scored_parts(images.train, images.test, e.train_examples)
         during = {}
         if epoch and self._counts:
@@ -104,7 +102,7 @@ class MLP:
         x, y = images.batch(torch.arange(min(len(parts["train"][0]), _MEASURED)), learner.dtype)
         measured = measures.angles(learner, x, y) | measures.alignments(learner) | measures.norms(learner.W)
         measured |= measures.update_ratios(self._moved)
-        spent = {} if b.clip is None else {"epsilon": privacy.epsilon(e, b.noise, b.delta, epoch)}
+        spent = accounting.columns(e, learner.baseline, epoch)
         runs = range(len(e.seeds))
         return scores, [loss_columns(scores, run) | measures.row(measured, run) | spent for run in runs]
 
@@ -172,7 +170,6 @@ def _module(learner: Learner, run: int) -> nn.Module:
 
 def _batches(learner: Learner, epoch: int) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Indices (presentations, runs, batch) of an epoch's batches, and which of them count: None for all of them."""
-    if learner.baseline.clip is None:
-        return torch.from_numpy(presentation_order(learner.experiment, epoch)).to(learner.device), None
-    shown, present = privacy.poisson_batches(learner.experiment, epoch)
-    return torch.from_numpy(shown).to(learner.device), torch.from_numpy(present).to(learner.device, learner.dtype)
+    shown, present = privacy.batches(learner.experiment, learner.baseline, epoch)
+    counting = None if present is None else torch.from_numpy(present).to(learner.device, learner.dtype)
+    return torch.from_numpy(shown).to(learner.device), counting

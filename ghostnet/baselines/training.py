@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ghostnet.baselines import privacy
+from ghostnet.baselines import accounting
 from ghostnet.baselines.cnn import CNN
 from ghostnet.baselines.mlps import MLP
 from ghostnet.baselines.rates import learning_rates
@@ -55,8 +55,8 @@ def train(
         the network (with the trained W, and FA's B where the method has one of that shape; with biases, a torch module
         per seed, images to u_N) and the rows of metrics.csv: `ghostnet.train`'s columns, then the mean loss of an
         example on both parts; of hidden layers angle_k and alignment_k, in degrees (`ghostnet.baselines.measures`); of
-        every layer norm_W_k and update_ratio_k, ‖ΔW_k‖ / ‖W_k‖ of the last update; with clip, epsilon. Of a
-        convolutional architecture, the modules, and the columns up to the losses.
+        every layer norm_W_k and update_ratio_k, ‖ΔW_k‖ / ‖W_k‖ of the last update; with clip, epsilon,
+        delta and noise. Of a convolutional architecture, the modules, and no alignment_k.
 
     Raises:
         ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.
@@ -75,11 +75,13 @@ def train(
     experiment, dataset = fitting_data(experiment, data)
     if baseline.learning_rate is None:  # config.toml says what was used
         baseline = dataclasses.replace(baseline, learning_rate=learning_rates(experiment, baseline))
-    privacy.epsilon(experiment, baseline.noise, baseline.delta, 1)  # a missing accountant is no news after training
     run = BaselineRun(experiment, baseline)
-    trainable = _trainable(run, dataset, dtype, threads, device)
+    noisy = accounting.with_noise(run)
+    accounting.columns(experiment, noisy.baseline, experiment.epochs)  # that it can't be counted is no news at the end
+    trainable = _trainable(noisy, dataset, dtype, threads, device)
     how = {"engine": f"baseline {baseline.method}", "dtype": dtype, "threads": threads, "options": {"device": device}}
     how |= {"data_sha256": dataset.sha256, "laws": own_laws(run)}
+    how |= {"noise": noisy.baseline.noise} if noisy != run else {}
     with RunDirectory(out, run, how) if out is not None else contextlib.nullcontext() as directory:
         start = Checkpoint(*trainable.state()[:1])
         return Run(trainable, dataset, directory, start, progress, callbacks).until_the_end()
@@ -100,15 +102,32 @@ def restored(
         raise ConfigError("record: a baseline has no activities over time; leave it out")
     if wanted != directory.configuration and wanted.baseline.lr_schedule == "cosine":
         raise ConfigError("epochs: under lr_schedule = cosine all rates depend on their number; train anew with more")
+    noise = _found_noise(directory, wanted)
     dtype, threads, options = settings_of(directory, "dtype", "threads", "options")
     device = options.get("device", "cpu")
     _require_possible(wanted.baseline, dtype, device, threads)
-    trainable = _trainable(wanted, dataset, dtype, threads, device)
+    trainable = _trainable(accounting.with_noise(wanted, noise), dataset, dtype, threads, device)
     found = checkpoint.latest(directory.path, directory.configuration, dtype, trainable.require_fit)
     if found:
         with own_precision():
             trainable.restore(found)
     return trainable, found or Checkpoint(*trainable.state()[:1])
+
+
+def _found_noise(directory: RunDirectory, wanted: BaselineRun) -> float | None:
+    """The noise that was found for a run's target_epsilon; None where it has none.
+
+    Raises:
+        ConfigError: `wanted` has another number of epochs, which would spend another ε.
+    """
+    target = wanted.baseline.target_epsilon
+    if target is None:
+        return None
+    (noise,) = settings_of(directory, "noise")
+    if wanted != directory.configuration:
+        made = f"noise = {noise:.4g} was found for target_epsilon = {target:g} at another number"
+        raise ConfigError(f"epochs = {wanted.experiment.epochs}: {made}; train anew with this one")
+    return noise
 
 
 @own_precision()

@@ -66,13 +66,16 @@ def _baseline(arguments: argparse.Namespace) -> None:
     table = changes.pop("baseline", {})
     require(isinstance(table, dict), f"baseline = {shown(table)}: expected a table, [baseline]")
     experiment = experiment_of(arguments, changes, _OWN)
-    settings = table | given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
+    options = given(arguments, (spec.name for spec in dataclasses.fields(Baseline) if spec.name != "method"))
+    if "noise" in options or "target_epsilon" in options:  # one of the two is given, and wins over the file's
+        table = {name: value for name, value in table.items() if name not in ("noise", "target_epsilon")}
+    settings = table | options
     settings.pop("method", None)  # the command line's it is
     name = f"{arguments.method.lower()}-{arguments.preset or 'config'}"
-    options = {name: getattr(arguments, name) for name in ("dtype", "device", "threads")}
-    options["progress"] = not arguments.quiet
+    how = {name: getattr(arguments, name) for name in ("dtype", "device", "threads")}
+    how["progress"] = not arguments.quiet
     with contextlib.nullcontext(arguments.out) if arguments.out else store.default_directory(name) as out:
-        result = train(arguments.method, experiment, out, **options, **settings)
+        result = train(arguments.method, experiment, out, **how, **settings)
     print(report.final_line(result.metrics), f"({out})", sep="   ")
 
 

@@ -28,6 +28,8 @@ OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 TRAIN_SCORES = ("after", "during")
 SCHEDULES = ("constant", "step", "cosine")
 INITS = ("experiment", "fan-in", "zero")
+ACCOUNTANTS = ("rdp", "prv")
+SAMPLINGS = ("poisson", "shuffled")
 _NOT_CONVOLUTIONAL = {
     "IFA": "sends its signal up from unit to unit, and pooling has fewer units above it than below",
     "DTP": "has inverses of dense layers, and of no convolution",
@@ -35,7 +37,8 @@ _NOT_CONVOLUTIONAL = {
     "CD": "trains a Boltzmann machine of one dense hidden layer",
 }
 _OF_CONVOLUTIONAL = ("method", "architecture", "loss", "learning_rate", "optimizer", "momentum", "weight_decay",
-                     "lr_schedule", "lr_step_epochs", "lr_step_factor", "frozen", "feedback_rate")  # fmt: skip
+                     "lr_schedule", "lr_step_epochs", "lr_step_factor", "frozen", "feedback_rate",
+                     "clip", "noise", "target_epsilon", "delta", "accountant", "sampling")  # fmt: skip
 ARCHITECTURES = ("mlp", "two-blocks", "three-convolutions")
 
 
@@ -96,14 +99,20 @@ class Baseline:
     )
     clip: float | None = documented("privacy: bound on the norm of an example's gradient", default=None)
     noise: float = documented("privacy: deviation of the noise on the summed gradient, in units of clip", default=0.0)
+    target_epsilon: float | None = documented("privacy: ε of all epochs, that noise is found for", default=None)
     delta: float = documented("privacy: δ at which the spent ε is reported", default=1e-5)
+    accountant: str = documented("privacy: how ε is counted, by Opacus: rdp, or prv, slower and tighter", default="rdp")
+    sampling: str = documented(
+        "privacy: of batches: poisson, or shuffled, each example once an epoch, which spends more", default="poisson"
+    )
 
     def __post_init__(self) -> None:
         method = method_named(self.method)
         object.__setattr__(self, "method", method if method in METHODS else str(method).upper())
         for name, valid in (("method", METHODS), ("loss", LOSSES), ("optimizer", OPTIMIZERS), ("weights", INITS),
                             ("architecture", ARCHITECTURES), ("lr_schedule", SCHEDULES),
-                            ("train_scores", TRAIN_SCORES)):  # fmt: skip
+                            ("train_scores", TRAIN_SCORES), ("accountant", ACCOUNTANTS),
+                            ("sampling", SAMPLINGS)):  # fmt: skip
             require_known([getattr(self, name)], valid, name)
         if self.transfer is not None:
             names.require_name("transfer", self.transfer)
@@ -129,15 +138,7 @@ class Baseline:
         )
         for name in ("dropout", "momentum", "delta"):
             require(getattr(self, name) < 1, f"{name} = {getattr(self, name)}: expected less than 1")
-        require(self.clip is None or self.clip > 0, f"clip = {self.clip}: expected a positive number")
-        require(
-            self.noise == 0 or self.clip is not None,
-            f"noise = {self.noise}: noise without clipping protects nobody; give clip too, such as clip = 1",
-        )
-        require(
-            self.clip is None or (self.method not in ("KP", "DTP") and self.adversarial == 0),
-            "clip: privacy is offered without adversarial examples and for all methods but KP and DTP",
-        )
+        _check_private(self)
         require(
             self.train_scores == "after" or not (self.dropout or self.adversarial or self.clip),
             "train_scores = during: not with dropout, adversarial examples and privacy, which change what is met",
@@ -171,6 +172,26 @@ def _check_contrastive(b: Baseline) -> None:
         require(b.loss == "cross-entropy", f"loss = {b.loss}: CD's classes have probabilities; give cross-entropy")
         require(b.learning_rate is not None, "learning_rate: CD has none of its own; give one, such as 0.05")
         require(b.train_scores == "after", "train_scores = during: CD classifies nothing as it learns; leave it out")
+
+
+def _check_private(b: Baseline) -> None:
+    """Raise ConfigError for settings of privacy that protect nobody, or contradict each other."""
+    for name in ("clip", "target_epsilon"):
+        value = getattr(b, name)
+        require(value is None or value > 0, f"{name} = {value}: expected a positive number")
+    both = b.noise > 0 and b.target_epsilon is not None
+    require(not both, f"noise = {b.noise}: target_epsilon = {b.target_epsilon} finds the noise; give one of the two")
+    for name, value, text in (
+        ("noise", b.noise, "noise without clipping protects nobody"),
+        ("target_epsilon", b.target_epsilon, "ε is without bound where no gradient has one"),
+    ):
+        require(not value or b.clip is not None, f"{name} = {value}: {text}; give clip too, such as clip = 1")
+    if b.clip is None:
+        require(b.sampling == "poisson", f"sampling = {b.sampling}: is of privacy; give clip too, or leave it out")
+        return
+    require(b.delta > 0, "delta = 0: with normal noise no ε is certain; give a positive number below 1 / examples")
+    text = "an example and its adversarial twin are one person's, and would have to be clipped together; leave one out"
+    require(b.adversarial == 0, f"clip = {b.clip}, adversarial = {b.adversarial}: {text}")
 
 
 def _check_convolutional(b: Baseline) -> None:

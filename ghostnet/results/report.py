@@ -44,11 +44,14 @@ def aligned(rows: list[list[str]]) -> str:
 
 
 def final_line(metrics: list[dict]) -> str:
-    """The last accuracies: of one run, or mean and standard deviation over the runs."""
+    """The last accuracies: of one run, or mean and standard deviation over the runs; and what privacy was spent."""
     last = [row for row in metrics if row["epoch"] == metrics[-1]["epoch"]]
     parts = [f"after epoch {last[0]['epoch']}:"]
     for name in ("train", "test"):
         parts.append(f"{name} accuracy {percent([float(row[f'{name}_accuracy']) for row in last])} %")
+    if "noise" in last[0]:
+        spent, delta, noise = (float(last[0][name]) for name in ("epsilon", "delta", "noise"))
+        parts.append(f"ε {spent:.4g} (δ {delta:g}), noise {noise:.4g}")
     return "   ".join(parts)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ghostnet.engines import ENGINES
 from ghostnet.errors import ConfigError
 from ghostnet.model import names
@@ -23,6 +25,7 @@ _KNOWN = {
     "dtype": (lambda value: value in _DTYPES, " or ".join(_DTYPES)),
     "threads": (lambda value: is_count(value) and value >= 1, "at least 1"),
     "options": (lambda value: _are_options(value), f"a table of {', '.join(_OPTIONS)}"),
+    "noise": (lambda value: isinstance(value, float) and 0 < value < math.inf, "a positive number"),
     "gradcheck_every": (lambda value: is_count(value), "a number of epochs, or 0"),
     "gradcheck_examples": (lambda value: is_count(value) and value >= 1, "at least 1"),
 }
