@@ -11,10 +11,11 @@ from builders import distance, found, learner, refusal, task_batch, tiny
 
 from ghostnet import ConfigError, baselines
 from ghostnet.baselines import Baseline, privacy
+from ghostnet.model.baseline import CONTRASTIVE
 
 EXACT = 1e-12
 
-METHODS = baselines.METHODS
+METHODS = [method for method in baselines.METHODS if method not in CONTRASTIVE]
 SIZES = (16, 12, 9, 7, 4)
 FOLLOWING = ("KP", "WM")  # B learns, but from no example of its own
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ghostnet.baselines import measures, methods
+from ghostnet.baselines import accounting, measures, methods, perexample, privacy
 from ghostnet.baselines.architectures import three_convolutions, two_blocks
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.descent import Descent
@@ -28,7 +28,6 @@ from ghostnet.engines.tensors import Images, one_hot, scale, score, working
 from ghostnet.errors import DivergenceError
 from ghostnet.model.baseline import BaselineRun
 from ghostnet.model.network import generator
-from ghostnet.model.order import presentation_order
 from ghostnet.model.typed import require
 from ghostnet.runs.checkpoint import Checkpoint
 
@@ -41,7 +40,8 @@ class CNN:
     """Every run of a convolutional baseline, from seeded weights: see `ghostnet.runs.loop.Trainable`.
 
     By BP or a method of `convert` on softmax cross-entropy, along the mean gradient over the batch. torch's own
-    generator is used (dropout, feedback that is drawn), seeded, and left as it was. W_k is the k-th layer's weight.
+    generator is used (dropout, feedback that is drawn, the noise of privacy), seeded, and left as it was. W_k is the
+    k-th layer's weight.
 
     Attributes:
         modules: one per seed.
@@ -62,7 +62,7 @@ class CNN:
         self._learning = [[group["params"] for group in own] for own in groups]
         self._descents = [Descent([g | {"params": g["params"].data} for g in own], b, e.epochs) for own in groups]
         self._moved = np.zeros((len(e.seeds), len(self._weights())))  # ‖ΔW_k‖ / ‖W_k‖ of the last update
-        self._order = functools.lru_cache(1)(functools.partial(presentation_order, e))
+        self._batches = functools.lru_cache(1)(functools.partial(privacy.batches, e, b))
         self._states = [torch.get_rng_state() for _ in e.seeds]  # of torch's generator; an epoch begins with others
 
     def _plain(self) -> nn.Module:
@@ -118,15 +118,17 @@ class CNN:
             self._moved = measures.movement(before, self._weights())
 
     def _show(self, epoch: int, start: int, stop: int) -> None:
-        shown = torch.from_numpy(self._order(epoch)[start:stop])
         if start == stop:
             return
+        shown, present = self._batches(epoch)
         for run, seed in enumerate(self.experiment.seeds):
             with self._generator(run):
                 if start == 0:
                     torch.manual_seed(self.seed_of_epoch(run, epoch))
                     self._descents[run].begin(epoch)
-                loss = self._learn(run, shown[:, run])
+                counting = [...] * (stop - start) if present is None else present[start:stop, run] == 1
+                batches = [batch[some] for batch, some in zip(shown[start:stop, run], counting, strict=True)]
+                loss = self._learn(run, [torch.from_numpy(batch) for batch in batches])
             if not math.isfinite(loss):
                 smaller = f"{learning_rates(self.experiment, self.baseline)[0] / 4:g}"
                 raise DivergenceError(f"seed {seed} diverged: the loss is not finite; try learning_rate = {smaller}")
@@ -143,14 +145,30 @@ class CNN:
             yield
             self._states[run] = torch.get_rng_state()
 
-    def _learn(self, run: int, shown: torch.Tensor) -> float:
-        """Steps on batches (steps, batch) of examples; returns the last loss."""
-        module = self.modules[run].train()
+    def _learn(self, run: int, batches: list[torch.Tensor]) -> float:
+        """Steps on batches of examples; returns the last loss."""
+        module, learned = self.modules[run].train(), self._gradient if self.baseline.clip is None else self._private
         images, labels = self._images.train
-        for batch in shown:
-            loss = self._loss(module, scale(images[batch], self._dtype), labels[batch])
-            self._descents[run].step(torch.autograd.grad(loss, self._learning[run]))
+        for batch in batches:
+            gradients, loss = learned(run, module, scale(images[batch], self._dtype), labels[batch])
+            self._descents[run].step(gradients)
         return loss.item()
+
+    def _gradient(
+        self, run: int, module: nn.Module, x: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        loss = self._loss(module, x, labels)
+        return torch.autograd.grad(loss, self._learning[run]), loss
+
+    def _private(
+        self, run: int, module: nn.Module, x: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[Sequence[torch.Tensor], torch.Tensor]:
+        """The noisy mean of clipped gradients; of no example, the loss is 0."""
+        b = self.baseline
+        clip = b.clip or 0.0
+        sums, losses = perexample.clipped_sums(module, self._learning[run], self._loss, x, labels, clip)
+        noisy = (total + b.noise * clip * torch.randn_like(total) for total in sums)
+        return [total / self.experiment.batch for total in noisy], losses.sum() / max(len(losses), 1)
 
     def _loss(self, module: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The mean loss of examples."""
@@ -180,7 +198,9 @@ class CNN:
         scores = {name: score(outputs, softmax, x, labels, self._dtype, loss) for name, (x, labels) in parts.items()}
         measured = self._beside_backprop(epoch, *parts["train"]) | measures.norms([None, *self._weights()])
         measured |= measures.update_ratios(self._moved)
-        return scores, [loss_columns(scores, run) | measures.row(measured, run) for run, _ in enumerate(self.modules)]
+        spent = accounting.columns(self.experiment, self.baseline, epoch)
+        runs = range(len(self.modules))
+        return scores, [loss_columns(scores, run) | measures.row(measured, run) | spent for run in runs]
 
     @torch.enable_grad()
     def _beside_backprop(self, epoch: int, images: torch.Tensor, labels: torch.Tensor) -> dict[str, list[float]]:

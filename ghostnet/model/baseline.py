@@ -198,6 +198,8 @@ def _check_convolutional(b: Baseline) -> None:
     """Raise ConfigError for what the convolutional networks don't do."""
     reason = _NOT_CONVOLUTIONAL.get(b.method)
     require(reason is None, f"method = {b.method}: not for {b.architecture}: it {reason}")
+    text = f"clip = {b.clip}: the mirror of {b.architecture} has no gradient of one example; take another method"
+    require(b.clip is None or b.method != "WM", text)
     require(b.loss == "cross-entropy", f"loss = {b.loss}: {b.architecture} has softmax outputs; give cross-entropy")
     rates = len(b.learning_rate or ())
     require(rates == 1, f"learning_rate has {rates} values: {b.architecture} takes one, such as 0.05")
