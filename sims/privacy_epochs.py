@@ -1,0 +1,87 @@
+"""Private BP over 50 epochs at noise 0.1 and clip 4, as in the report's Figures 5 and 6; and what each part of it does.
+
+The report (`published.PRIVATE`) shows accuracy that falls steadily over these epochs while the loss goes up and down.
+Here the network has one hidden layer, too, of 100 tanh units. The table leaves out one of three at a time: the noise;
+the sampling (batches are shuffled instead of Poisson samples, so that an example takes part in one step of every epoch,
+and no chance that it doesn't is in ε); the clip (same noise, but no gradient has a bound, so there is no ε). It does so
+at noise 0.1 over 50 epochs, and at noise 1, which protects somebody, over 10. δ is 1e-5, the accountant Rényi's.
+
+    python sims/privacy_epochs.py            784-100-10 tanh, batch 500, three seeds; 24 runs
+    python sims/privacy_epochs.py --draw     from the runs that are there
+
+Runs are kept in runs/privacy_epochs; interrupted, it goes on. Needs the extra [dp]. Prints the table, and writes
+figures/privacy_epochs.png, .pdf, .json and .txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import matplotlib.pyplot as plt
+import xarray as xr
+from paper_runs import FIGURES, HERE, complete
+
+import ghostnet as gn
+from ghostnet.files.figures import publish_figure
+from ghostnet.files.publishing import publish
+from ghostnet.host.streams import show_symbols
+from ghostnet.results import plots
+from ghostnet.results.report import aligned, percent
+
+EPOCHS = {"0.1": 50, "1": 10}  # that a noise is looked at
+WITHOUT = ("none of them", "no noise")  # the same at every noise
+PARTS = ("all", "no noise", "no sampling", "no clip", "none of them")
+SHOWN = "all, noise 0.1"
+
+
+def cell(runs: xr.Dataset, part: str, noise: str) -> list[str]:
+    """Test accuracy in percent and ε of a row of the table at one of its noises."""
+    done = complete(runs, part if part in WITHOUT else f"{part}, noise {noise}").sel(epoch=EPOCHS[noise])
+    bounded = part in ("all", "no sampling")
+    spent = f"{float(done.epsilon[0]):.3g}" if bounded else "∞"
+    return [percent(done.test_accuracy.values.tolist()), spent]
+
+
+def table(runs: xr.Dataset) -> str:
+    """Rows: what is left out; columns: test accuracy, mean and standard deviation over seeds, and ε, at each noise."""
+    heading = ["test % and ε", *(text for noise, n in EPOCHS.items() for text in (f"σ {noise}, {n} epochs", "ε"))]
+    return aligned(
+        [heading, *([part, *(text for noise in EPOCHS for text in cell(runs, part, noise))] for part in PARTS)]
+    )
+
+
+def picture(runs: xr.Dataset) -> plt.Figure:
+    """Figures 5 and 6: accuracy and loss over the epochs, mean and range of the seeds."""
+    done = complete(runs, SHOWN)
+    epoch = done.epoch.values[1:]
+    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.6))
+    for ax, name, factor in zip(axes, ("accuracy", "loss"), (100, 1), strict=True):
+        for part, colour in (("train", plots.OTHER), ("test", plots.RIGHT)):
+            values = factor * done[f"{part}_{name}"].transpose("seed", "epoch").values[:, 1:]
+            plots.band(epoch, values, ax, color=colour, label=part, linestyle="-")
+        ax.set(xlabel="epoch", ylabel={"accuracy": "accuracy (%)", "loss": "mean loss of an example"}[name])
+    axes[0].legend()
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    given = parser.parse_args()
+    plan, folder = gn.sweep.read(HERE / "privacy_epochs.toml"), HERE.parent / "runs" / "privacy_epochs"
+    if not given.draw:
+        gn.sweep.run(plan, folder, workers=given.workers)
+    runs = gn.load_sweep(folder)
+    print(text := table(runs))
+    plt.style.use(plots.STYLE)
+    curves = {
+        name: complete(runs, SHOWN)[name].values.tolist() for name in ("test_accuracy", "train_loss", "test_loss")
+    }
+    publish_figure(picture(runs), FIGURES / "privacy_epochs", curves=curves, table=text, sweep=plan.to_toml())
+    publish(FIGURES / "privacy_epochs.txt", f"{text}\n".encode())
+
+
+if __name__ == "__main__":
+    show_symbols()
+    main()
