@@ -3,7 +3,7 @@
 As in privacy.py, every example's gradient, all layers together, is clipped to norm 1, and batches are Poisson samples.
 `target_epsilon` finds the noise for each ε (δ = 1e-5, Rényi accountant), which is the same for all methods.
 
-    python sims/privacy_budget.py            784-100-100-10 tanh, batch 500, 10 epochs, three seeds; 54 runs
+    python sims/privacy_budget.py            784-100-100-10 tanh, batch 500, 5 epochs, three seeds; 54 runs
     python sims/privacy_budget.py --draw     from the runs that are there
 
 Runs are kept in runs/privacy_budget; interrupted, it goes on. Needs the extra [dp]. Prints a table, and writes
@@ -59,7 +59,7 @@ def picture(last: xr.Dataset) -> plt.Figure:
         look = dict(color=colour, marker=mark, mfc="none", capsize=2, label=method)
         ax.errorbar([float(name) for name in budgets], own.mean("seed"), own.std("seed", ddof=1), **look)
         ax.axhline(float(tests.sel(experiment="none").mean()), color=colour, linestyle=":")
-    ax.set(xscale="log", xlabel="ε of ten epochs, at δ = 1e-05", ylabel="test accuracy (%)")
+    ax.set(xscale="log", xlabel="ε of five epochs, at δ = 1e-05", ylabel="test accuracy (%)")
     ax.set_xticks([float(name) for name in budgets], budgets)
     ax.set_xticks([], minor=True)
     ax.legend(title="dotted: no privacy", fontsize=7, title_fontsize=7)
