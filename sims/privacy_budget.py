@@ -4,7 +4,7 @@ As in privacy.py, every example's gradient, all layers together, is clipped to n
 `target_epsilon` finds the noise for each ε (δ = 1e-5, Rényi accountant), which is the same for all methods.
 
     python sims/privacy_budget.py            784-100-100-10 tanh, batch 500, 5 epochs, three seeds; 54 runs
-    python sims/privacy_budget.py --draw     from the runs that are there
+    python sims/privacy_budget.py --draw     from the runs that are there; what isn't complete is left out
 
 Runs are kept in runs/privacy_budget; interrupted, it goes on. Needs the extra [dp]. Prints a table, and writes
 figures/privacy_budget.png, .pdf, .json and .txt.
@@ -26,41 +26,43 @@ from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 from ghostnet.results.report import aligned, percent
 
-
-def ended(runs: xr.Dataset) -> xr.Dataset:
-    """The last epoch of complete runs.
-
-    Raises:
-        SystemExit: some are not complete.
-    """
-    if not (runs.status == "complete").all():
-        raise SystemExit("some runs are not complete yet; leave out --draw, or see their status.json")
-    return runs.isel(epoch=-1)
+NONE = "none"
 
 
-def table(last: xr.Dataset) -> str:
+def accuracies(runs: xr.Dataset) -> dict[str, dict[str, list[float]]]:
+    """Test accuracy of every seed at the end, by ε, ascending, and method; what isn't complete is left out."""
+    names = sorted(runs.experiment.values.tolist(), key=lambda name: float("inf" if name == NONE else name))
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in names:
+        last = runs.sel(experiment=name).isel(epoch=-1)
+        if (last.status == "complete").all():
+            found[name] = {m: last.test_accuracy.sel(model=m).values.tolist() for m in last.model.values.tolist()}
+        else:
+            print(f"not complete yet, left out: ε = {name}")
+    return found
+
+
+def table(found: dict, noises: dict[str, float]) -> str:
     """Test accuracy in percent, mean and standard deviation over seeds, of every ε (columns) and method."""
-    budgets = last.experiment.values.tolist()
-    noises = [last.noise.sel(experiment=name).mean("seed").values for name in budgets]
-    rows = [["test %", *(f"ε = {name}" if name != "none" else "no privacy" for name in budgets)]]
-    for method in last.model.values.tolist():
-        of = last.test_accuracy.sel(model=method)
-        rows.append([method, *(percent(of.sel(experiment=name).values.tolist()) for name in budgets)])
-    return aligned([*rows, ["noise", *("" if np.isnan(noise[0]) else f"{noise[0]:.3f}" for noise in noises)]])
+    rows = [["test %", *(f"ε = {name}" if name != NONE else "no privacy" for name in found)]]
+    for method in next(iter(found.values())):
+        rows.append([method, *(percent(of[method]) for of in found.values())])
+    return aligned([*rows, ["noise", *(f"{noises[name]:.3f}" if name != NONE else "" for name in found)]])
 
 
-def picture(last: xr.Dataset) -> plt.Figure:
+def picture(found: dict) -> plt.Figure:
     """Test accuracy over ε, mean and standard deviation over seeds, a line per method; dotted without privacy."""
-    budgets = [name for name in last.experiment.values.tolist() if name != "none"]
+    budgets = [name for name in found if name != NONE]
+    places = [float(name) for name in budgets]
     figure, ax = plt.subplots(figsize=(4.4, 2.8))
-    for method, colour, mark in zip(last.model.values.tolist(), plots.SERIES, "os^", strict=False):
-        tests = 100 * last.test_accuracy.sel(model=method)
-        own = tests.sel(experiment=budgets)
-        look = dict(color=colour, marker=mark, mfc="none", capsize=2, label=method)
-        ax.errorbar([float(name) for name in budgets], own.mean("seed"), own.std("seed", ddof=1), **look)
-        ax.axhline(float(tests.sel(experiment="none").mean()), color=colour, linestyle=":")
+    for method, colour, mark in zip(next(iter(found.values())), plots.SERIES, "os^", strict=False):
+        tests = 100 * np.array([found[name][method] for name in budgets])
+        look = dict(color=colour, marker=mark, linestyle="-", mfc="none", capsize=2, label=method)
+        ax.errorbar(places, tests.mean(1), tests.std(1, ddof=1), **look)
+        if NONE in found:
+            ax.axhline(100 * np.mean(found[NONE][method]), color=colour, linestyle=":")
     ax.set(xscale="log", xlabel="ε of five epochs, at δ = 1e-05", ylabel="test accuracy (%)")
-    ax.set_xticks([float(name) for name in budgets], budgets)
+    ax.set_xticks(places, budgets)
     ax.set_xticks([], minor=True)
     ax.legend(title="dotted: no privacy", fontsize=7, title_fontsize=7)
     return figure
@@ -74,12 +76,14 @@ def main() -> None:
     plan, folder = gn.sweep.read(HERE / "privacy_budget.toml"), HERE.parent / "runs" / "privacy_budget"
     if not given.draw:
         gn.sweep.run(plan, folder, workers=given.workers)
-    last = ended(gn.load_sweep(folder))
-    print(text := table(last))
+    runs = gn.load_sweep(folder)
+    found = accuracies(runs)
+    if not found:
+        raise SystemExit("no ε is complete yet; leave out --draw")
+    noises = {name: float(runs.noise.sel(experiment=name).max()) for name in found}
+    print(text := table(found, noises))
     plt.style.use(plots.STYLE)
-    found = {f"{method} {name}": last.test_accuracy.sel(model=method, experiment=name).values.tolist()
-             for method in last.model.values.tolist() for name in last.experiment.values.tolist()}  # fmt: skip
-    publish_figure(picture(last), FIGURES / "privacy_budget", test_accuracy=found, sweep=plan.to_toml())
+    publish_figure(picture(found), FIGURES / "privacy_budget", test_accuracy=found, noise=noises, sweep=plan.to_toml())
     publish(FIGURES / "privacy_budget.txt", f"{text}\n".encode())
 
 

@@ -7,7 +7,7 @@ and no chance that it doesn't is in ε); the clip (same noise, but no gradient h
 over 10 epochs, at noise 0.1 and at noise 1, which protects somebody. δ is 1e-5, the accountant Rényi's.
 
     python sims/privacy_epochs.py            784-100-10 tanh, batch 500, three seeds; 24 runs
-    python sims/privacy_epochs.py --draw     from the runs that are there
+    python sims/privacy_epochs.py --draw     from the runs that are there; what isn't complete is left out
 
 Runs are kept in runs/privacy_epochs; interrupted, it goes on. Needs the extra [dp]. Prints the table, and writes
 figures/privacy_epochs.png, .pdf, .json and .txt.
@@ -35,8 +35,11 @@ SHOWN = "all, noise 0.1"
 
 
 def cell(runs: xr.Dataset, part: str, noise: str, epoch: int = EPOCHS) -> list[str]:
-    """Test accuracy in percent and ε of a row of the table at one of its noises."""
-    last = complete(runs, part if part in WITHOUT else f"{part}, noise {noise}").sel(epoch=epoch)
+    """Test accuracy in percent and ε of a row of the table at one of its noises; empty where it isn't complete."""
+    of = runs.sel(experiment=part if part in WITHOUT else f"{part}, noise {noise}")
+    if not (of.status == "complete").all():
+        return ["", ""]
+    last = of.sel(epoch=epoch)
     spent = f"{float(last.epsilon[0]):.3g}" if part in ("all", "no sampling") else "∞"
     return [percent(last.test_accuracy.values.tolist()), spent]
 
