@@ -22,12 +22,12 @@ after up to 300 epochs.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from destination import figures, parser, runs
 from published import FEEDBACK_ALIGNMENT
 
 import ghostnet as gn
@@ -39,7 +39,6 @@ from ghostnet.files.figures import publish_figure
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 METHODS = FEEDBACK_ALIGNMENT.columns
 SETTINGS = dict(loss="cross-entropy", weights="fan-in", learning_rate=0.05, momentum=0.9)
 ROWS = {  # of the paper's table: depth, units, settings
@@ -73,11 +72,11 @@ def table(rows: list[str], epochs: int, examples: int) -> None:
                 print(f"{row:<18} {method:<4} {error:.2f} % after {epochs} epochs   paper: {theirs:.2f} %", flush=True)
 
 
-def ours(epochs: int) -> None:
-    """BP, FA and DFA as the ghost units' mb-500: same initial W (and FA's B), order, loss; run directories in runs/."""
+def ours(epochs: int, folder: Path) -> None:
+    """BP, FA and DFA as the ghost units' mb-500: same initial W (and FA's B), order, loss; runs in folder."""
     e = gn.preset("mb-500-tf", epochs=epochs, batch=10)
     for method, rates in OURS.items():
-        last = gn.baselines.train(method, e, f"runs/{method.lower()}-500", learning_rate=rates).metrics[-1]
+        last = gn.baselines.train(method, e, folder / f"{method.lower()}-500", learning_rate=rates).metrics[-1]
         print(
             f"784-500-10 mse     {method:<4} {100 * last['test_accuracy']:.2f} % correct after {epochs} epochs",
             flush=True,
@@ -120,21 +119,21 @@ def deep_picture(results: dict) -> plt.Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--epochs", type=int, help="default: 20; --deep: 6")
-    for option in ("--ours", "--deep", "--quick"):
-        parser.add_argument(option, action="store_true")
-    arguments = parser.parse_args()
+    options = parser(__doc__, quick="1x800 and 2x800, 3,000 examples, 1 epoch")
+    options.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
+    options.add_argument("--epochs", type=int, help="default: 20; --deep: 6")
+    for option in ("--ours", "--deep"):
+        options.add_argument(option, action="store_true")
+    arguments = options.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # vanishing gradients would take ten times as long
     if arguments.ours:
-        ours(arguments.epochs or 20)
+        ours(arguments.epochs or 20, runs(arguments))
     elif arguments.deep:
         results = {method: deep(method, arguments.epochs or 6) for method in ("DFA", "BP")}
         plt.style.use(plots.STYLE)
         facts = {"results": results, "settings": SETTINGS | DEEP, "seeds": [0]}
-        publish_figure(deep_picture(results), FIGURES / "deep_dfa", **facts)
+        publish_figure(deep_picture(results), figures(arguments) / "deep_dfa", **facts)
     elif arguments.quick:
         table(["1x800", "2x800"], 1, 3_000)
     else:

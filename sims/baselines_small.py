@@ -12,18 +12,15 @@ Prints a table; the full setting writes figures/baselines_small.png, .pdf and .j
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import torch
+from destination import figures, parser
 from published import SMALL_NETWORKS
 
 import ghostnet as gn
 from ghostnet.files.figures import publish_figure
 from ghostnet.results import plots
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 METHODS = SMALL_NETWORKS.columns
 MLP = dict(loss="cross-entropy", transfer="sigmoid", weights="fan-in", learning_rate=0.5)
 CNN = dict(loss="cross-entropy", learning_rate=0.05, momentum=0.9)
@@ -52,9 +49,8 @@ def beside(network: str, method: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    given = parser(__doc__, quick="5,000 examples, 2 epochs").parse_args()
+    quick = given.quick
     torch.set_num_threads(1)
     plt.style.use(plots.STYLE)
     figure, axes = plt.subplots(1, 3, figsize=(8.4, 2.6))
@@ -73,7 +69,7 @@ def main() -> None:
     axes[0].set_ylabel("test accuracy (%)")
     axes[0].legend()
     if not quick:
-        publish_figure(figure, FIGURES / "baselines_small", results=results, seeds=[0], mlp=MLP, cnn=CNN)
+        publish_figure(figure, figures(given) / "baselines_small", results=results, seeds=[0], mlp=MLP, cnn=CNN)
 
 
 if __name__ == "__main__":

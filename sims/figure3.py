@@ -12,7 +12,8 @@ cancelling their feedback, ‖B_1 - W^gp_1‖ (Frobenius norms): plasticity (4) 
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from paper_runs import arguments, columns, complete, name, results
+from destination import figure_path
+from paper_runs import arguments, columns, complete, results
 
 from ghostnet.files.figures import publish_figure
 from ghostnet.host.streams import show_symbols
@@ -31,7 +32,7 @@ def main() -> None:
     plots.ghost_distances(epoch, columns(runs), bottom)
     last = {kind: float(runs[f"distance_{kind}_1"].isel(epoch=-1).mean()) for kind in ("pg", "gp")}
     print(f"{CELL}, seeds {seeds}, epoch {epoch[-1]}: ‖W_2 - W^pg_1‖ {last['pg']:.3g}, ‖B_1 - W^gp_1‖ {last['gp']:.3g}")
-    publish_figure(figure, name(given, "figure3"), seeds=seeds, last_norms=last)
+    publish_figure(figure, figure_path(given, "figure3"), seeds=seeds, last_norms=last)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ The paper says "up to 7 %"; docs/reproduction.md says why some seeds exceed it l
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from paper_runs import arguments, columns, complete, name, results
+from destination import figure_path
+from paper_runs import arguments, columns, complete, results
 from published import GHOST_GRADIENT
 
 from ghostnet.files.figures import publish_figure
@@ -34,7 +35,7 @@ def main() -> None:
     print(
         f"{CELL}: all layers together at most {largest} % off in any epoch, by seed {seeds} (paper: up to {theirs} %)"
     )
-    publish_figure(figure, name(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)
+    publish_figure(figure, figure_path(given, "figure5"), seeds=seeds, largest_gradient_error_percent=largest)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ MB with two hidden layers is learned at equilibrium (docs/equilibrium.md). Incom
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-from paper_runs import arguments, complete, name, results
+from destination import figure_path
+from paper_runs import arguments, complete, results
 
 from ghostnet.files.figures import publish_figure
 from ghostnet.results import plots
@@ -28,7 +29,7 @@ def main() -> None:
     runs = results(given, [f"{cell},*" for cell in cells])
     plt.style.use(plots.STYLE)
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.0), sharey=True)
-    left_out = []
+    left_out, last = [], {}
     for ax, (title, networks) in zip(axes, PANELS.items(), strict=True):
         for colour, network in zip(plots.SERIES, networks, strict=False):
             for feedback, style in (("tf", "-"), ("fa", ":")):
@@ -38,6 +39,7 @@ def main() -> None:
                     continue
                 done = complete(runs, cell)
                 error = 100 - 100 * done.test_accuracy.values[:, 1:]
+                last[cell] = error[:, -1].round(2)
                 label = f"{network[3:].replace('-', '/')} {feedback.upper()}"
                 plots.band(done.epoch.values[1:], error, ax, color=colour, linestyle=style, label=label)
         ax.set(title=title, xlabel="epoch", yscale="log")
@@ -48,7 +50,7 @@ def main() -> None:
     axes[0].set(ylabel="test error (%)")
     axes[0].yaxis.set_major_formatter("{x:g}"), axes[0].yaxis.set_minor_formatter("{x:g}")
     print("not complete yet, left out: " + (", ".join(left_out) or "none"))
-    publish_figure(figure, name(given, "figure6"), left_out=left_out)
+    publish_figure(figure, figure_path(given, "figure6"), left_out=left_out, test_error_percent=last)
 
 
 if __name__ == "__main__":

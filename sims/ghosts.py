@@ -6,7 +6,7 @@ above, or random mixtures of them, so that they cancel all of it; what is left i
 takes that away as well.
 
     python sims/ghosts.py              networks of 2 to 5 hidden layers of 100 units, and the error by the number of
-                                       ghosts; 30 minutes on one CPU; writes figures/ghosts.*
+                                       ghosts; 30 minutes on one CPU; writes figures/ghosts.*; the same again goes on
     python sims/ghosts.py --stepped    2 and 3 hidden layers by Euler steps, in phases of 140 and 40 of them; half an
                                        hour; writes figures/ghosts-stepped.csv
     python sims/ghosts.py --quick      1,000 examples, 2 hidden layers; a minute; writes figures/ghosts-quick.*
@@ -18,13 +18,13 @@ with the phases that it learned in).
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import time
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
+from destination import figures, parser, runs
 
 import ghostnet as gn
 from ghostnet import data
@@ -32,9 +32,9 @@ from ghostnet.files.figures import appended, publish_figure
 from ghostnet.files.publishing import publish
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
+from ghostnet.runs import checkpoint
 from ghostnet.runs.metrics import csv_text
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 DEEP = {  # hidden layers of 100 units: η_k, and the range of the initial weights; of 4 and 5 the best of 18 tried
     2: ((40, 0.1, 0.005), 0.05),
     3: ((200, 2, 0.1, 0.005), 0.1),
@@ -44,20 +44,20 @@ DEEP = {  # hidden layers of 100 units: η_k, and the range of the initial weigh
 IMITATION = {"equilibrium": 0.1, "cpu": 0.02}  # η^pg; stepped, ghosts also follow the transients
 SETTLED = {"free_steps": 800, "clamped_steps": 200}
 COUNTS = (5, 10, 20, 50, 100)  # ghosts of the first of two hidden layers
+MODELS = (("MB", "MB", (1,)), ("mixed", "mixed", (1,)), ("mixed, centred", "mixed", (1, -1)))  # name, model, nudges
 
 
-def experiment(hidden: int, ghosts: tuple[int, ...], model: str, imitation: float, **changes) -> gn.Experiment:
-    """A network of that depth; the ghosts of every layer cancel as fast as MB's."""
+def experiment(hidden: int, ghosts: tuple[int, ...], model: str, imitation: float, nudges: tuple = (1,)) -> dict:
+    """Settings of a network of that depth; the ghosts of every layer cancel as fast as MB's."""
     eta, init = DEEP[hidden]
     rates = {"eta": eta, "eta_ghost": [100 / m for m in ghosts], "init": init}
     if model == "mixed":
         rates["eta_imitation"] = (imitation,) * hidden
     sizes = (784, *[100] * hidden, 10)
-    fields = {"sizes": sizes, "ghosts": ghosts, "model": model, "train_examples": 27_500, "epochs": 8} | rates
-    return gn.preset("mb-300-300-tf", **(fields | changes))
+    return {"sizes": sizes, "ghosts": ghosts, "model": model, "nudges": nudges} | rates
 
 
-def variants(hidden: int, imitation: float) -> dict[str, gn.Experiment]:
+def variants(hidden: int, imitation: float) -> dict[str, dict]:
     """The rows of the table."""
     few, paired = (*[20] * (hidden - 1), 5), (*[100] * (hidden - 1), 10)
     return {
@@ -68,23 +68,36 @@ def variants(hidden: int, imitation: float) -> dict[str, gn.Experiment]:
     }
 
 
-def trained(e: gn.Experiment, engine: str = "equilibrium") -> dict:
-    """Test accuracy in percent, the error of each layer in percent, and the seconds of an epoch."""
-    start = time.perf_counter()
-    try:
-        run = gn.train(e, engine=engine, progress=False)
-    except gn.DivergenceError as error:
-        print(f"    {error}")
-        return {"test": np.nan, "error": [np.nan] * e.depth, "seconds": np.nan}
-    seconds = (time.perf_counter() - start) / e.epochs
-    dataset = data.load(e.data)
+def trained(experiments: dict[str, dict], folder: Path, few: dict, engine: str = "equilibrium") -> dict[str, dict]:
+    """Train each, or go on with what is in the folder; what `found` says of them, by name.
+
+    Raises:
+        SystemExit: one failed.
+    """
+    settings = {"preset": "mb-300-300-tf", "engine": engine, "train_examples": 27_500, "epochs": 8} | few
+    plan = gn.sweep.Sweep(settings, experiments=[{"name": name} | each for name, each in experiments.items()])
+    for outcome in gn.sweep.run(plan, folder, threads=1):
+        if outcome.status == "diverged":
+            print(f"{outcome.name}: {outcome.text}")
+        elif outcome.status != "complete":
+            raise SystemExit(f"{folder / outcome.name}: {outcome.status} ({outcome.text})")
+    runs = gn.load_sweep(folder)
+    return {task.at["experiment"]: found(runs.sel(task.at), folder / task.name, engine) for task in plan.tasks}
+
+
+def found(run: xr.Dataset, path: Path, engine: str) -> dict:
+    """Test accuracy and the error of each layer in percent, and the seconds of an epoch; NaN of diverged runs."""
+    if run.status == "diverged":
+        return {"test": np.nan, "error": [np.nan], "seconds": np.nan}
+    network = checkpoint.newest(path)
+    e, dataset = network.experiment, data.load(network.experiment.data)
     x = data.scale(dataset.train_images[:1000], "float64")
     y = data.one_hot(dataset.train_labels[:1000], dataset.classes, "float64")
     looked_at = e.replace(**SETTLED) if engine == "equilibrium" else e
-    network = dataclasses.replace(run.network, experiment=looked_at)
-    report = gn.gradcheck(network, x, y, causes=False)
+    report = gn.gradcheck(dataclasses.replace(network, experiment=looked_at), x, y, causes=False)
     off = [100 * report.find(k)["relative_error"] for k in range(1, e.depth + 1)]
-    return {"test": 100 * run.metrics[-1]["test_accuracy"], "error": off, "seconds": seconds}
+    test, seconds = 100 * float(run.test_accuracy[-1]), float(run.seconds.diff("epoch").median())
+    return {"test": test, "error": off, "seconds": seconds}
 
 
 def picture(found: dict[str, list[dict]], counts: tuple[int, ...]) -> plt.Figure:
@@ -113,48 +126,52 @@ def table(rows: list[dict]) -> str:
     )
 
 
-def table_of(depths: tuple[int, ...], engine: str, few: dict) -> list[dict]:
+def table_of(depths: tuple[int, ...], engine: str, few: dict, folder: Path) -> list[dict]:
     """Train every row, and print it."""
+    asked = {(hidden, model): each for hidden in depths for model, each in variants(hidden, IMITATION[engine]).items()}
+    names = {(hidden, model): f"{hidden} hidden layers, {model}" for hidden, model in asked}
+    results = trained({names[row]: each for row, each in asked.items()}, folder, few, engine)
     print("hidden   model                    test %   error by layer, first layer first (%)   s per epoch")
     rows = []
-    for hidden in depths:
-        for model, e in variants(hidden, IMITATION[engine]).items():
-            found = trained(e.replace(**few), engine)
-            rows.append({"hidden": hidden, "model": model} | found)
-            errors = " / ".join(f"{error:.3g}" for error in found["error"])
-            print(f"{hidden:<8} {model:<24} {found['test']:<8.2f} {errors:<38} {found['seconds']:.1f}", flush=True)
+    for hidden, model in asked:
+        rows.append({"hidden": hidden, "model": model} | results[names[hidden, model]])
+        errors = " / ".join(f"{error:.3g}" for error in rows[-1]["error"])
+        print(f"{hidden:<8} {model:<24} {rows[-1]['test']:<8.2f} {errors:<38} {rows[-1]['seconds']:.1f}")
     return rows
 
 
-def by_count(counts: tuple[int, ...], few: dict) -> dict[str, list[dict]]:
+def by_count(counts: tuple[int, ...], few: dict, folder: Path) -> dict[str, list[dict]]:
     """Two hidden layers, trained with so many ghosts of the first."""
     imitation = IMITATION["equilibrium"]
-    found = {
-        name: [trained(experiment(2, (m, 10), model, imitation, nudges=nudges, **few)) for m in counts]
-        for name, model, nudges in (("MB", "MB", (1,)), ("mixed", "mixed", (1,)), ("mixed, centred", "mixed", (1, -1)))
+    asked = {
+        f"{name}, {m} ghosts": experiment(2, (m, 10), model, imitation, nudges)
+        for name, model, nudges in MODELS
+        for m in counts
     }
-    for name, rows in found.items():
-        print(f"{name}, {counts} ghosts: " + " ".join(f"{row['error'][0]:.3g} %" for row in rows), flush=True)
-    return found
+    results = trained(asked, folder, few)
+    rows = {name: [results[f"{name}, {m} ghosts"] for m in counts] for name, *_ in MODELS}
+    for name, each in rows.items():
+        print(f"{name}, {counts} ghosts: " + " ".join(f"{row['error'][0]:.3g} %" for row in each))
+    return rows
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--stepped", action="store_true")
-    given = parser.parse_args()
+    options = parser(__doc__, quick="1,000 examples, 2 hidden layers")
+    options.add_argument("--stepped", action="store_true", help="by Euler steps")
+    given = options.parse_args()
     few = {"train_examples": 1000, "epochs": 1} if given.quick else {}
-    name = FIGURES / f"ghosts{'-stepped' * given.stepped}{'-quick' * given.quick}"
+    name = f"ghosts{'-stepped' * given.stepped}{'-quick' * given.quick}"
+    path, folder = figures(given) / name, runs(given)
     if given.stepped:
-        rows = table_of((2,) if given.quick else (2, 3), "cpu", few)
-        publish(appended(name, ".csv"), table(rows).encode())
+        rows = table_of((2,) if given.quick else (2, 3), "cpu", few, folder / name)
+        publish(appended(path, ".csv"), table(rows).encode())
         return
-    rows = table_of((2,) if given.quick else tuple(DEEP), "equilibrium", few)
+    rows = table_of((2,) if given.quick else tuple(DEEP), "equilibrium", few, folder / name)
     counts = COUNTS[:2] if given.quick else COUNTS
-    found = by_count(counts, few)
+    counted = by_count(counts, few, folder / f"{name}-by-count")
     plt.style.use(plots.STYLE)
-    publish(appended(name, ".csv"), table(rows).encode())
-    publish_figure(picture(found, counts), name, rows=rows, counts=counts, by_count=found)
+    publish(appended(path, ".csv"), table(rows).encode())
+    publish_figure(picture(counted, counts), path, rows=rows, counts=counts, by_count=counted)
 
 
 if __name__ == "__main__":

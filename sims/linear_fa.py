@@ -18,18 +18,15 @@ Prints for each step dt the final error, the angles and the drift of (c), which 
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
+from destination import figure_path, parser
 
 from ghostnet.files.figures import publish_figure
 from ghostnet.host.streams import show_symbols
 from ghostnet.model.network import Stream, generator
 from ghostnet.results import plots
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 INPUTS, HIDDEN, OUTPUTS, TIME = 30, 20, 10, 60.0
 
 
@@ -71,23 +68,23 @@ def picture(run: dict[str, np.ndarray], drifts: dict[float, float]) -> plt.Figur
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    seeds, steps = (range(1), (0.02, 0.01)) if quick else (range(5), (0.02, 0.01, 0.005))
-    drifts, run = {}, {}
+    given = parser(__doc__, quick="1 seed, 2 step sizes").parse_args()
+    seeds, steps = (range(1), (0.02, 0.01)) if given.quick else (range(5), (0.02, 0.01, 0.005))
+    drifts, angles, run = {}, {}, {}
     print("dt      ‖E‖/‖T‖ at the end   angle to pinv(B): first, last   to B^T: last   drift of (c)")
     for dt in steps:
         runs = [flow(seed, dt) for seed in seeds]
         run, mean = runs[0], {name: np.mean([r[name] for r in runs], axis=0) for name in runs[0]}
         drifts[dt] = float(mean["drift"][-1])
-        angles = f"{mean['to pinv(B)'][1]:.1f}°, {mean['to pinv(B)'][-1]:.1f}°"
+        angles[dt] = {name: float(mean[name][-1]) for name in ("to pinv(B)", "to B^T")}
+        to_inverse = f"{mean['to pinv(B)'][1]:.1f}°, {angles[dt]['to pinv(B)']:.1f}°"
         print(
-            f"{dt:<7} {mean['error'][-1]:<20.1e} {angles:<31} {mean['to B^T'][-1]:<14.1f} {drifts[dt]:.1e}", flush=True
+            f"{dt:<7} {mean['error'][-1]:<20.1e} {to_inverse:<31} {angles[dt]['to B^T']:<14.1f} {drifts[dt]:.1e}",
+            flush=True,
         )
     plt.style.use(plots.STYLE)
-    name = "linear_fa-quick" if quick else "linear_fa"
-    publish_figure(picture(run, drifts), FIGURES / name, seeds=list(seeds), drifts=drifts)
+    facts = {"seeds": list(seeds), "drifts": drifts, "degrees": angles}
+    publish_figure(picture(run, drifts), figure_path(given, "linear_fa"), **facts)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """The mixed model, centred nudging and cross-entropy beside MB: accuracy and the gradient's error, from mixed.toml.
 
     python sims/mixed.py             all runs, at equilibrium; three hours on one CPU; interrupt and repeat at will
-    python sims/mixed.py --draw      the table from the runs in figures/mixed, and MB's in figures/results
+    python sims/mixed.py --draw      the table from the runs in figures/mixed, and MB's in figures/results, if any
 
-Writes figures/mixed.md: test accuracy after some epochs, mean ± deviation over the complete runs, and the largest error
-of their gradient against backprop in any epoch that was looked at (norm-weighted mean over 1,000 examples), by layer.
+Writes figures/mixed.md and .csv: test accuracy after some epochs, mean ± deviation over the complete runs, and the
+largest error of their gradient against backprop in any epoch that was looked at (norm-weighted mean over 1,000
+examples), by layer.
 Runs at equilibrium are judged there, but for mixed-500-500 and cross-entropy, which were looked at by steps before that
 was so: phases that end before they rest add to their errors. Under FA the table shows feedback alignment's distance
 from backprop, and nothing of the ghosts; `ghostnet gradcheck RUN`, of a run that has its checkpoints, compares with
@@ -13,22 +14,20 @@ FA's own signal, too.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 
 import numpy as np
 import xarray as xr
-from paper_runs import FIGURES, HERE, RESULTS
-from table1 import markdown
+from destination import HERE, figures, parser
+from paper_runs import kept
+from table1 import publish_table
 
 import ghostnet as gn
-from ghostnet.files.publishing import publish
 from ghostnet.host.streams import show_symbols
-from ghostnet.results.report import percent
+from ghostnet.results.report import aligned, percent
 
-FOLDER = FIGURES / "mixed"
 EPOCHS = (1, 5, 20, 50)
-BESIDE = ("mb-500-tf", "mb-500-fa", "mb-500-500-tf", "mb-500-500-fa")  # of figures/results
+BESIDE = ("mb-500-tf", "mb-500-fa", "mb-500-500-tf", "mb-500-500-fa")  # where these runs of Table 1 are there
 
 
 def row(name: str, cell: xr.Dataset) -> list[str]:
@@ -47,20 +46,20 @@ def row(name: str, cell: xr.Dataset) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    given = parser.parse_args()
-    plan = gn.sweep.read(HERE / "mixed.toml")
+    options = parser(__doc__)
+    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    given = options.parse_args()
+    folder, paper, plan = figures(given) / "mixed", kept(given), gn.sweep.read(HERE / "mixed.toml")
     if not given.draw:
-        gn.sweep.run(plan, FOLDER, workers=given.workers)
-    ours, papers = gn.load_sweep(FOLDER), gn.load_sweep(RESULTS)
-    rows = [row(name, papers.sel(experiment=name)) for name in BESIDE]
+        gn.sweep.run(plan, folder, workers=given.workers)
+    ours = gn.load_sweep(folder)
+    papers = gn.load_sweep(paper) if paper.exists() else None
+    rows = [row(name, papers.sel(experiment=name)) for name in BESIDE if papers is not None]
     rows += [row(str(name), ours.sel(experiment=name)) for name in ours.experiment.values]
     heading = ["run", *(f"test % after {n}" for n in EPOCHS), "gradient error %", "by layer", "runs"]
-    text = markdown([heading, *rows])
-    print(text, end="")
-    publish(FIGURES / "mixed.md", text.encode())
+    print(aligned([heading, *rows]))
+    publish_table([heading, *rows], figures(given) / "mixed")
 
 
 if __name__ == "__main__":

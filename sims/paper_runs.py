@@ -1,6 +1,7 @@
 """The runs behind Table 1 and Figures 3, 5 and 6 of Mesnard et al. 2019 (arXiv:1911.08585): table1.toml, one place.
 
-Their configurations, provenance and metrics are kept in figures/results; what is complete there is not run again.
+Their configurations, provenance and metrics are kept in figures/results (or results/ of --out); what is complete there
+is not run again.
 """
 
 from __future__ import annotations
@@ -10,34 +11,36 @@ import dataclasses
 from pathlib import Path
 
 import xarray as xr
+from destination import HERE, figures, parser, runs
 
 import ghostnet as gn
 from ghostnet.results.plots import Columns
 from ghostnet.sweep.results import complete as complete_runs
 
-HERE = Path(__file__).resolve().parent
-FIGURES = HERE.parent / "figures"
-RESULTS = FIGURES / "results"
 _QUICK = {"epochs": 2, "train_examples": 600, "seeds": [0]}
 
 
 def arguments(doc: str) -> argparse.Namespace:
     """The options that all these scripts take."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="2 epochs of 600 examples, seed 0, for a look")
-    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    parser.add_argument("--only", nargs="+", metavar="PATTERN", help="run only such, as 'mb-*,seed=0'")
-    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's, instead")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="stepped runs by the torch engine, seeds together")
-    return parser.parse_args()
+    options = parser(doc, quick="2 epochs of 600 examples, seed 0, for a look")
+    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    options.add_argument("--only", nargs="+", metavar="PATTERN", help="run only such, as 'mb-*,seed=0'")
+    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    options.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's, instead")
+    options.add_argument("--device", choices=("cpu", "cuda"), help="stepped runs by the torch engine, seeds together")
+    return options.parse_args()
+
+
+def kept(given: argparse.Namespace) -> Path:
+    """The directory of the sweep."""
+    return figures(given) / "results"
 
 
 def results(given: argparse.Namespace, only: list[str]) -> xr.Dataset:
     """Run what is left of the runs that match `only`, and read all that is there."""
-    plan, folder = gn.sweep.read(HERE / "table1.toml"), RESULTS
+    plan, folder = gn.sweep.read(HERE / "table1.toml"), kept(given)
     if given.quick:
-        plan, folder = dataclasses.replace(plan, settings=plan.settings | _QUICK), Path("runs") / "table1-quick"
+        plan, folder = dataclasses.replace(plan, settings=plan.settings | _QUICK), runs(given) / "table1-quick"
     if not given.draw:
         where = {"workers": given.workers, "scheduler": given.scheduler}
         if given.device:
@@ -54,11 +57,6 @@ def _on_device(plan: gn.sweep.Sweep, device: str) -> gn.sweep.Sweep:
     """The plan with a device for all that names no engine, and so may be packed."""
     entries = [entry if "engine" in entry else entry | {"device": device} for entry in plan.experiments]
     return dataclasses.replace(plan, experiments=entries)
-
-
-def name(given: argparse.Namespace, figure: str) -> Path:
-    """Where a figure goes."""
-    return FIGURES / (f"{figure}-quick" if given.quick else figure)
 
 
 def complete(results: xr.Dataset, experiment: str) -> xr.Dataset:

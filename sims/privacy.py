@@ -18,13 +18,12 @@ Needs the extra [dp]. Prints a table; the full setting writes figures/privacy.pn
 
 from __future__ import annotations
 
-import argparse
 import warnings
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from destination import figures, parser
 from published import PRIVATE
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -32,13 +31,12 @@ import ghostnet as gn
 from ghostnet import data
 from ghostnet.baselines import Baseline
 from ghostnet.baselines.draws import weights
-from ghostnet.files.figures import publish_figure
+from ghostnet.files.figures import appended, publish_figure
 from ghostnet.files.publishing import publish
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 from ghostnet.results.report import aligned, percent
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 NOISES, METHODS, REPORT = (None, 0.1, 0.5, 1.0), ("BP", "FA", "DFA"), PRIVATE.rows["one hidden layer"]
 OPACUS, THEIRS = "BP by Opacus", "the report's BP, one hidden layer"
 SETTINGS = dict(loss="cross-entropy", transfer="tanh", weights="fan-in", learning_rate=2.0, clip=1.0, delta=1e-5)
@@ -115,9 +113,8 @@ def table(found: dict) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
+    given = parser(__doc__, quick="10,000 examples, 2 epochs, two seeds").parse_args()
+    quick, path = given.quick, figures(given) / "privacy"
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")  # Opacus: hooks, secure random numbers, and orders of ε's bound at noise 0.1
     size = dict(epochs=2, train_examples=10_000, seeds=(0, 1)) if quick else dict(epochs=10, seeds=(0, 1, 2))
@@ -132,8 +129,8 @@ def main() -> None:
     if not quick:
         plt.style.use(plots.STYLE)
         facts = {"results": found, "seeds": e.seeds, "settings": SETTINGS, "plain_rate": PLAIN_RATE}
-        publish_figure(picture(found), FIGURES / "privacy", **facts)
-        publish(FIGURES / "privacy.txt", f"{text}\n".encode())
+        publish_figure(picture(found), path, **facts)
+        publish(appended(path, ".txt"), f"{text}\n".encode())
 
 
 if __name__ == "__main__":

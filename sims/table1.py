@@ -19,9 +19,11 @@ from __future__ import annotations
 import csv
 import io
 import statistics
+from pathlib import Path
 
 import xarray as xr
-from paper_runs import HERE, arguments, name, results
+from destination import HERE, figure_path
+from paper_runs import arguments, results
 from published import GHOST_UNITS
 
 import ghostnet as gn
@@ -90,15 +92,20 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join(f"| {line} |" for line in (heading, ruler, *rest)) + "\n"
 
 
+def publish_table(rows: list[list[str]], path: Path) -> None:
+    """Write a table, heading first, as `path`.md and .csv."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    publish(appended(path, ".md"), markdown(rows).encode())
+    publish(appended(path, ".csv"), text.getvalue().encode())
+
+
 def main() -> None:
     given = arguments(__doc__)
     runs = results(given, ["*"])
     rows = table(runs, int(runs.epoch[-1]) if given.quick else None)
     print(report.aligned(rows))
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    publish(appended(name(given, "table1"), ".md"), markdown(rows).encode())
-    publish(appended(name(given, "table1"), ".csv"), text.getvalue().encode())
+    publish_table(rows, figure_path(given, "table1"))
 
 
 if __name__ == "__main__":

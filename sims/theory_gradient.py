@@ -16,20 +16,19 @@ from __future__ import annotations
 import csv
 import io
 import math
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from destination import figures, parser
 
 import ghostnet as gn
 from ghostnet import data
-from ghostnet.files.figures import publish_figure
+from ghostnet.files.figures import appended, publish_figure
 from ghostnet.files.publishing import publish
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 from ghostnet.results.gradients import LAYERS
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 DEPTHS = (1, 2, 3, 4)
 LONG = dict(free_steps=500, clamped_steps=150)
 
@@ -112,6 +111,7 @@ def picture(rows: list[tuple]) -> plt.Figure:
 
 
 def main() -> None:
+    path = figures(parser(__doc__).parse_args()) / "theory_gradient"
     digits = data.load()
     x, y = data.scale(digits.train_images[:20], "float64"), data.one_hot(digits.train_labels[:20], 10, "float64")
     rows = measurements(x, y)
@@ -120,8 +120,8 @@ def main() -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([("sweep", "curve", "value", "relative_error"), *rows])
-    publish(FIGURES / "theory_gradient.csv", text.getvalue().encode())
-    publish_figure(picture(rows), FIGURES / "theory_gradient", seeds=[0], slopes=slopes(rows))
+    publish(appended(path, ".csv"), text.getvalue().encode())
+    publish_figure(picture(rows), path, seeds=[0], slopes=slopes(rows))
 
 
 if __name__ == "__main__":
