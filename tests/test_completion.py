@@ -19,6 +19,7 @@ ASK = 'COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shtab_ghostnet; echo "${COMPREPLY
         ("ghostnet tr", "train"),
         ("ghostnet train mb-100", "mb-100-tf mb-100-fa"),
         ("ghostnet gradcheck ma-100", "ma-100-tf ma-100-fa"),
+        ("ghostnet reproduce fig", "figure3 figure4 figure5 figure6"),
         ("ghostnet baseline I", "IFA"),
         ("ghostnet train --engi", "--engine"),
         ("ghostnet train --engine e", "equilibrium"),

@@ -19,8 +19,9 @@ class Completion(argparse.Action):
 
         from ghostnet.model.baseline import METHODS
         from ghostnet.model.presets import PRESETS
+        from ghostnet.results.targets import targets
 
-        names = {"PRESET": [*PRESETS], "METHOD": [*METHODS], "RUN_OR_PRESET": [*PRESETS]}
+        names = {"PRESET": [*PRESETS], "METHOD": [*METHODS], "RUN_OR_PRESET": [*PRESETS], "TARGET": [*targets()]}
         for action in _actions(parser):  # the parser has done its work
             action.choices = names.get(str(action.metavar or action.dest).upper(), action.choices)
             if action.type is Path:

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from ghostnet.cli import baseline, doctor, gradcheck, plot, search, sweep, traces, training, view
+from ghostnet.cli import baseline, doctor, gradcheck, plot, reproduce, search, sweep, traces, training, view
 from ghostnet.cli.completion import SHELLS, Completion
 from ghostnet.cli.parser import Parser, Version
 from ghostnet.errors import FileError, GhostnetError
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     baseline.add_parsers(commands)
     sweep.add_parser(commands)
     search.add_parser(commands)
+    reproduce.add_parser(commands)
     listing = commands.add_parser("presets", help="list the paper's settings by name")
     listing.set_defaults(command=lambda arguments: print(report.presets_table()), shows=True)
     info = commands.add_parser("info", help="show what a run directory or a trace file holds")
