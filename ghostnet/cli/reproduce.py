@@ -22,8 +22,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "reproduce",
         help="make the tables and figures of the paper and the reports, and compare with the stored numbers",
-        description="Make a table or figure; without a target, list them with the CPU time each takes. What takes long "
-        "keeps run directories in DIR: the same command again goes on. --check compares with the stored numbers, and "
+        description="Make a table or figure; without a target, list them with the CPU time each takes. Sweeps keep "
+        "their runs in DIR: the same command again goes on. --check compares with the stored numbers, and "
         "ends with 1 where one differs by more than rounding or chance explains.",
     )
     parser.add_argument("target", nargs="?", help="which (default: list them)")
