@@ -77,6 +77,7 @@ def test_the_list_has_every_target_with_its_time_and_what_it_needs(capsys):
         (["linear_fa", "--check", "--quick"], "--quick makes other numbers than those that are stored; leave it or"),
         (["linear_fa", "--out", "taken"], "taken: can't be made (File exists); give a directory you may write to"),
         (["linear_fa", "--draw"], "unrecognized arguments: --draw"),
+        (["--only", "mb-*", "table1"], "target: expected one before the options, such as figure4; --only takes all"),
         (["figure3", "--draw"], "sweep.toml: can't be read (No such file or directory)"),
     ],
 )

@@ -47,6 +47,8 @@ def add_parser(commands: Commands) -> None:
 def _reproduce(arguments: argparse.Namespace) -> None:
     from ghostnet.results import targets
 
+    if arguments.target is None and (arguments.check or _options(arguments)):
+        raise ConfigError("target: expected one before the options, such as figure4; --only takes all words behind it")
     if arguments.list or arguments.target is None:
         print(targets.table())
         return
