@@ -167,3 +167,15 @@ def test_under_TF_the_weights_decide_whatever_stands_in_B(engine):
     assert same_bits(*ends)
     x, y = examples(e)
     assert gradcheck(tied, x, y, causes=False).text() == gradcheck(loose, x, y, causes=False).text()
+
+
+def test_replaced_settings_leave_weights_and_activities_as_they_are_and_share_none():
+    net = build(experiment("MB", SIZES, batch=7, seeds=(0, 1)))
+    net.presentations = 3
+    other = net.replace(beta=0.5)
+    assert (other.experiment, other.presentations) == (net.experiment.replace(beta=0.5), 3)
+    assert same_bits(of(other), of(net))
+    other.weights.W_pg[1][:] = 0.0
+    assert np.all(net.weights.W_pg[1] != 0)
+    with pytest.raises(ConfigError, match=r"W_gp\[1\] has shape \(2, 7, 30, 5\): expected \(2, 8, 30, 5\)"):
+        net.replace(batch=8)

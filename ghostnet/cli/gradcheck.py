@@ -88,8 +88,7 @@ def _of_ghosts(arguments: argparse.Namespace) -> GradientReport:
         raise ConfigError("--picture shows the causes: leave out --no-causes")
     if arguments.picture and picture_path(arguments.picture).suffix not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"--picture {arguments.picture}: expected a name ending in .png, .pdf or .svg")
-    net = network(arguments.network)
-    net.experiment = net.experiment.replace(**given(arguments, (name for name, _ in _CHANGES)))
+    net = network(arguments.network).replace(**given(arguments, (name for name, _ in _CHANGES)))
     x, y = _examples(arguments, net.experiment)
     how = {"causes": not arguments.no_causes, "autograd": arguments.autograd, "dtype": arguments.dtype or "float64"}
     return gradcheck(net, x, y, equilibrium=_at_equilibrium(arguments), **how)

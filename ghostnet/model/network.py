@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import math
 import os
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -70,6 +72,21 @@ class Network:
     def runs(self) -> int:
         """How many networks there are, one for each seed."""
         return len(self.experiment.seeds)
+
+    def replace(self, /, **changes: Any) -> Network:
+        """A copy of the weights and activities under other settings, such as another β.
+
+        Raises:
+            ConfigError: no such field, an impossible value, or one that asks for arrays of other shapes (sizes, ghosts,
+                batch, model, number of seeds).
+
+        Examples:
+            >>> net.replace(beta=0.05).experiment.beta
+            0.05
+        """
+        changed = copy.deepcopy(self)
+        changed.experiment = self.experiment.replace(**changes)
+        return dataclasses.replace(checked(changed, "float64"), method=self.method)
 
     def outputs(self, x: ArrayLike) -> np.ndarray:
         """Rates of the output layer, (runs, n, n_N), float64, by the feedforward graph: r_k = ρ(W_k r_{k-1}).
