@@ -228,6 +228,17 @@ def test_in_a_notebook_the_bar_is_that_of_tqdm_auto_and_nothing_is_logged(monkey
     assert capsys.readouterr() == ("", "")
 
 
+def test_in_a_notebook_without_ipywidgets_the_bar_is_a_plain_one_and_nothing_warns(tmp_path):
+    (tmp_path / "ipywidgets.py").write_text("raise ImportError", encoding="utf-8")
+    (tmp_path / "IPython.py").write_text(
+        "class shell:\n    config = {'IPKernelApp': {}}\n\n\nget_ipython = shell\n", encoding="utf-8"
+    )
+    code = "import IPython; from ghostnet.host.progress import Progress; Progress(1).line('epoch 1')"
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    done = subprocess.run([sys.executable, "-W", "always", "-c", code], env=environment, capture_output=True, text=True)
+    assert "epoch 1" in done.stdout and not done.returncode and "IProgress" not in done.stderr
+
+
 def test_outside_a_notebook_tqdm_auto_is_not_imported():
     code = "import sys; from ghostnet.host.progress import Progress; Progress(1); assert 'tqdm.auto' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+import warnings
 
 from tqdm import tqdm
 
@@ -27,7 +28,9 @@ class Progress:
         self._terminal = Steady(sys.stderr)
         notebook = shown and _in_notebook()
         if notebook:
-            from tqdm.auto import tqdm as bar  # takes a tenth of a second
+            with warnings.catch_warnings():  # that ipywidgets is not installed; a plain bar will do
+                warnings.filterwarnings("ignore", "IProgress not found")
+                from tqdm.auto import tqdm as bar  # takes a tenth of a second
 
             self._terminal = Steady(sys.stdout)  # a notebook paints the other one red
         else:
