@@ -11,14 +11,16 @@ from ghostnet.model import equations
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
 NAVIGATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
 
 
 def test_every_page_can_be_reached():
-    assert sorted(re.findall(r"[\w-]+\.md", NAVIGATION)) == [page.name for page in PAGES]
+    pages = [page.name for page in PAGES] + [f"{notebook.stem}.md" for notebook in NOTEBOOKS]
+    assert sorted(re.findall(r"[\w-]+\.md", NAVIGATION)) == sorted(pages)
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS, ROOT / "README.md"], ids=lambda page: page.name)
 def test_what_a_page_links_to_is_there(page):
     links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).is_file()] == []
