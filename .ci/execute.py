@@ -19,7 +19,8 @@ SECONDS = 600  # of one cell
 def executed(path: Path) -> nbformat.NotebookNode:
     """A notebook after a run in its own folder."""
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": path.parent}}).execute()
+    where = {"metadata": {"path": path.parent}}
+    NotebookClient(notebook, timeout=SECONDS, resources=where, coalesce_streams=True).execute()  # bars leave their end
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "stream" and output.name == "stderr":

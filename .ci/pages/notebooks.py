@@ -44,10 +44,6 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def _converted(path: Path) -> tuple[str, dict[str, bytes]]:
     """An executed notebook as Markdown, and its pictures by name."""
     notebook = nbformat.read(path, as_version=4)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            if output.output_type == "stream":
-                output.text = re.sub(r"[^\n]*\r", "", output.text)  # what a bar has painted over
     exporter = MarkdownExporter(display_data_priority=_SHOWN)
     text, resources = exporter.from_notebook_node(notebook, {"unique_key": path.stem, "output_files_dir": path.stem})
     note = f"\n\n*[This notebook](../{FOLDER}/{path.name}), executed.*\n"
