@@ -233,7 +233,8 @@ def test_in_a_notebook_without_ipywidgets_the_bar_is_a_plain_one_and_nothing_war
     (tmp_path / "IPython.py").write_text(
         "class shell:\n    config = {'IPKernelApp': {}}\n\n\nget_ipython = shell\n", encoding="utf-8"
     )
-    code = "import IPython; from ghostnet.host.progress import Progress; Progress(1).line('epoch 1')"
+    kernel = "import sys, IPython; sys.modules['ipykernel.zmqshell'] = None"  # by which tqdm knows one
+    code = f"{kernel}; from ghostnet.host.progress import Progress; Progress(1).line('epoch 1')"
     environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
     done = subprocess.run([sys.executable, "-W", "always", "-c", code], env=environment, capture_output=True, text=True)
     assert "epoch 1" in done.stdout and not done.returncode and "IProgress" not in done.stderr
