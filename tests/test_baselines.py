@@ -130,7 +130,7 @@ def test_scores_during_training_are_those_of_every_example_before_it_was_learned
 def test_dropout_drops_and_keeps_the_mean_and_its_units_learn_nothing():
     net = learner("FA", (16, 400, 4), dropout=0.25)
     x, y = task_batch(net)
-    mask = net._masks(x)[1]
+    mask = net._masks(x, None)[1]
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.75}
     assert float(mask.mean()) == pytest.approx(1, abs=0.03)
     p = methods.forward(net.W, x, net.transfer, [None, mask])
@@ -187,7 +187,7 @@ def test_a_diverging_baseline_says_so_and_keeps_its_metrics(task, tmp_path):
         ({"frozen": 3}, "frozen = 3: none of 3 W_k would learn"),
         ({"frozen": -1}, "frozen = -1: expected"),
         ({"method": "WM", "feedback_noise": 0.0}, "feedback_noise = 0: WM mirrors"),
-        ({"method": "KP", "clip": 1.0}, "all methods but KP and DTP"),
+        ({"method": "CHL", "clip": 1.0}, "CHL takes none"),
         ({"loss": "msee"}, "did you mean 'mse'"),
         ({"noise": 1.0}, "noise without clipping"),
         ({"learning_rate": (1.0, 2.0)}, "learning_rate has 2 values: expected 1, or 3"),

@@ -11,10 +11,10 @@ from typing import Any, TextIO
 
 PLAIN = "ghostnet.plain"  # the error handler that writes a symbol in ASCII where it can't be shown
 _SYMBOLS = {
-    "α": "alpha", "β": "beta", "δ": "delta", "ε": "eps", "η": "eta", "λ": "lambda", "ρ": "rho", "σ": "sigma",
-    "τ": "tau", "Δ": "Delta", "Σ": "Sum ", "∂": "d", "√": "sqrt ", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3",
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "eps", "η": "eta", "λ": "lambda", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "Δ": "Delta", "Σ": "Sum ", "∂": "d", "√": "sqrt ", "∞": "inf", "½": "1/2", "²": "^2", "³": "^3",
     "±": "+/-", "×": "x", "·": "*", "⊙": "*", "°": " deg", "′": "'", "‖": "||", "→": "->", "←": "<-", "…": "...",
-    "≤": "<=", "≥": ">=", "µ": "u", "ø": "o",
+    "≤": "<=", "≥": ">=", "µ": "u", "ø": "o", "é": "e",
 }  # fmt: skip
 
 
