@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 MOST = 500_000  # bytes of an executed notebook
 SECONDS = 600  # of one cell
@@ -19,8 +20,9 @@ SECONDS = 600  # of one cell
 def executed(path: Path) -> nbformat.NotebookNode:
     """A notebook after a run in its own folder."""
     notebook = nbformat.read(path, as_version=4)
-    where = {"metadata": {"path": path.parent}}
-    NotebookClient(notebook, timeout=SECONDS, resources=where, coalesce_streams=True).execute()  # bars leave their end
+    how = Config(KernelManager={"transport": "ipc"})  # by a socket file: nobody else on the machine can listen
+    how.NotebookClient.coalesce_streams = True  # bars leave their end
+    NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": path.parent}}, config=how).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "stream" and output.name == "stderr":
