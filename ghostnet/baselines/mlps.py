@@ -161,8 +161,8 @@ def _of_learner(found: Checkpoint) -> dict[str, np.ndarray]:
 
 def _module(learner: Learner, run: int) -> nn.Module:
     """A run of a network with biases, or a Boltzmann machine: images to u_N."""
-    W = [values[run] for values in learner.W[1:]]
-    bias = [values[run, 0] for values in learner.bias or [] if values is not None]
+    W = [values[run].cpu() for values in learner.W[1:]]
+    bias = [values[run, 0].cpu() for values in learner.bias or [] if values is not None]
     if learner.baseline.method == "CD":
         return JointRBM(W, bias)
     return nn.Sequential(*layers(W, bias, BaselineRun(learner.experiment, learner.baseline).effective)[:-1])

@@ -52,11 +52,11 @@ def train(
         settings: fields of `Baseline`, such as learning_rate, loss and architecture.
 
     Returns:
-        the network (with the trained W, and FA's B where the method has one of that shape; with biases, a torch module
-        per seed, images to u_N) and the rows of metrics.csv: `ghostnet.train`'s columns, then the mean loss of an
-        example on both parts; of hidden layers angle_k and alignment_k, in degrees (`ghostnet.baselines.measures`); of
-        every layer norm_W_k and update_ratio_k, ‖ΔW_k‖ / ‖W_k‖ of the last update; with clip, epsilon,
-        delta and noise. Of a convolutional architecture, the modules, and no alignment_k.
+        the network (with the trained W, and FA's B where the method has one of that shape; with biases and by CD, a
+        torch module per seed, images to u_N) and the rows of metrics.csv: `ghostnet.train`'s columns, then the mean
+        loss of an example on both parts; of hidden layers angle_k and alignment_k, in degrees
+        (`ghostnet.baselines.measures`); of every layer norm_W_k and update_ratio_k, ‖ΔW_k‖ / ‖W_k‖ of the last update;
+        with clip, epsilon, delta and noise. Of a convolutional architecture, the modules; alignment_k of FA and kin.
 
     Raises:
         ConfigError: impossible settings, an experiment that does not fit the data, or `out` is in use.

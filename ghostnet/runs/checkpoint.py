@@ -40,7 +40,7 @@ class Checkpoint:
 
     Attributes:
         network: weights and activities; `presentations` counts all that it has seen. None for a convolutional
-            baseline and one with biases: all of it is in `extra`.
+            baseline, one with biases and one by CD: all of it is in `extra`.
         epoch: finished epochs, evaluated where that was due; -1 before the initial evaluation.
         shown: presentations of the next epoch already done.
         seconds: training time so far.
@@ -250,6 +250,6 @@ def newest(run: str | os.PathLike) -> Network:
     run = Path(run)
     found = latest(run, configuration.read(run) if (run / store.CONFIG).exists() else None)
     if found is None or found.network is None:
-        what = "no readable checkpoint" if found is None else "a convolutional baseline's, or of one with biases"
+        what = "no readable checkpoint" if found is None else "of a convolutional baseline, one with biases or CD"
         raise FileError(f"{run}: {what}; give a run that `ghostnet train` has taken past epoch 0")
     return found.network

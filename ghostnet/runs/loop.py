@@ -68,7 +68,7 @@ class Training:
     """What a training run leaves.
 
     Attributes:
-        network: as trained; of a convolutional baseline, or one with biases, a list of torch modules, one per seed.
+        network: as trained; of a baseline that is convolutional, with biases or by CD, torch modules, one per seed.
         metrics: one dict per run and evaluation, as in metrics.csv; accuracies are fractions, MSE is the mean of
             (y - ρ(u_N))² over examples and outputs, seconds are those of training, evaluation excluded.
         stopped: why a callback ended it early, else None.
