@@ -6,6 +6,7 @@ Errors, warnings or anything else on standard error, and more than 500 kB in all
 from __future__ import annotations
 
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,9 +21,11 @@ SECONDS = 600  # of one cell
 def executed(path: Path) -> nbformat.NotebookNode:
     """A notebook after a run in its own folder."""
     notebook = nbformat.read(path, as_version=4)
-    how = Config(KernelManager={"transport": "ipc"})  # by a socket file: nobody else on the machine can listen
-    how.NotebookClient.coalesce_streams = True  # bars leave their end
-    NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": path.parent}}, config=how).execute()
+    where = {"metadata": {"path": path.parent}}
+    with tempfile.TemporaryDirectory() as private:
+        how = Config(KernelManager={"transport": "ipc", "ip": f"{private}/kernel"})  # by files: nobody else can listen
+        how.NotebookClient.coalesce_streams = True  # bars leave their end
+        NotebookClient(notebook, timeout=SECONDS, resources=where, config=how).execute()
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "stream" and output.name == "stderr":
