@@ -32,11 +32,11 @@ def clipped_sums(
     whole = _Measured(net, loss)
     names = {id(p): name for name, p in whole.named_parameters()}
     sources = [names[id(_source(net, p))] for p in learning]
-    held = dict(whole.named_parameters())
-    given = {name: held[name].detach() for name in sources}
+    held = {name: p.detach() for name, p in whole.named_parameters()}
+    given = {name: held[name] for name in sources}
 
     def of_one(parameters: dict, x: Tensor, label: Tensor) -> Tensor:
-        return functional_call(whole, parameters, (x[None], label[None]))
+        return functional_call(whole, held | parameters, (x[None], label[None]))
 
     each = vmap(grad_and_value(of_one), (None, 0, 0), randomness="different")
     sums, losses = {name: torch.zeros_like(p) for name, p in given.items()}, [x.new_zeros(0)]
