@@ -3,6 +3,9 @@
 As in privacy.py, every example's gradient, all layers together, is clipped to norm 1, and batches are Poisson samples.
 `target_epsilon` finds the noise for each ε (δ = 1e-5, Rényi accountant), which is the same for all methods.
 
+Found: most of what privacy costs is the clip's, three points between no privacy and ε = 8. From there to ε = 1 BP and
+DFA lose 0.7 points, alike; FA, which learns least without privacy, too, loses 1.6, and 4.3 to ε = 0.5.
+
     python sims/privacy_budget.py            784-100-100-10 tanh, batch 500, 5 epochs, three seeds; 54 runs
     python sims/privacy_budget.py --draw     from the runs that are there; what isn't complete is left out
 
@@ -47,7 +50,7 @@ def table(found: dict, noises: dict[str, float]) -> str:
     rows = [["test %", *(f"ε = {name}" if name != NONE else "no privacy" for name in found)]]
     for method in next(iter(found.values())):
         rows.append([method, *(percent(of[method]) for of in found.values())])
-    return aligned([*rows, ["noise", *(f"{noises[name]:.3f}" if name != NONE else "" for name in found)]])
+    return aligned([*rows, ["noise", *(f"{noises[name]:.3f}" if name in noises else "" for name in found)]])
 
 
 def picture(found: dict) -> plt.Figure:
@@ -80,7 +83,7 @@ def main() -> None:
     found = accuracies(runs)
     if not found:
         raise SystemExit("no ε is complete yet; leave out --draw")
-    noises = {name: float(runs.noise.sel(experiment=name).max()) for name in found}
+    noises = {name: float(runs.noise.sel(experiment=name).max()) for name in found if name != NONE}
     print(text := table(found, noises))
     plt.style.use(plots.STYLE)
     publish_figure(picture(found), FIGURES / "privacy_budget", test_accuracy=found, noise=noises, sweep=plan.to_toml())
