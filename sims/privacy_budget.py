@@ -15,12 +15,10 @@ figures/privacy_budget.png, .pdf, .json and .txt.
 
 from __future__ import annotations
 
-import argparse
-
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from paper_runs import FIGURES, HERE
+from destination import HERE, figures, parser, runs
 
 import ghostnet as gn
 from ghostnet.files.figures import publish_figure
@@ -72,22 +70,23 @@ def picture(found: dict) -> plt.Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    given = parser.parse_args()
-    plan, folder = gn.sweep.read(HERE / "privacy_budget.toml"), HERE.parent / "runs" / "privacy_budget"
+    options = parser(__doc__)
+    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    given = options.parse_args()
+    plan, folder = gn.sweep.read(HERE / "privacy_budget.toml"), runs(given) / "privacy_budget"
     if not given.draw:
         gn.sweep.run(plan, folder, workers=given.workers)
-    runs = gn.load_sweep(folder)
-    found = accuracies(runs)
+    made = gn.load_sweep(folder)
+    found = accuracies(made)
     if not found:
         raise SystemExit("no ε is complete yet; leave out --draw")
-    noises = {name: float(runs.noise.sel(experiment=name).max()) for name in found if name != NONE}
+    noises = {name: float(made.noise.sel(experiment=name).max()) for name in found if name != NONE}
     print(text := table(found, noises))
     plt.style.use(plots.STYLE)
-    publish_figure(picture(found), FIGURES / "privacy_budget", test_accuracy=found, noise=noises, sweep=plan.to_toml())
-    publish(FIGURES / "privacy_budget.txt", f"{text}\n".encode())
+    facts = {"test_accuracy": found, "noise": noises, "sweep": plan.to_toml()}
+    publish_figure(picture(found), figures(given) / "privacy_budget", **facts)
+    publish(figures(given) / "privacy_budget.txt", f"{text}\n".encode())
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ and no chance that it doesn't is in ε); the clip (same noise, but no gradient h
 over 10 epochs, at noise 0.1 and at noise 1, which protects somebody. δ is 1e-5, the accountant Rényi's.
 
 Found (means of three seeds): accuracy rises and loss falls to the end, 96.8 % after 50 epochs. The clip costs 2.4
-points after 10 epochs, noise 1 another 0.8, noise 0.1 and sampling nothing that can be seen. Sampling takes ε from 19 to 2 at
-noise 1. At noise 0.1 the accountant's bound with sampling is loose, beyond that without: no privacy to speak of.
+points after 10 epochs, noise 1 another 0.8, noise 0.1 and sampling nothing that can be seen. Sampling takes ε from 19
+to 2 at noise 1. At noise 0.1 the accountant's bound with sampling is loose, beyond that without: no privacy to speak of.
 
     python sims/privacy_epochs.py            784-100-10 tanh, batch 500, three seeds; 24 runs
     python sims/privacy_epochs.py --draw     from the runs that are there; what isn't complete is left out
@@ -19,11 +19,10 @@ figures/privacy_epochs.png, .pdf, .json and .txt.
 
 from __future__ import annotations
 
-import argparse
-
 import matplotlib.pyplot as plt
 import xarray as xr
-from paper_runs import FIGURES, HERE, complete
+from destination import HERE, figures, parser, runs
+from paper_runs import complete
 
 import ghostnet as gn
 from ghostnet.files.figures import publish_figure
@@ -70,20 +69,20 @@ def picture(runs: xr.Dataset) -> plt.Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    given = parser.parse_args()
-    plan, folder = gn.sweep.read(HERE / "privacy_epochs.toml"), HERE.parent / "runs" / "privacy_epochs"
+    options = parser(__doc__)
+    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    given = options.parse_args()
+    plan, folder = gn.sweep.read(HERE / "privacy_epochs.toml"), runs(given) / "privacy_epochs"
     if not given.draw:
         gn.sweep.run(plan, folder, workers=given.workers)
-    runs = gn.load_sweep(folder)
-    print(text := table(runs))
+    made = gn.load_sweep(folder)
+    print(text := table(made))
     plt.style.use(plots.STYLE)
-    done = complete(runs, SHOWN)
+    done = complete(made, SHOWN)
     curves = {name: done[name].values.tolist() for name in ("test_accuracy", "train_loss", "test_loss")}
-    publish_figure(picture(runs), FIGURES / "privacy_epochs", curves=curves, table=text, sweep=plan.to_toml())
-    publish(FIGURES / "privacy_epochs.txt", f"{text}\n".encode())
+    publish_figure(picture(made), figures(given) / "privacy_epochs", curves=curves, table=text, sweep=plan.to_toml())
+    publish(figures(given) / "privacy_epochs.txt", f"{text}\n".encode())
 
 
 if __name__ == "__main__":
