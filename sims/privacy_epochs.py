@@ -8,7 +8,8 @@ over 10 epochs, at noise 0.1 and at noise 1, which protects somebody. δ is 1e-5
 
 Found (means of three seeds): accuracy rises and loss falls to the end, 96.8 % after 50 epochs. The clip costs 2.4
 points after 10 epochs, noise 1 another 0.8, noise 0.1 and sampling nothing that can be seen. Sampling takes ε from 19
-to 2 at noise 1. At noise 0.1 the accountant's bound with sampling is loose, beyond that without: no privacy to speak of.
+to 2 at noise 1. At noise 0.1 the accountant's bound with sampling is loose, beyond that without: no privacy to speak
+of.
 
     python sims/privacy_epochs.py            784-100-10 tanh, batch 500, three seeds; 24 runs
     python sims/privacy_epochs.py --draw     from the runs that are there; what isn't complete is left out
