@@ -53,6 +53,15 @@ def lenet(channels: int = 1, side: int = 28, classes: int = 10) -> nn.Sequential
     )  # fmt: skip
 
 
+def one_block(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
+    """One block of convolution and max-pooling, dropout, a dense layer."""
+    return nn.Sequential(
+        nn.Unflatten(1, (channels, side, side)),
+        nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.5), nn.Linear(16 * (side // 2) ** 2, classes),
+    )  # fmt: skip
+
+
 def two_blocks(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
     """Two blocks of convolution and max-pooling, dropout, a dense layer."""
     return nn.Sequential(

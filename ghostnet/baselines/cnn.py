@@ -14,8 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ghostnet.baselines import accounting, measures, methods, perexample, privacy
-from ghostnet.baselines.architectures import three_convolutions, two_blocks
+from ghostnet.baselines import accounting, architectures, measures, methods, perexample, privacy
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.descent import Descent
 from ghostnet.baselines.direct import Projected
@@ -31,7 +30,13 @@ from ghostnet.model.network import generator
 from ghostnet.model.typed import require
 from ghostnet.runs.checkpoint import Checkpoint
 
-_ARCHITECTURES = {"two-blocks": two_blocks, "three-convolutions": three_convolutions}
+_ARCHITECTURES = {
+    "one-block": architectures.one_block,
+    "two-blocks": architectures.two_blocks,
+    "three-convolutions": architectures.three_convolutions,
+    "lenet": lambda side, classes, channels: _of_rows(architectures.lenet(channels, side, classes), channels, side),
+    "resnet-20": lambda side, classes, channels: _of_rows(architectures.resnet(20, channels, classes), channels, side),
+}
 _MEASURED = 200  # examples, the first of the training set, whose gradient is compared with backprop's
 _MOVED, _OPTIMIZER = "moved", "optimizer."  # in a checkpoint
 
@@ -92,9 +97,12 @@ class CNN:
         layers = list(enumerate(_layers(module)))
         of = f"{len(layers)} W_k would learn"
         require(b.frozen < len(layers), f"frozen = {b.frozen}: none of {of}")
-        groups = []
-        for layer in (layer for k, layer in layers if k >= b.frozen):
-            groups += [{"params": layer.weight, "lr": rate}, {"params": layer.bias, "lr": rate, "weight_decay": 0.0}]
+        still = {id(parameter) for k, layer in layers if k < b.frozen for parameter in layer.parameters(False)}
+        groups = [
+            {"params": parameter, "lr": rate} | ({"weight_decay": 0.0} if parameter.ndim < 2 else {})
+            for _, parameter in _plain_parameters(module)
+            if id(parameter) not in still
+        ]
         if b.method == "KP":
             groups += [{"params": layer.feedback, "lr": rate} for k, layer in layers if k >= max(b.frozen, 1)]
         if b.method == "WM":
@@ -215,9 +223,8 @@ class CNN:
 
     def _angles(self, module: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
         """See `measures.angles`; without dropout, over a few examples."""
-        for own, given in zip(_layers(self._twin), _layers(module), strict=True):
-            own.weight.data.copy_(given.weight.data)
-            own.bias.data.copy_(given.bias.data)
+        state = module.state_dict()
+        self._twin.load_state_dict({name: state[name] for name in self._twin.state_dict()})
         nets = module, self._twin.eval()
         found = (
             torch.autograd.grad(self._loss(net, x, labels), [layer.weight for layer in _layers(net)]) for net in nets
@@ -283,11 +290,22 @@ def _angle(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(measures.angle(a[None], b[None]))
 
 
+def _of_rows(net: nn.Sequential, channels: int, side: int) -> nn.Sequential:
+    """A network of images, for images that are rows of pixels."""
+    return nn.Sequential(nn.Unflatten(1, (channels, side, side)), *net)
+
+
 def _initialise(net: nn.Module, seed: int) -> None:
-    """Weights uniform in ±1/√(inputs of a unit), biases 0; the same for every method."""
-    parameters = (parameter for layer in _layers(net) for parameter in (layer.weight, layer.bias))
+    """Weights uniform in ±1/√(inputs of a unit), biases 0, scales of normalisation 1; the same for every method."""
     with torch.no_grad():
-        for index, parameter in enumerate(parameters):
-            bound = 1 / math.sqrt(parameter[0].numel()) if parameter.ndim > 1 else 0.0
-            draw = generator(seed, BaselineStream.MODULE, index)
-            parameter.copy_(torch.from_numpy(draw.uniform(-bound, bound, tuple(parameter.shape))))
+        for index, (name, parameter) in enumerate(_plain_parameters(net)):
+            if parameter.ndim > 1:
+                bound, draw = 1 / math.sqrt(parameter[0].numel()), generator(seed, BaselineStream.MODULE, index)
+                parameter.copy_(torch.from_numpy(draw.uniform(-bound, bound, tuple(parameter.shape))))
+            elif name.endswith("bias"):
+                parameter.zero_()
+
+
+def _plain_parameters(net: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """Those that the network has without a method: all but feedback that learns."""
+    return [(name, parameter) for name, parameter in net.named_parameters() if not name.endswith(".feedback")]

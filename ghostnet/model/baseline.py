@@ -39,7 +39,7 @@ _NOT_CONVOLUTIONAL = {
 _OF_CONVOLUTIONAL = ("method", "architecture", "loss", "learning_rate", "optimizer", "momentum", "weight_decay",
                      "lr_schedule", "lr_step_epochs", "lr_step_factor", "frozen", "feedback_rate",
                      "clip", "noise", "target_epsilon", "delta", "accountant", "sampling")  # fmt: skip
-ARCHITECTURES = ("mlp", "two-blocks", "three-convolutions")
+ARCHITECTURES = ("mlp", "one-block", "two-blocks", "three-convolutions", "lenet", "resnet-20")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,8 @@ class Baseline:
         "CHL (contrastive Hebbian learning) or CD (contrastive divergence, of a Boltzmann machine of image and label)"
     )
     architecture: str = documented(
-        "mlp, of the experiment's sizes; or two-blocks or three-convolutions, on square images, of which sizes say the "
-        "pixels and classes only", default="mlp"
+        "mlp, of the experiment's sizes; or one-block, two-blocks, three-convolutions, lenet or resnet-20, on square "
+        "images, of which sizes say the pixels and classes only", default="mlp"
     )  # fmt: skip
     loss: str = documented("mse (logistic outputs), cross-entropy (softmax) or binary-cross-entropy", default="mse")
     learning_rate: tuple[float, ...] | None = documented(
@@ -200,6 +200,8 @@ def _check_convolutional(b: Baseline) -> None:
     require(reason is None, f"method = {b.method}: not for {b.architecture}: it {reason}")
     text = f"clip = {b.clip}: the mirror of {b.architecture} has no gradient of one example; take another method"
     require(b.clip is None or b.method != "WM", text)
+    text = f"clip = {b.clip}: resnet-20 normalises over the batch, which mixes its examples; take another architecture"
+    require(b.clip is None or b.architecture != "resnet-20", text)
     require(b.loss == "cross-entropy", f"loss = {b.loss}: {b.architecture} has softmax outputs; give cross-entropy")
     rates = len(b.learning_rate or ())
     require(rates == 1, f"learning_rate has {rates} values: {b.architecture} takes one, such as 0.05")

@@ -153,11 +153,16 @@ class Sweep:
         tables += ["[[experiments]]\n" + toml.lines(entry) for entry in self.experiments]
         return "\n".join(tables)
 
+    @property
+    def _lists_methods(self) -> bool:
+        """Whether method is a dimension: a list of the settings' or of an experiment's says so for all tasks."""
+        return any(isinstance(table.get("method"), list) for table in (self.settings, *self.experiments))
+
     def _cell(self, entry: dict, values: dict) -> list[Task]:
         """The tasks of one experiment of the list at one point of the grid: of every method, and every seed."""
-        given, listed = self.settings | entry | values, isinstance(self.settings.get("method"), list)
+        given, listed = self.settings | entry | values, self._lists_methods
         methods = given.get("method")
-        methods = methods if listed and methods is self.settings["method"] else [methods]
+        methods = methods if isinstance(methods, list) and "method" not in values else [methods]
         require(methods, "method = []: expected at least one, such as MB")
         return [
             task
