@@ -23,6 +23,7 @@ from ghostnet.runs import checkpoint
 HOW = dict(architecture="two-blocks", loss="cross-entropy", learning_rate=0.05, momentum=0.9)
 METHODS = [method for method in baselines.METHODS if method not in ("IFA", "DTP", "CHL", "CD")]
 HANDING = ("FA", "uSF", "frSF", "brSF", "KP", "WM")  # something stands in the place of W
+LAYERS = {"one-block": 2, "two-blocks": 3, "three-convolutions": 5}  # with weights
 
 
 def fit(task, method, out=None, epochs=1, seeds=(0,), sizes=(16, 4), train_examples=80, **changes):
@@ -31,12 +32,12 @@ def fit(task, method, out=None, epochs=1, seeds=(0,), sizes=(16, 4), train_examp
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("architecture", ["two-blocks", "three-convolutions"])
+@pytest.mark.parametrize("architecture", LAYERS)
 def test_every_method_learns_the_task(task, architecture, method):
     before = torch.random.get_rng_state()
     how = {"optimizer": "adam", "momentum": 0.0, "learning_rate": 0.002}
     rows = fit(task, method, epochs=12, architecture=architecture, **how).metrics
-    layers = {"two-blocks": 3, "three-convolutions": 5}[architecture]
+    layers = LAYERS[architecture]
     measured = [f"angle_{k}" for k in range(1, layers)]
     measured += [f"alignment_{k}" for k in range(1, layers) if method in HANDING]
     measured += [f"{kind}_{k}" for kind in ("norm_W", "update_ratio") for k in range(1, layers + 1)]
@@ -199,3 +200,19 @@ def test_images_in_three_colours_are_learned_from_files_of_cifar(tmp_path, label
 def test_a_loss_that_is_not_finite_is_divergence(task):
     text = refusal(DivergenceError, fit, task, "BP", epochs=3, learning_rate=1e20)
     assert text.startswith("epoch 1: seed 0 diverged: the loss is not finite; try learning_rate = ")
+
+
+@pytest.mark.parametrize(("architecture", "side", "layers"), [("lenet", 12, 5), ("resnet-20", 4, 20)])
+def test_deeper_networks_begin_with_scales_of_one_and_measure_angles_as_they_are(tmp_path, architecture, side, layers):
+    """BP is no angle from BP, running means and all; biases begin at 0, the scales of normalisation at 1."""
+    images = np.arange(8, dtype=np.float32)[:, None] / 8 * np.ones(side**2, np.float32)
+    np.savez(tmp_path / "d.npz", x_train=images, y_train=np.arange(8) % 2, x_test=images, y_test=np.arange(8) % 2)
+    e = baselines.mlp((side**2, 2), data=str(tmp_path / "d.npz"), batch=4, train_examples=8)
+    run = BaselineRun(e, Baseline(method="BP", **(HOW | {"architecture": architecture})))
+    cnn = CNN(run, data.load(e.data), "float64", 1)
+    of_units = {name: p for name, p in cnn.modules[0].named_parameters() if p.ndim == 1}
+    assert all((p == (0 if name.endswith("bias") else 1)).all() for name, p in of_units.items())
+    cnn.present(1, 0, 2)
+    (row,) = cnn.evaluate(1)[1]
+    angles = [value for name, value in row.items() if name.startswith("angle_")]
+    assert len(angles) == layers - 1 and max(angles) < 1e-4

@@ -96,7 +96,7 @@ def shown_texts() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("script", ["baselines_mlp", "figure3", "linear_fa", "privacy", "privacy_epochs", "table1"])
+@pytest.mark.parametrize("script", ["figure3", "linear_fa", "privacy", "privacy_epochs", "slides", "table1", "toy_fa"])
 def test_the_help_of_a_script_is_plain_where_symbols_cannot_be_shown(monkeypatch, script):
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.syspath_prepend(ROOT / "sims")

@@ -55,44 +55,41 @@ def test_the_ghost_units_rows_are_the_presets_of_that_model_and_those_sizes(sims
     assert sims("figure5").CELL == "mb-500-tf"
 
 
-def test_the_mlps_are_those_of_their_rows(sims, monkeypatch):
-    script, shown = sims("baselines_mlp"), []
-    monkeypatch.setattr(gn.baselines, "train", lambda method, e, **settings: shown.append((method, e, settings)) or END)
-    script.table(list(script.ROWS), 1, 64)
-    wanted = {(row, method) for row, numbers in sims("published").FEEDBACK_ALIGNMENT.rows.items()
-              for method, number in zip(script.METHODS, numbers, strict=True) if number is not None}  # fmt: skip
+def test_the_mlps_are_those_of_their_rows(sims):
     found = set()
-    for method, e, settings in shown:
-        extra = [name for name in ("dropout", "adversarial") if settings.get(name)]
-        transfer = {"tanh": [], "sigmoid": ["logistic"], "relu": ["relu"]}[settings["transfer"]]
+    for task in gn.sweep.read(SIMS / "nokland.toml").tasks:
+        e, b = task.experiment, task.baseline
+        extra = [name for name in ("dropout", "adversarial", "frozen") if getattr(b, name)]
+        transfer = {"tanh": [], "sigmoid": ["logistic"], "relu": ["relu"]}[b.transfer]
         assert e.sizes == (784, *[e.sizes[1]] * (e.depth - 1), 10)
-        found.add(("-".join([f"{e.depth - 1}x{e.sizes[1]}", *transfer, *extra]), method))
-    assert found == wanted
+        network = "-".join([f"{e.depth - 1}x{e.sizes[1]}", *transfer, *extra])
+        assert task.at["experiment"] == network
+        found.add((network, task.at["model"]))
+    table = sims("published").FEEDBACK_ALIGNMENT
+    wanted = {(row, method) for row, numbers in table.rows.items()
+              for method, number in zip(table.columns, numbers, strict=True) if number is not None}  # fmt: skip
+    assert found == (wanted - {("100x240", "DFA")}) | {("2x800-frozen", method) for method in table.columns}
 
 
-class _End:
-    """A training as the scripts look at it."""
-
-    metrics = ({"test_accuracy": 0.5},)
-
-
-END = _End()
+def layers(task) -> str:
+    """The layers with weights of a task's network, as the slides name them."""
+    if task.baseline.architecture == "mlp":
+        return " ".join(f"Linear({units})" for units in task.experiment.sizes[1:])
+    made = getattr(architectures, task.baseline.architecture.replace("-", "_"))().modules()
+    return " ".join(type(part).__name__ for part in made if isinstance(part, torch.nn.Conv2d | torch.nn.Linear))
 
 
 def test_the_small_networks_have_the_layers_of_their_rows(sims):
-    script, shown = sims("baselines_small"), set()
-    made = {"two-blocks": architectures.two_blocks, "three-convolutions": architectures.three_convolutions}
-    for sizes, settings, row in script.NETWORKS.values():
-        if "architecture" in settings:
-            parts = made[settings["architecture"]]().modules()
-            weighted = [part for part in parts if isinstance(part, torch.nn.Conv2d | torch.nn.Linear)]
-            layers = " ".join(type(part).__name__ for part in weighted)
-        else:
-            layers = " ".join(f"Linear({units})" for units in sizes[1:])
-        assert row == (layers if layers in script.SMALL_NETWORKS.rows else None)
-        shown.add(row)
-    assert shown >= set(script.SMALL_NETWORKS.rows)
-    assert script.beside("2 blocks", "BP") == "" and "90.34 %" in script.beside("3 convolutions", "FA")
+    found = {task.at["experiment"]: layers(task) for task in gn.sweep.read(SIMS / "small.toml").tasks}
+    rows = {experiment: row for part in sims("slides").TABLES["small"] for experiment, row in part.rows.items()}
+    named = {row: experiment for experiment, row in rows.items()}
+    for row in sims("published").SMALL_NETWORKS.rows:
+        assert found[named[row]] == row
+    assert found["private, one hidden layer"].count("Linear") == 2
+    assert found["private, two hidden layers"].count("Linear") == 3
+    for experiment, blocks in (("one-block", 1), ("two-blocks", 2)):
+        assert rows[experiment] == f"CNN, {('one block', 'two blocks')[blocks - 1]}"
+        assert found[experiment] == "Conv2d " * blocks + "Linear"
 
 
 def test_what_the_private_networks_stand_beside_is_said_to_be_another(sims):
@@ -143,7 +140,7 @@ QUOTES = [  # file, what surrounds a number, and where that stands: table, row, 
     ("docs/reproduction.md", r"The paper says .* gradient is up to (\d+) %", ("GHOST_GRADIENT", "mb-500", "TF")),
     ("docs/reproduction.md", r"within the paper's (\d+) %", ("GHOST_GRADIENT", "mb-500", "TF")),
     ("sims/figure5.py", r'The paper says "up to (\d+) %"', ("GHOST_GRADIENT", "mb-500", "TF")),
-    ("sims/baselines_mlp.py", r"The paper has [\d.]+ % \(([\d.]+) % error", ("FEEDBACK_ALIGNMENT", "100x240", "DFA")),
+    ("sims/deep_dfa.py", r"The paper has [\d.]+ % \(([\d.]+) % error", ("FEEDBACK_ALIGNMENT", "100x240", "DFA")),
 ]
 
 
@@ -160,7 +157,7 @@ def test_no_other_sentence_quotes_a_number():
     spoken = r"(?i)\bthe (?:paper|report|slides)(?:'s)?,? (?:has|have|gives?|at|says)? ?[^.|\n]{0,60}?\b\d+\.\d\d?\b"
     texts = itertools.chain(SIMS.glob("*.py"), (ROOT / "docs").glob("*.md"), [ROOT / "README.md"])
     quoting = {path.name for path in texts if re.search(spoken, path.read_text(encoding="utf-8"))}
-    assert quoting == {"programs.md", "reproduction.md", "baselines_mlp.py"}
+    assert quoting == {"programs.md", "reproduction.md", "deep_dfa.py"}
 
 
 def test_how_near_the_paper_the_programs_are_said_to_come_is_what_the_table_says():

@@ -69,11 +69,23 @@ def test_a_sweep_of_methods_reads_back_the_same(task, tmp_path):
         plan(task, momentum=0.5, loss="cross-entropy"),
         plan(task, {"method": ["MB", "bp", "FA"], "dropout": [0.0, 0.1]}, method=None),
         plan(task, {}, [{"name": "a", "method": "dfa"}, {"name": "b"}]),
+        plan(task, {}, [{"name": "a", "method": ["bp", "DFA"]}, {"name": "b", "method": "FA"}, {"name": "c"}]),
+        plan(task, {}, [{"name": "a", "method": ["bp", "DFA"]}, {"name": "b", "method": ["FA"]}], method=None),
     ):
         (tmp_path / "s.toml").write_text(asked.to_toml())
         again = sweep.read(tmp_path / "s.toml")
         assert (again, again.tasks) == (asked, asked.tasks)
         assert len({tuple(one.at) for one in asked.tasks}) == 1
+
+
+def test_an_experiment_may_list_methods_of_its_own(task):
+    listed = plan(task, {}, [{"name": "a", "method": ["bp", "DFA"]}, {"name": "b"}], method="FA", seeds=0).tasks
+    assert [task.at for task in listed] == [
+        {"experiment": "a", "model": "BP", "seed": 0},
+        {"experiment": "a", "model": "DFA", "seed": 0},
+        {"experiment": "b", "model": "FA", "seed": 0},
+    ]
+    assert [task.name for task in listed] == ["a,method=BP,seed=0", "a,method=DFA,seed=0", "b,method=FA,seed=0"]
 
 
 def test_settings_of_baselines_are_theirs_and_not_the_models(task):
