@@ -5,8 +5,8 @@ principal components of 2,000 test images, coloured by digit, and two numbers fo
 
     separation   the share of the activities' variance that is between digits, tr S_between / tr S_total
     likeness     linear CKA of the activities by DFA and by BP from the same initial weights (Kornblith et al. 2019,
-                 arXiv:1905.00414): 1 where they are the same but for rotation and scale. What chance makes of it: BP and
-                 BP from other initial weights
+                 arXiv:1905.00414): 1 where they are the same but for rotation and scale; beside it that of BP and BP
+                 from other initial weights
 
     python sims/hidden_activations.py            3 seeds, 2 epochs of 55,000 images; two minutes of one CPU
     python sims/hidden_activations.py --quick    2,000 images, 1 epoch; writes figures/hidden_activations-quick.*

@@ -89,8 +89,7 @@ SMALL_NETWORKS = Published(
 BIOTORCH = Published(
     source="Sanfiz, Akrout, BioTorch, github.com/jsalbert/biotorch",
     where='README.md, "Benchmarks", at commit 0064d0b',
-    what="percent wrong, of the epoch that is best on the images that the percentage is of; settings and epochs are not "
-    "given",
+    what="percent wrong, of the epoch that is best on the images that it is of; settings and epochs are not given",
     columns=("BP", "FA", "DFA", "uSF", "brSF", "frSF"),
     rows={
         "LeNet, MNIST": (0.84, 1.91, 1.71, 0.83, 0.79, 0.92),

@@ -5,16 +5,16 @@
     fashion    some of them on Fashion-MNIST
     cifar      MLP, CNN and ResNet-20 on CIFAR-10; the data are not bundled: --data says where their binary files are
 
-    python sims/slides.py                           what is left of the runs of all but cifar, an hour; all tables
+    python sims/slides.py                           what is left of the runs of all but cifar, 45 minutes; all tables
     python sims/slides.py nokland --epochs 300      one table; its runs go on to the paper's length
     python sims/slides.py cifar --data DIR          days of one CPU; interrupt and repeat at will
     python sims/slides.py --draw                    the tables from the runs that are there
     python sims/slides.py --quick                   every run for a moment: 1 epoch of 600 examples, seed 0
 
-Writes figures/NAME.md and .csv: mean ± deviation over seeds after the last epoch, nothing chosen by the test set, beside
-what the source has; the minutes that the runs took to learn, and the hours that all seeds would take for as many epochs
-as the source's, at the pace of their fastest epoch. Minutes are of the clock: those that are stored were taken on a
-machine that did much else, and are up to ten times those of a free core.
+Writes figures/NAME.md and .csv: mean ± deviation over seeds after the last epoch, nothing chosen by the test set,
+beside what the source has; the minutes that the runs took to learn, and the hours that all seeds would take for as many
+epochs as the source's, at the pace of their fastest epoch. Minutes are of the clock: those that are stored were taken
+on a machine that did much else, and are up to ten times those of a free core.
 """
 
 from __future__ import annotations
