@@ -16,6 +16,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from matplotlib.ticker import MaxNLocator
 
 import ghostnet as gn
 from ghostnet.files.figures import publish_figure
@@ -31,7 +32,7 @@ DEEP, DEPTHS, FULL, FROZEN = "7x240", (1, 2, 3, 4), "2x800", "2x800-frozen"
 def of(runs: xr.Dataset, experiment: str, method: str) -> xr.Dataset:
     """The complete runs of a network by a method, up to their last epoch; none where none is complete."""
     done = complete(runs.sel(experiment=experiment, model=method))
-    return done.dropna("epoch", how="any", subset=["test_accuracy"])
+    return done.dropna("epoch", how="any", subset=["test_accuracy"]) if done.sizes["seed"] else done
 
 
 def angles(runs: xr.Dataset, ax: plt.Axes) -> dict[str, list[float]]:
@@ -53,13 +54,17 @@ def angles(runs: xr.Dataset, ax: plt.Axes) -> dict[str, list[float]]:
 
 
 def depths(runs: xr.Dataset, ax: plt.Axes) -> None:
-    """Test error by depth, a point for every seed."""
+    """Test error by depth, after the last epoch that all have; a point for every seed."""
+    done = {(depth, method): of(runs, f"{depth}x800", method) for depth in DEPTHS for method in COLOURS}
+    done = {place: found.test_accuracy for place, found in done.items() if found.sizes["seed"]}
+    epoch = min(int(accuracy.epoch[-1]) for accuracy in done.values())
     for method, colour in COLOURS.items():
-        ends = [of(runs, f"{depth}x800", method).test_accuracy.isel(epoch=-1) for depth in DEPTHS]
-        ax.plot(DEPTHS, [100 - 100 * end.mean().item() for end in ends], color=colour, label=method)
-        for depth, end in zip(DEPTHS, ends, strict=True):
-            ax.plot(np.full(end.size, depth), 100 - 100 * end.values, ".", color=colour)
-    ax.set(xlabel="hidden layers of 800", ylabel="test error (%)", xticks=DEPTHS, ylim=(0, None))
+        error = {depth: 100 - 100 * done[depth, own].sel(epoch=epoch) for depth, own in done if own == method}
+        ax.plot(list(error), [end.mean().item() for end in error.values()], color=colour, label=method)
+        for depth, end in error.items():
+            ax.plot(np.full(end.size, depth), end.values, ".", color=colour)
+    label = f"test error after epoch {epoch} (%)"
+    ax.set(xlabel="hidden layers of 800", ylabel=label, xticks=DEPTHS, ylim=(0, None))
     ax.legend()
 
 
@@ -68,11 +73,15 @@ def frozen(runs: xr.Dataset, ax: plt.Axes) -> None:
     for method, colour in COLOURS.items():
         for experiment, line in ((FULL, "-"), (FROZEN, "--")):
             done = of(runs, experiment, method)
+            if not done.sizes["seed"]:
+                continue
             error = 100 - 100 * done.test_accuracy.transpose("seed", "epoch").values
             label = method if experiment == FULL else f"{method}, frozen"
-            plots.band(done.epoch.values[1:], error[:, 1:], ax, color=colour, linestyle=line, label=label)
-    ax.set(xlabel=f"epoch, {FULL}", ylabel="test error (%)", ylim=(0, None))
-    ax.legend()
+            look = {"color": colour, "linestyle": line, "marker": "."}
+            plots.band(done.epoch.values[1:], error[:, 1:], ax, label=label, **look)
+    ax.set(xlabel=f"epoch, {FULL}", ylabel="test error (%)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(ncols=2)
 
 
 def main() -> None:

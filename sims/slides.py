@@ -194,7 +194,7 @@ def _line(ours: Cell | None, part: Part, number: float | None) -> list[str]:
 
 def publish_table(name: str, found: Cells, path: Path) -> None:
     """Write a table as path.md and path.csv, and print it."""
-    text = [f"`python sims/slides.py {name}`; settings: [{name}.toml](../sims/{name}.toml)\n"]
+    text = [f"`python sims/slides.py {name}`, settings in `sims/{name}.toml`.\n"]
     numbers = io.StringIO(newline="")
     writer = csv.writer(numbers, lineterminator="\n")
     writer.writerow(["table", *HEADING])
