@@ -10,12 +10,10 @@ epochs, all of it learning, and with the first layer as it was drawn (Nøkland 2
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
+from destination import figures, parser
 from matplotlib.ticker import MaxNLocator
 
 import ghostnet as gn
@@ -24,7 +22,6 @@ from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 from ghostnet.sweep.results import complete
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 COLOURS = dict(zip(("BP", "FA", "DFA"), plots.SERIES, strict=False))
 DEEP, DEPTHS, FULL, FROZEN = "7x240", (1, 2, 3, 4), "2x800", "2x800-frozen"
 
@@ -85,10 +82,8 @@ def frozen(runs: xr.Dataset, ax: plt.Axes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FIGURES, metavar="DIR", help="where files are (default: figures)")
-    given = parser.parse_args()
-    runs = gn.load_sweep(given.out / "nokland")
+    given = parser(__doc__).parse_args()
+    runs = gn.load_sweep(figures(given) / "nokland")
     plt.style.use(plots.STYLE)
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.6, 2.9))
     found = angles(runs, left)
@@ -96,7 +91,7 @@ def main() -> None:
     frozen(runs, right)
     for method, values in found.items():
         print(f"{DEEP} {method}: angle to BP of layers 1 to 7, at the end: {', '.join(f'{v:.0f}°' for v in values)}")
-    publish_figure(figure, given.out / "by_layer", angles=found)
+    publish_figure(figure, figures(given) / "by_layer", angles=found)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,10 @@ every layer. The paper has 96.1 % (3.92 % error) after up to 300 epochs.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from destination import figures, parser
 
 import ghostnet as gn
 from ghostnet import data
@@ -28,7 +26,6 @@ from ghostnet.files.figures import publish_figure
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 SETTINGS = dict(
     loss="cross-entropy", weights="fan-in", transfer="tanh", optimizer="rmsprop", learning_rate=3e-4, momentum=0.0
 )
@@ -69,15 +66,14 @@ def picture(results: dict) -> plt.Figure:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--out", type=Path, default=FIGURES, metavar="DIR", help="where files go (default: figures)")
-    given = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--epochs", type=int, default=6)
+    given = options.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # vanishing gradients would take ten times as long
     results = {method: learned(method, given.epochs) for method in ("DFA", "BP")}
     plt.style.use(plots.STYLE)
-    publish_figure(picture(results), given.out / "deep_dfa", results=results, settings=SETTINGS, seeds=[0])
+    publish_figure(picture(results), figures(given) / "deep_dfa", results=results, settings=SETTINGS, seeds=[0])
 
 
 if __name__ == "__main__":

@@ -16,12 +16,10 @@ Writes figures/hidden_activations.png, .pdf and .json.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from destination import figure_path, parser
 
 import ghostnet as gn
 from ghostnet import data
@@ -30,7 +28,6 @@ from ghostnet.files.figures import publish_figure
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 SIZES, SHOWN = (784, 400, 400, 400, 10), 2000
 SETTINGS = dict(
     loss="cross-entropy", weights="fan-in", transfer="tanh", learning_rate=0.05, momentum=0.9, train_scores="during"
@@ -96,10 +93,7 @@ def picture(layers: dict[str, list[np.ndarray]], labels: np.ndarray, found: dict
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--out", type=Path, default=FIGURES, metavar="DIR", help="where files go (default: figures)")
-    given = parser.parse_args()
+    given = parser(__doc__, quick="few examples, for a look").parse_args()
     torch.set_num_threads(1)
     examples, epochs = (2000, 1) if given.quick else (55_000, 2)
     e = gn.baselines.mlp(SIZES, batch=64, epochs=epochs, train_examples=examples, seeds=(0, 1, 2))
@@ -115,8 +109,8 @@ def main() -> None:
             shown = ", ".join(f"{np.mean(seeds):.2f} ± {np.std(seeds, ddof=1):.2f}" for seeds in by_layer)
             print(f"{measure:<11} {name:<10} layers 1 to {len(by_layer)}: {shown}")
     plt.style.use(plots.STYLE)
-    name = "hidden_activations-quick" if given.quick else "hidden_activations"
-    publish_figure(picture(layers, labels, found), given.out / name, **found, seeds=[0, 1, 2], epochs=epochs)
+    path = figure_path(given, "hidden_activations")
+    publish_figure(picture(layers, labels, found), path, **found, seeds=[0, 1, 2], epochs=epochs)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from destination import HERE, figures, parser, runs
 from published import BIOTORCH, BIOTORCH_CIFAR, DEPTH, FEEDBACK_ALIGNMENT, SMALL_NETWORKS, Published
 from table1 import markdown
 
@@ -38,8 +39,6 @@ from ghostnet.results.report import percent
 from ghostnet.runs import metrics, store
 from ghostnet.sweep.task import state
 
-HERE = Path(__file__).resolve().parent
-FIGURES = HERE.parent / "figures"
 QUICK = {"epochs": 1, "train_examples": 600, "seeds": [0]}
 GHOSTS, GHOST_EPOCHS = {"MB": "mb-500-tf", "MA": "ma-500-tf"}, 20  # of Table 1's runs, beside 784-500-10
 HEADING = ["network", "method", "ours", "theirs", "seeds", "epochs", "their epochs", "minutes", "hours for theirs"]
@@ -220,23 +219,21 @@ def plan_of(name: str, given: argparse.Namespace) -> gn.sweep.Sweep:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=[[], *TABLES], metavar="TABLE", help="which (default: all)")
-    parser.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    parser.add_argument("--quick", action="store_true", help="1 epoch of 600 examples, seed 0, for a look")
-    parser.add_argument("--epochs", type=int, help="train for so many")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="other data: of cifar, the directory of CIFAR-10's")
-    parser.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    parser.add_argument("--out", type=Path, default=FIGURES, metavar="DIR", help="where files go (default: figures)")
-    given = parser.parse_args()
+    options = parser(__doc__, quick="1 epoch of 600 examples, seed 0, for a look")
+    options.add_argument("tables", nargs="*", choices=[[], *TABLES], metavar="TABLE", help="which (default: all)")
+    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    options.add_argument("--epochs", type=int, help="train for so many")
+    options.add_argument("--data", type=Path, metavar="DIR", help="other data: of cifar, the directory of CIFAR-10's")
+    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
+    given = options.parse_args()
     for name in given.tables or TABLES:
         plan, kept = plan_of(name, given), f"{name}-quick" if given.quick else name
-        folder = Path("runs") / kept if given.quick else given.out / name
+        folder = (runs if given.quick else figures)(given) / kept
         if not (given.draw or (name == "cifar" and not given.data)):
             for outcome in gn.sweep.run(plan, folder, workers=given.workers):
                 if outcome.status != "complete":
                     print(f"{outcome.name}: {outcome.status} ({outcome.text})")
-        publish_table(name, cells(plan, folder) | others(name, given.out), given.out / kept)
+        publish_table(name, cells(plan, folder) | others(name, figures(given)), figures(given) / kept)
 
 
 if __name__ == "__main__":

@@ -15,17 +15,14 @@ comes to a root of A³ + C A = 2, from zero weights to A = 2^(1/3), W = A² / 2.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import numpy as np
+from destination import figures, parser
 
 from ghostnet.files.figures import publish_figure
 from ghostnet.host.streams import show_symbols
 from ghostnet.results import plots
 
-FIGURES = Path(__file__).resolve().parent.parent / "figures"
 TIME, STEP, SIDE = 30.0, 0.01, 2.0
 STARTS = np.array([(A, W) for A in (-1.8, -0.9, 0.0, 0.9, 1.8) for W in (-1.8, -0.9, 0.0, 0.9, 1.8)])
 
@@ -72,9 +69,7 @@ def draw(method: str, found: np.ndarray, ax: plt.Axes) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=FIGURES, metavar="DIR", help="where files go (default: figures)")
-    given = parser.parse_args()
+    given = parser(__doc__).parse_args()
     plt.style.use(plots.STYLE)
     figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.2))
     facts = {}
@@ -86,7 +81,7 @@ def main() -> None:
         solved = int((error < 1e-6).sum())
         print(f"{method}: y = x from {solved} of {len(STARTS)} starts; what paths keep changes by {kept:.0e} at most")
         facts[method] = {"starts": len(STARTS), "solved": solved, "drift": float(kept)}
-    publish_figure(figure, given.out / "toy_fa", **facts)
+    publish_figure(figure, figures(given) / "toy_fa", **facts)
 
 
 if __name__ == "__main__":
