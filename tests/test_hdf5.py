@@ -14,6 +14,7 @@ from builders import experiment, inputs, refusal, resealed, running, tiny, unsea
 
 from ghostnet import FileError, Recorder, Simulator, open_trace, resume, train
 from ghostnet.files import hdf5
+from ghostnet.files.seal import Sealed
 from ghostnet.runs import checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -351,3 +352,18 @@ def test_attributes_other_than_numbers_and_texts_are_refused(tmp_path, kind, pla
     path.write_bytes(hdf5.image(write))
     with pytest.raises(FileError, match="expected numbers or text"), hdf5.open_strictly(path):
         pass
+
+
+@pytest.mark.parametrize("name", ["missing.h5", "text.h5"])
+def test_what_cannot_be_opened_leaves_nothing_to_close(tmp_path, name, monkeypatch):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    made = []
+    whole = Sealed.__init__
+
+    def remembered(self, path):
+        made.append(self)
+        whole(self, path)
+
+    monkeypatch.setattr(Sealed, "__init__", remembered)
+    assert name in refusal(FileError, Sealed, tmp_path / name)
+    assert made[0].closed  # else it would be closed when it is collected

@@ -58,14 +58,18 @@ class Sealed(io.RawIOBase):
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
-        self._file, size = open_bounded(path, "give an existing HDF5 file", MAX_BYTES)
+        try:
+            self._file, size = open_bounded(path, "give an existing HDF5 file", MAX_BYTES)
+        except BaseException:
+            super().close()  # or this would be closed when it is collected, and have nothing to close
+            raise
         self._position = 0
         self._block = functools.lru_cache(_KEPT)(self._proved)
         try:
             self.length = _length(size)
             self._digests, self.root = self._seal(size)
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def _seal(self, size: int) -> tuple[bytes, bytes]:
