@@ -17,7 +17,7 @@ from torch.nn import functional
 import ghostnet as gn
 from ghostnet import ConfigError, baselines, data
 from ghostnet.baselines import Baseline, convert, methods
-from ghostnet.baselines.architectures import three_convolutions
+from ghostnet.baselines.architectures import of_rows
 from ghostnet.baselines.cnn import CNN
 from ghostnet.engines.tensors import scale
 from ghostnet.model.baseline import BaselineRun
@@ -113,7 +113,7 @@ def without_biases(net: nn.Module) -> nn.Module:
 
 def convolutional(method: str, bias: bool) -> nn.Module:
     """The architecture for images of 4 x 4, converted, weights and biases drawn."""
-    plain, draw = three_convolutions(4, 4).double(), torch.Generator().manual_seed(1)
+    plain, draw = of_rows("three-convolutions", (16, 4)).double(), torch.Generator().manual_seed(1)
     for parameter in plain.parameters():
         parameter.data.uniform_(-0.5, 0.5, generator=draw)
     net = convert(plain if bias else without_biases(plain), method, 4)
@@ -265,7 +265,7 @@ def test_layers_by_themselves_make_a_chain_once_they_are_connected(method):
 
 
 NO_CHAIN = [
-    ("ifa", lambda: three_convolutions(4, 4), "in nn.Sequential; 3, MaxPool2d, is none"),
+    ("ifa", lambda: of_rows("three-convolutions", (16, 4)), "in nn.Sequential; 3, MaxPool2d, is none"),
     ("ifa", lambda: gn.torch.resnet(8), "in nn.Sequential; 1, BatchNorm2d, is none"),
     ("dtp", lambda: gn.torch.lenet(), "dtp: inverses are defined for Linear layers"),
     ("dtp", lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.Linear(4, 4)), "1, LayerNorm, is none"),

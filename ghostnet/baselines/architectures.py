@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -56,7 +58,6 @@ def lenet(channels: int = 1, side: int = 28, classes: int = 10) -> nn.Sequential
 def one_block(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
     """One block of convolution and max-pooling, dropout, a dense layer."""
     return nn.Sequential(
-        nn.Unflatten(1, (channels, side, side)),
         nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.5), nn.Linear(16 * (side // 2) ** 2, classes),
     )  # fmt: skip
@@ -65,7 +66,6 @@ def one_block(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequen
 def two_blocks(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
     """Two blocks of convolution and max-pooling, dropout, a dense layer."""
     return nn.Sequential(
-        nn.Unflatten(1, (channels, side, side)),
         nn.Conv2d(channels, 16, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.5), nn.Linear(32 * (side // 4) ** 2, classes),
@@ -75,7 +75,6 @@ def two_blocks(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Seque
 def three_convolutions(side: int = 28, classes: int = 10, channels: int = 1) -> nn.Sequential:
     """Three convolutions, tanh, pooled after the first two, and two dense layers."""
     return nn.Sequential(
-        nn.Unflatten(1, (channels, side, side)),
         nn.Conv2d(channels, 16, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
         nn.Conv2d(16, 32, 5, padding=2), nn.Tanh(), nn.MaxPool2d(2),
         nn.Conv2d(32, 32, 3, padding=1), nn.Tanh(),
@@ -127,3 +126,30 @@ def resnet(depth: int = 20, channels: int = 3, classes: int = 10) -> nn.Sequenti
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     return net
+
+
+# By name, of a side, classes and channels.
+_OF_IMAGES: dict[str, Callable[[int, int, int], nn.Sequential]] = {
+    "one-block": one_block,
+    "two-blocks": two_blocks,
+    "three-convolutions": three_convolutions,
+    "lenet": lambda side, classes, channels: lenet(channels, side, classes),
+    "resnet-20": lambda side, classes, channels: resnet(20, channels, classes),
+}
+
+
+def of_rows(architecture: str, sizes: Sequence[int]) -> nn.Sequential:
+    """A network of images for what data sets hold: rows of pixels.
+
+    Args:
+        sizes: pixels first, classes last.
+
+    Raises:
+        ConfigError: these are no pixels of a square image.
+    """
+    pixels, *_, classes = sizes
+    channels = 3 if pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 == pixels // 3 else 1
+    side = math.isqrt(pixels // channels)
+    kind = f"{architecture} takes square images of 4 x 4 or more, grey or in three colours"
+    require(channels * side * side == pixels and side >= 4, f"sizes = {tuple(sizes)}: {kind}")
+    return nn.Sequential(nn.Unflatten(1, (channels, side, side)), *_OF_IMAGES[architecture](side, classes, channels))

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from ghostnet.baselines import accounting, architectures, measures, methods, perexample, privacy
+from ghostnet.baselines import accounting, measures, methods, perexample, privacy
+from ghostnet.baselines.architectures import of_rows
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.descent import Descent
 from ghostnet.baselines.direct import Projected
@@ -30,13 +31,6 @@ from ghostnet.model.network import generator
 from ghostnet.model.typed import require
 from ghostnet.runs.checkpoint import Checkpoint
 
-_ARCHITECTURES = {
-    "one-block": architectures.one_block,
-    "two-blocks": architectures.two_blocks,
-    "three-convolutions": architectures.three_convolutions,
-    "lenet": lambda side, classes, channels: _of_rows(architectures.lenet(channels, side, classes), channels, side),
-    "resnet-20": lambda side, classes, channels: _of_rows(architectures.resnet(20, channels, classes), channels, side),
-}
 _MEASURED = 200  # examples, the first of the training set, whose gradient is compared with backprop's
 _MOVED, _OPTIMIZER = "moved", "optimizer."  # in a checkpoint
 
@@ -71,14 +65,8 @@ class CNN:
         self._states = [torch.get_rng_state() for _ in e.seeds]  # of torch's generator; an epoch begins with others
 
     def _plain(self) -> nn.Module:
-        pixels, *_, classes = self.experiment.sizes
-        channels = 3 if pixels % 3 == 0 and math.isqrt(pixels // 3) ** 2 == pixels // 3 else 1
-        side = math.isqrt(pixels // channels)
-        fits = channels * side * side == pixels and side >= 4
-        kind = f"{self.baseline.architecture} takes square images of 4 x 4 or more, grey or in three colours"
-        require(fits, f"sizes = {self.experiment.sizes}: {kind}")
         with torch.random.fork_rng(devices=[]):
-            return _ARCHITECTURES[self.baseline.architecture](side, classes, channels).to(self._dtype)
+            return of_rows(self.baseline.architecture, self.experiment.sizes).to(self._dtype)
 
     def _module(self, seed: int) -> nn.Module:
         pixels, *_, classes = self.experiment.sizes
@@ -288,11 +276,6 @@ def _alignments(layers: list[Any]) -> dict[str, float]:
 
 def _angle(a: torch.Tensor, b: torch.Tensor) -> float:
     return float(measures.angle(a[None], b[None]))
-
-
-def _of_rows(net: nn.Sequential, channels: int, side: int) -> nn.Sequential:
-    """A network of images, for images that are rows of pixels."""
-    return nn.Sequential(nn.Unflatten(1, (channels, side, side)), *net)
 
 
 def _initialise(net: nn.Module, seed: int) -> None:
