@@ -19,8 +19,9 @@ from collections import Counter
 
 import numpy as np
 import xarray as xr
-from destination import HERE, figures, parser
+from destination import HERE, figures
 from paper_runs import kept
+from sweeps import sweep_parser, swept
 from table1 import publish_table
 
 import ghostnet as gn
@@ -47,14 +48,9 @@ def row(name: str, cell: xr.Dataset) -> list[str]:
 
 
 def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    given = options.parse_args()
-    folder, paper, plan = figures(given) / "mixed", kept(given), gn.sweep.read(HERE / "mixed.toml")
-    if not given.draw:
-        gn.sweep.run(plan, folder, workers=given.workers)
-    ours = gn.load_sweep(folder)
+    given = sweep_parser(__doc__).parse_args()
+    paper = kept(given)
+    ours = swept(gn.sweep.read(HERE / "mixed.toml"), figures(given) / "mixed", given)
     papers = gn.load_sweep(paper) if paper.exists() else None
     rows = [row(name, papers.sel(experiment=name)) for name in BESIDE if papers is not None]
     rows += [row(str(name), ours.sel(experiment=name)) for name in ours.experiment.values]

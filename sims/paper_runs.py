@@ -11,7 +11,8 @@ import dataclasses
 from pathlib import Path
 
 import xarray as xr
-from destination import HERE, figures, parser, runs
+from destination import HERE, figures, runs
+from sweeps import run, sweep_parser
 
 import ghostnet as gn
 from ghostnet.results.plots import Columns
@@ -22,10 +23,8 @@ _QUICK = {"epochs": 2, "train_examples": 600, "seeds": [0]}
 
 def arguments(doc: str) -> argparse.Namespace:
     """The options that all these scripts take."""
-    options = parser(doc, quick="2 epochs of 600 examples, seed 0, for a look")
-    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
+    options = sweep_parser(doc, quick="2 epochs of 600 examples, seed 0, for a look")
     options.add_argument("--only", nargs="+", metavar="PATTERN", help="run only such, as 'mb-*,seed=0'")
-    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
     options.add_argument("--scheduler", metavar="ADDRESS", help="a Dask cluster's, instead")
     options.add_argument("--device", choices=("cpu", "cuda"), help="stepped runs by the torch engine, seeds together")
     return options.parse_args()
@@ -47,9 +46,7 @@ def results(given: argparse.Namespace, only: list[str]) -> xr.Dataset:
             plan = _on_device(plan, given.device)
             one_at_a_time = None if given.scheduler else 1
             where |= {"pack": True, "workers": given.workers or one_at_a_time}
-        for outcome in gn.sweep.run(plan, folder, only=given.only or only, **where):
-            if outcome.status != "complete":
-                print(f"{outcome.name}: {outcome.status} ({outcome.text})")
+        run(plan, folder, only=given.only or only, **where)
     return gn.load_sweep(folder)
 
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-from destination import HERE, figures, parser, runs
+from destination import HERE, figures, runs
+from sweeps import sweep_parser, swept
 
 import ghostnet as gn
 from ghostnet.files.figures import publish_figure
@@ -70,14 +71,9 @@ def picture(found: dict) -> plt.Figure:
 
 
 def main() -> None:
-    options = parser(__doc__)
-    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
-    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
-    given = options.parse_args()
-    plan, folder = gn.sweep.read(HERE / "privacy_budget.toml"), runs(given) / "privacy_budget"
-    if not given.draw:
-        gn.sweep.run(plan, folder, workers=given.workers)
-    made = gn.load_sweep(folder)
+    given = sweep_parser(__doc__).parse_args()
+    plan = gn.sweep.read(HERE / "privacy_budget.toml")
+    made = swept(plan, runs(given) / "privacy_budget", given)
     found = accuracies(made)
     if not found:
         raise SystemExit("no ε is complete yet; leave out --draw")

@@ -28,8 +28,9 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from destination import HERE, figures, parser, runs
+from destination import HERE, figures, runs
 from published import BIOTORCH, BIOTORCH_CIFAR, DEPTH, FEEDBACK_ALIGNMENT, SMALL_NETWORKS, Published
+from sweeps import run, sweep_parser
 from table1 import markdown
 
 import ghostnet as gn
@@ -150,8 +151,8 @@ def others(name: str, figures: Path) -> Cells:
     found: Cells = {}
     if name == "nokland" and (figures / "deep_dfa.json").exists():
         facts = json.loads((figures / "deep_dfa.json").read_text(encoding="utf-8"))
-        for method, run in facts["results"].items():
-            found["100x240", method] = Cell([run["accuracy"][-1]], 1, len(run["accuracy"]) - 1)
+        for method, learned in facts["results"].items():
+            found["100x240", method] = Cell([learned["accuracy"][-1]], 1, len(learned["accuracy"]) - 1)
     if name == "small" and (figures / "results").exists():
         runs = gn.load_sweep(figures / "results")
         for method, experiment in GHOSTS.items():
@@ -219,20 +220,16 @@ def plan_of(name: str, given: argparse.Namespace) -> gn.sweep.Sweep:
 
 
 def main() -> None:
-    options = parser(__doc__, quick="1 epoch of 600 examples, seed 0, for a look")
+    options = sweep_parser(__doc__, quick="1 epoch of 600 examples, seed 0, for a look")
     options.add_argument("tables", nargs="*", choices=[[], *TABLES], metavar="TABLE", help="which (default: all)")
-    options.add_argument("--draw", action="store_true", help="run nothing; show what is there")
     options.add_argument("--epochs", type=int, help="train for so many")
     options.add_argument("--data", type=Path, metavar="DIR", help="other data: of cifar, the directory of CIFAR-10's")
-    options.add_argument("--workers", type=int, help="processes (default: one a CPU)")
     given = options.parse_args()
     for name in given.tables or TABLES:
         plan, kept = plan_of(name, given), f"{name}-quick" if given.quick else name
         folder = (runs if given.quick else figures)(given) / kept
         if not (given.draw or (name == "cifar" and not given.data)):
-            for outcome in gn.sweep.run(plan, folder, workers=given.workers):
-                if outcome.status != "complete":
-                    print(f"{outcome.name}: {outcome.status} ({outcome.text})")
+            run(plan, folder, workers=given.workers)
         publish_table(name, cells(plan, folder) | others(name, figures(given)), figures(given) / kept)
 
 
