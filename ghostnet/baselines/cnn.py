@@ -18,7 +18,6 @@ from ghostnet.baselines import accounting, measures, methods, perexample, privac
 from ghostnet.baselines.architectures import of_rows
 from ghostnet.baselines.conversion import convert
 from ghostnet.baselines.descent import Descent
-from ghostnet.baselines.direct import Projected
 from ghostnet.baselines.draws import BaselineStream
 from ghostnet.baselines.layers import KINDS, Aligned
 from ghostnet.baselines.rates import learning_rates
@@ -71,11 +70,11 @@ class CNN:
     def _module(self, seed: int) -> nn.Module:
         pixels, *_, classes = self.experiment.sizes
         method, plain = self.baseline.method, self._plain()
-        x, y = (torch.zeros(1, n, dtype=self._dtype) for n in (pixels, classes))
+        x, label = torch.zeros(1, pixels, dtype=self._dtype), torch.zeros(1, dtype=torch.int64)
         with torch.random.fork_rng(devices=[]):
             module = plain if method == "BP" else convert(plain, method, classes, seed)
             _initialise(module, seed)
-            self._outputs(module.eval(), x, y)  # direct feedback is drawn when it is known what is to learn
+            self._outputs(module.eval(), x, label)  # direct feedback is drawn when it is known what is to learn
         return module
 
     def _groups(self, module: nn.Module) -> list[dict]:
@@ -168,11 +167,13 @@ class CNN:
 
     def _loss(self, module: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The mean loss of examples."""
-        y = one_hot(labels, self._images.classes, self._dtype) / len(labels)  # as large as the gradient of a mean
-        return functional.cross_entropy(self._outputs(module, x, y), labels)
+        return functional.cross_entropy(self._outputs(module, x, labels), labels)
 
-    def _outputs(self, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return module(x, targets=y) if isinstance(_layers(module)[0], Projected) else module(x)
+    def _outputs(self, module: nn.Module, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        if self.baseline.method != "DRTP" or module is self._twin:
+            return module(x)
+        y = one_hot(labels, self._images.classes, self._dtype) / len(labels)  # as large as the gradient of a mean
+        return module(x, targets=y)
 
     def _weights(self) -> list[torch.Tensor]:
         """W_k of all runs, a copy: (runs, …) each."""
