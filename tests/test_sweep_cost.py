@@ -40,6 +40,22 @@ def test_work_grows_with_epochs_examples_steps_and_width():
     assert 0 < cost.work(one(method="DFA")) < small
 
 
+@pytest.mark.parametrize(
+    ("architecture", "pixels", "multiplications"),
+    [
+        ("mlp", 784, 784 * 10),
+        ("lenet", 784, 5 * 5 * 6 * 28**2 + 5 * 5 * 6 * 16 * 10**2 + 400 * 120 + 120 * 84 + 84 * 10),
+        ("one-block", 784, 5 * 5 * 16 * 28**2 + 16 * 14**2 * 10),
+        # Convolutions of 16 channels at 32 x 32, 32 at 16 x 16 and 64 at 8 x 8; each costs 9 * 512**2, two halve.
+        ("resnet-20", 3 * 32**2, 9 * 16 * 3 * 32**2 + 16 * 9 * 512**2 + 2 * 9 * 512**2 // 2 + 640),
+    ],
+)
+def test_baselines_cost_their_forward_pass_three_times_an_example(architecture, pixels, multiplications):
+    plan = {"sizes": [pixels, 10], "architecture": architecture, "method": "BP", "loss": "cross-entropy"}
+    (task,) = Sweep(plan | {"learning_rate": 0.05, "batch": 4, "train_examples": 40, "epochs": 2}).tasks
+    assert cost.work(task) == 2 * 10 * 4 * 3 * multiplications
+
+
 def test_a_kind_that_has_been_trained_is_known_by_its_seconds_and_another_by_their_ratio():
     rates, long = Rates(), one(epochs=4)
     assert not rates.known(long)

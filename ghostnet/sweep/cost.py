@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from ghostnet.runs import metrics, store
 from ghostnet.sweep.plan import Task
 from ghostnet.sweep.task import begin
 
-Kind = tuple[str, str]  # engine and model, or "baseline" and method
+Kind = tuple[str, str]  # engine and model, or "baseline", method and architecture
 
 _BASELINE = 3  # passes of a baseline: forward, backward, and the update
 _EQUILIBRIUM_STEPS = 10  # what the equilibrium engine's sweeps cost, in Euler steps
@@ -28,7 +30,7 @@ _SCORED = 100  # test examples that a trial scores
 def kind(task: Task) -> Kind:
     """Tasks of one kind take about the same time for a multiplication."""
     if task.baseline:
-        return "baseline", task.baseline.method
+        return "baseline", f"{task.baseline.method} {task.baseline.architecture}"
     return task.options.get("engine", "cpu"), task.experiment.model
 
 
@@ -36,11 +38,25 @@ def work(task: Task) -> int:
     """About how many multiplications a task takes."""
     e = task.experiment
     if task.baseline:
-        pairs = zip(e.sizes, e.sizes[1:], strict=False)
-        each = _BASELINE * e.batch * sum(below * above for below, above in pairs)
+        each = _BASELINE * e.batch * _forward(task.baseline.architecture, e.sizes)
     else:
         each = _presentation(e, task.options.get("engine"))
     return e.epochs * e.presentations_per_epoch * each
+
+
+@functools.lru_cache
+def _forward(architecture: str, sizes: tuple[int, ...]) -> int:
+    """Multiplications of an example's forward pass; of images, as torch counts them, without computing any."""
+    if architecture == "mlp":
+        return sum(below * above for below, above in itertools.pairwise(sizes))
+    import torch  # seconds, of which a sweep of ghost networks has no need
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from ghostnet.baselines import architectures
+
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        architectures.of_rows(architecture, sizes).eval()(torch.zeros(1, sizes[0]))
+    return counter.get_total_flops() // 2
 
 
 def _presentation(e: Experiment, engine: str | None) -> int:
