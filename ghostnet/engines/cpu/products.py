@@ -89,7 +89,7 @@ def expand(mem, e, a, count, m, m_row, width, alpha):
 def expand_and_dots(mem, e, a, c, r, count, m, m_row, width):
     """E += Σ_q a_q M[q, :] and c_q = Σ_i M[q, i] R_i in one reading of M."""
     vectors, q = width // (VECTOR_BYTES // mem.itemsize), 0
-    while count - q >= 10:
+    while tiles.REGISTERS == 32 and count - q >= 10:
         tiles.both_10(mem, e, a + q, 1.0, c + q, q == 0, r, m + q * m_row, m_row, vectors)
         q += 10
     while count - q >= 5:

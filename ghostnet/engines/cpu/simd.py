@@ -132,6 +132,7 @@ def outlined(name: str, body):
             function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), kinds), full_name)
             function.linkage = "internal"
             function.attributes.add("noinline")
+            function.attributes.alignstack = VECTOR_BYTES  # registers are spilled into whole cache lines
             inner = ir.IRBuilder(function.append_basic_block("entry"))
             body(Emit(inner, function.args[0], outer.type), *function.args[1:])
             inner.ret_void()

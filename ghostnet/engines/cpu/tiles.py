@@ -13,11 +13,12 @@ from numba.extending import intrinsic
 
 from ghostnet.engines.cpu.simd import VECTOR_BYTES, outlined
 
+REGISTERS = 32 if VECTOR_BYTES == 64 else 16  # one accumulator too many, and a loop waits for memory
 COLUMNS = 4  # vectors
-ROWS = (
-    6 if VECTOR_BYTES == 64 else 3
-)  # ROWS x COLUMNS accumulators, COLUMNS operands and a broadcast fill the registers
+ROWS = 6 if REGISTERS == 32 else 3  # ROWS x COLUMNS accumulators, the fewer of both operands, one of the others
 DOT_ROWS = ROWS // 2 + 1
+# What `_exchange` does in each of its sweeps, (expand, dot): both need more than 16 registers.
+SWEEPS = ((True, True),) if REGISTERS == 32 else ((True, False), (False, True))
 
 
 def _multiply_tile(rows: int, columns: int):
@@ -28,11 +29,28 @@ def _multiply_tile(rows: int, columns: int):
         sums = {cell: emit.variable() for cell in cells}
         with cgutils.for_range(builder, count) as loop:
             row = emit.offset(m, (m_row, loop.index))
-            M = [emit.load(emit.ahead(row, v)) for v in range(columns)]
-            for p in range(rows):
-                A = emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
+
+            def broadcast(p):
+                return emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
+
+            def vector(v):
+                return emit.load(emit.ahead(row, v))
+
+            def add(p, v, A, M):
+                builder.store(emit.fma(A, M, builder.load(sums[p, v])), sums[p, v])
+
+            if rows < columns:
+                A = [broadcast(p) for p in range(rows)]
                 for v in range(columns):
-                    builder.store(emit.fma(A, M[v], builder.load(sums[p, v])), sums[p, v])
+                    M = vector(v)
+                    for p in range(rows):
+                        add(p, v, A[p], M)
+            else:
+                M = [vector(v) for v in range(columns)]
+                for p in range(rows):
+                    A = broadcast(p)
+                    for v in range(columns):
+                        add(p, v, A, M[v])
         factor, kept = emit.splat(alpha), emit.splat(keep)
         for p, v in cells:
             at = emit.ahead(emit.offset(c, (c_row, p)), v)
@@ -135,7 +153,7 @@ def _outer(rows: int):
 
 
 def _exchange(rows: int, ghosts: int, shared: bool, learn: bool):
-    """An intrinsic for all that one hidden layer of a batch of one exchanges in a step, each matrix read once.
+    """An intrinsic for all that one hidden layer of a batch of one exchanges in a step, in one or two sweeps.
 
     E = Σ_q a_q B[q, :] - Σ_j g_j V[j, :],  c_q = Σ_i W[q, i] R_i,  h_j = Σ_i P[j, i] R_i  and, with `learn`,
     V[j, :] += step g_j E, for q < rows and j < ghosts; B is W where `shared`. All start with vector `start` and go on
@@ -148,27 +166,33 @@ def _exchange(rows: int, ghosts: int, shared: bool, learn: bool):
         G = [emit.splat(emit.load_scalar(emit.ahead(g, 0, j))) for j in range(ghosts)]
         step = emit.splat(step)
         sums = [emit.variable() for _ in range(rows + ghosts)]
-        with cgutils.for_range(builder, vectors) as loop:
-            i = emit.offset(ir.IntType(64)(0), (emit.width, builder.add(start, builder.mul(stride, loop.index))))
-            R = emit.load(builder.add(r, i))
-            received = [ir.Constant(emit.type, None)] * 2  # two chains: half the latency
-            for q in range(rows):
-                W = emit.load(builder.add(emit.offset(w, (row, q)), i))
-                B = W if shared else emit.load(builder.add(emit.offset(b, (row, q)), i))
-                received[q % 2] = emit.fma(A[q], B, received[q % 2])
-                builder.store(emit.fma(R, W, builder.load(sums[q])), sums[q])
-            cancelled, V = ir.Constant(emit.type, None), []
-            for j in range(ghosts):
-                V.append(emit.load(builder.add(emit.offset(v, (row, j)), i)))
-                cancelled = emit.fma(G[j], V[j], cancelled)
-                P = emit.load(builder.add(emit.offset(p, (row, j)), i))
-                builder.store(emit.fma(R, P, builder.load(sums[rows + j])), sums[rows + j])
-            E = builder.fsub(builder.fadd(*received), cancelled)
-            emit.store(builder.add(e, i), E)
-            if learn:
-                change = builder.fmul(step, E)
+        for expand, dot in SWEEPS:
+            with cgutils.for_range(builder, vectors) as loop:
+                i = emit.offset(ir.IntType(64)(0), (emit.width, builder.add(start, builder.mul(stride, loop.index))))
+                R = emit.load(builder.add(r, i))
+                received = [ir.Constant(emit.type, None)] * 2  # two chains: half the latency
+                for q in range(rows):
+                    W = emit.load(builder.add(emit.offset(w, (row, q)), i))
+                    if expand:
+                        B = W if shared else emit.load(builder.add(emit.offset(b, (row, q)), i))
+                        received[q % 2] = emit.fma(A[q], B, received[q % 2])
+                    if dot:
+                        builder.store(emit.fma(R, W, builder.load(sums[q])), sums[q])
+                cancelled, V = ir.Constant(emit.type, None), []
                 for j in range(ghosts):
-                    emit.store(builder.add(emit.offset(v, (row, j)), i), emit.fma(G[j], change, V[j]))
+                    if expand:
+                        V.append(emit.load(builder.add(emit.offset(v, (row, j)), i)))
+                        cancelled = emit.fma(G[j], V[j], cancelled)
+                    if dot:
+                        P = emit.load(builder.add(emit.offset(p, (row, j)), i))
+                        builder.store(emit.fma(R, P, builder.load(sums[rows + j])), sums[rows + j])
+                if expand:
+                    E = builder.fsub(builder.fadd(*received), cancelled)
+                    emit.store(builder.add(e, i), E)
+                if expand and learn:
+                    change = builder.fmul(step, E)
+                    for j in range(ghosts):
+                        emit.store(builder.add(emit.offset(v, (row, j)), i), emit.fma(G[j], change, V[j]))
         totals = [emit.total(builder.load(total)) for total in sums]
         emit.store_elements(c, totals[:rows])
         emit.store_elements(h, totals[rows:])
