@@ -123,12 +123,10 @@ Cells = dict[tuple[str, str], Cell | None]  # experiment and method; None where 
 
 
 def cells(plan: gn.sweep.Sweep, folder: Path) -> Cells:
-    """What the runs of a sweep have come to. An experiment "NAME, METHOD" is NAME, with settings of that method's."""
+    """What the runs of a sweep have come to, the seeds of an experiment by a method together."""
     folders: dict[tuple[str, str], list[Path]] = {}
     for task in plan.tasks:
-        method = task.at["model"]
-        experiment = task.at["experiment"].removesuffix(f", {method}")
-        folders.setdefault((experiment, method), []).append(folder / task.name)
+        folders.setdefault((task.at["experiment"], task.at["model"]), []).append(folder / task.name)
     return {place: cell(runs) for place, runs in folders.items()}
 
 
