@@ -192,7 +192,7 @@ class Learner:
             return boltzmann.class_scores(self.W, self.bias, x)
         if b.method == "CHL":
             return contrastive.settled(self.W, self.bias, x, self.transfer, b.loss, b.feedback_gain)[1]
-        return methods.outputs(self.W, x, self.transfer, self.bias)
+        return self.forward(x).u
 
     def _adversarial(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Fast-gradient-sign examples (Goodfellow et al. 2015): x + ε sign ∂C/∂x in [0, 1], or as far as x goes.

@@ -71,14 +71,6 @@ def forward(W: list, x: torch.Tensor, transfer: str, masks: list | None = None, 
     return Pass(r, slope, below(W, bias, len(W) - 1, r[-1]), transfer)
 
 
-def outputs(W: list, x: torch.Tensor, transfer: str, bias: list | None = None) -> torch.Tensor:
-    """u_N of a forward pass, without what learning needs of it."""
-    f, r = names.transfer(transfer), x
-    for k in range(1, len(W) - 1):
-        r = tensorlaws.of(f.rho, below(W, bias, k, r))
-    return below(W, bias, len(W) - 1, r)
-
-
 def below(W: list, bias: list | None, k: int, r: torch.Tensor) -> torch.Tensor:
     """What arrives at layer k from below: W_k r_{k-1} + b_k."""
     return r @ W[k].mT if bias is None else (r @ W[k].mT).add_(bias[k])
