@@ -112,6 +112,7 @@ def test_engines_agree_on_every_transfer_function(engine, dtype, model, rule, tr
         ((784, 20, 10), 2),
         ((9, 4), 3),
         ((20, 12, 4), 10),
+        ((20, 300, 4), 9),  # panels of the hidden layer
     ],
     ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else str(value),
 )
@@ -123,10 +124,10 @@ def test_engines_agree_on_every_shape(engine, dtype, model, feedback, sizes, bat
 @each_engine
 @each_type
 @each_feedback
-@pytest.mark.parametrize("batch", [1, 7])
+@pytest.mark.parametrize(("sizes", "batch"), [(BY_DEPTH[2], 1), (BY_DEPTH[2], 7), ((20, 300, 4), 3)])
 @pytest.mark.parametrize("clip", [1e-3, 0.05, 0.3, 1e3])
-def test_engines_agree_whether_or_not_the_clip_acts(engine, dtype, feedback, batch, clip):
-    e = experiment("MA-prime", BY_DEPTH[2], feedback=feedback, batch=batch, clip=clip)
+def test_engines_agree_whether_or_not_the_clip_acts(engine, dtype, feedback, sizes, batch, clip):
+    e = experiment("MA-prime", sizes, feedback=feedback, batch=batch, clip=clip)
     x, y = inputs(e, 3, lit=0.5)
     clipped, free = (reference(c, x, y)[1] for c in (e, e.replace(clip=1e9)))
     assert same_bits(clipped, free) == (clip == 1e3)

@@ -24,7 +24,7 @@ if "--no-avx512" in sys.argv:
     llvmlite.binding.get_host_cpu_features = lambda: host
 
 from ghostnet.engines.cpu.compiled import entry
-from ghostnet.engines.cpu.simd import VECTOR_BYTES
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
 
 if "--full" in sys.argv:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))

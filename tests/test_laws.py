@@ -27,7 +27,8 @@ import ghostnet as gn
 from ghostnet import ConfigError, Simulator, primitives
 from ghostnet.engines.cpu import cache, vectormath
 from ghostnet.engines.cpu.compiled import jit
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, store
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
+from ghostnet.engines.cpu.simd import load, store
 from ghostnet.engines.cpu.vectorlaws import Law, evaluate
 from ghostnet.engines.torch import tensorlaws
 from ghostnet.gradients.backward import autograd

@@ -16,11 +16,22 @@ from ghostnet.engines.cpu import kernels
 from ghostnet.model.models import MODELS
 
 SIZES = (20, 37, 25, 10)
+WIDE = (20, 300, 10)  # one hidden layer, in two panels
 
 
 @pytest.fixture(autouse=True)
 def small_networks_too(monkeypatch):
     monkeypatch.setattr(cpu, "GRAIN", 1)
+
+
+def assert_same_results(e, threads, members):
+    x, y = inputs(e, 3, lit=0.6)
+    alone, together = (Simulator(running(e), threads=n) for n in (1, threads))
+    assert together._engine._members == members
+    for tested in (alone, together):
+        tested.run(x[:1], y[:1])
+        tested.run(x[1:], y[1:])
+    assert same_bits(of(alone.network), of(together.network))
 
 
 @pytest.mark.parametrize("threads", [2, 3, 7])
@@ -30,27 +41,44 @@ def small_networks_too(monkeypatch):
     ids=[*MODELS, "clipped", "decaying"],
 )
 def test_results_do_not_depend_on_how_many_threads_step_a_network(model, changes, threads):
-    e = experiment(model, SIZES, **changes)
-    x, y = inputs(e, 3, lit=0.6)
-    alone, together = (Simulator(running(e), threads=n) for n in (1, threads))
-    assert together._engine._members == threads
-    for tested in (alone, together):
-        tested.run(x[:1], y[:1])
-        tested.run(x[1:], y[1:])
-    assert same_bits(of(alone.network), of(together.network))
+    assert_same_results(experiment(model, SIZES, **changes), threads, threads)
 
 
+@pytest.mark.parametrize(
+    ("units", "threads", "members"),
+    [(300, 2, 2), (300, 7, 6), (600, 2, 2), (600, 3, 3), (600, 7, 4)],
+    ids=["one each", "three each", "two each", "one or two each", "less than offered"],
+)
+@pytest.mark.parametrize(("model", "changes"), [("MA", {}), ("MB", {}), ("MA-prime", {"clip": 0.02})])
+def test_results_do_not_depend_on_how_many_threads_share_panels(model, changes, units, threads, members):
+    assert_same_results(experiment(model, (20, units, 10), **changes), threads, members)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, WIDE])
 @pytest.mark.parametrize("model", ["MA", "MB"])
-def test_a_team_records_what_one_thread_records(model):
-    e = experiment(model, SIZES)
+def test_a_team_records_what_one_thread_records(model, sizes):
+    e = experiment(model, sizes)
     x, y = inputs(e)
     what = ("s", "r", "e", "g", "drive")
-    alone, together = (Simulator(running(e), threads=n).record(x, y, what, every=3) for n in (1, 3))
+    alone, together = (Simulator(running(e), threads=n).record(x, y, what, every=3) for n in (1, 4))
     assert alone.identical(together)
 
 
-def test_a_team_goes_through_a_presentation_in_pieces():
-    e = experiment("MA", SIZES)
+@pytest.mark.parametrize("units", [slice(None), slice(100, 160), slice(3, 300, 50)])
+def test_panels_are_recorded_as_the_reference_records_the_layer(units):
+    e = experiment("MA", WIDE)
+    x, y = inputs(e)
+    tested, reference = (Simulator(running(e), engine=engine, dtype="float64") for engine in ("cpu", "reference"))
+    found, expected = (
+        simulator.record(x, y, ("s", "r", "e", "drive"), units={"unit_1": units}) for simulator in (tested, reference)
+    )
+    for name in expected.data_vars:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("sizes", [SIZES, WIDE])
+def test_a_team_goes_through_a_presentation_in_pieces(sizes):
+    e = experiment("MA", sizes)
     x, y = (a[None] for a in inputs(e))
     alone, together = (create("cpu", running(e), "float32", threads) for threads in (1, 2))
     for tested in (alone, together):

@@ -84,13 +84,10 @@ class HoldsData(Protocol):
 
 @runtime_checkable
 class InMemory(Engine, Protocol):
-    """What an engine can do besides whose networks lie in memory in the paper's shapes.
+    """What an engine can do besides whose networks lie in memory."""
 
-    Attributes:
-        views: the weights and activities as they are, in the engine's own type; an update put off is not in them.
-    """
-
-    views: tuple[Weights, State]
+    def now(self) -> tuple[Weights, State]:
+        """The weights and activities as they are, in the engine's own type; an update put off is not in them."""
 
     def record_presentations(
         self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray

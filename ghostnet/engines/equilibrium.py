@@ -7,6 +7,7 @@ import numbers
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ghostnet.engines import Divergence, cpu
 from ghostnet.engines.cpu import relaxation
@@ -53,6 +54,9 @@ class Engine(cpu.Engine):
 
     def _share(self, threads: int) -> int:
         return 1
+
+    def _panels(self, dtype: DTypeLike) -> None:
+        return None
 
     def _present(self, xs: np.ndarray, ys: np.ndarray) -> Divergence | None:
         inputs, histogram = (self._inputs(xs), self._inputs(ys)), self.sweeps.__getitem__

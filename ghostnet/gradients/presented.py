@@ -213,7 +213,7 @@ def _now(engine: Engine, e: Experiment, phase: int) -> Network:
 
 def _views(engine: InMemory) -> tuple[Weights, State]:
     """What the engine holds now, in float64; as the shared matrices stand still, those lack no update put off."""
-    weights, state = engine.views
+    weights, state = engine.now()
     return weights, State(*([None, *(a.astype(np.float64) for a in group[1:])] for group in state))
 
 

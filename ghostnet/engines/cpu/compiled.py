@@ -23,6 +23,7 @@ inline = numba.njit(**_INNER, inline="always")
 # Numba takes a 0 or False in the text for a type of its own, and compiles what it is given to once more for it.
 NONE = np.int64(0)
 ONE = np.int64(1)
+TWO = np.int64(2)
 NO = np.bool_(False)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ghostnet.engines.cpu import simd, tiles
-from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
+from ghostnet.engines.cpu.compiled import NONE, ONE, TWO, inline, jit
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
 from ghostnet.engines.cpu.products import clear, dots, expand, expand_and_dots, multiply, whole_vectors
 from ghostnet.engines.cpu.shares import examples
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.cpu.simd import load, splat, store
 from ghostnet.engines.cpu.slots import (
     DRIVE,
     GHOST_DRIVE,
@@ -51,16 +52,29 @@ def clear_padding(mem, start, rows, units, width):
             store(mem, i, simd.first(load(mem, i), units - last))
 
 
+@inline
+def rates_of_units(mem, at, c, k):
+    """r_k at the current state."""
+    first, count = examples(c, k)
+    skip = first * at[k, WIDTH]
+    rates(mem, at[k, S] + skip, at[k, R] + skip, count, at[k, UNITS], at[k, WIDTH], c.rho)
+
+
+@inline
+def rates_of_ghosts(mem, at, c, k):
+    """ρ(g_k) at the current state."""
+    first, count = examples(c, k + 1)
+    skip = first * at[k, GHOST_WIDTH]
+    rates(mem, at[k, G] + skip, at[k, RHO_G] + skip, count, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
+
+
 @jit
 def all_rates(mem, at, c):
     """r_k and ρ(g_k) at the current state."""
-    first, count = examples(c)
     for k in range(1, at.shape[0] - 1):
-        skip = first * at[k, GHOST_WIDTH]
-        rates(mem, at[k, G] + skip, at[k, RHO_G] + skip, count, at[k, GHOSTS], at[k, GHOST_WIDTH], c.rho)
+        rates_of_ghosts(mem, at, c, k)
     for k in range(1, at.shape[0]):
-        skip = first * at[k, WIDTH]
-        rates(mem, at[k, S] + skip, at[k, R] + skip, count, at[k, UNITS], at[k, WIDTH], c.rho)
+        rates_of_units(mem, at, c, k)
 
 
 @jit
@@ -68,7 +82,7 @@ def output_error(mem, at, c, beta):
     """e_N = -β ∂C/∂r_N (2)."""
     N, strength = at.shape[0] - 1, splat(mem, beta)
     width = at[N, WIDTH]
-    first, count = examples(c)
+    first, count = examples(c, N)
     for i in range(first * width, (first + count) * width, VECTOR_BYTES // mem.itemsize):
         y = load(mem, at[N, TARGET] + i)
         s = load(mem, at[N, S] + i)
@@ -85,8 +99,8 @@ def fits_one_sweep(at, c, k):
 
 @jit
 def currents(mem, at, c, W_gp_acts):
-    """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_k r_{k-1}
-    for k > 1, and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
+    """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_{k+1} r_k,
+    and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
     for k in range(1, at.shape[0] - 1):
         if fits_one_sweep(at, c, k):
             one_sweep(mem, at, c, k, W_gp_acts)
@@ -153,7 +167,7 @@ def currents_of_batch(mem, at, c, k):
     ghost_width = at[k, GHOST_WIDTH]
     n = at[k + 1, UNITS]
     m = at[k, GHOSTS]
-    first, count = examples(c)
+    first, count = examples(c, k)
     e = at[k, E] + first * width
     r = at[k, R] + first * width
     r_above = at[k + 1, R] + first * above
@@ -170,6 +184,22 @@ def currents_of_batch(mem, at, c, k):
 
 
 @jit
+def sum_panels(mem, tables, c):
+    """W_2 r_1 and W^pg_1 r_1 of all panels, in their order, where the first has its own."""
+    first, count = examples(c, TWO)
+    for p in range(1, tables.shape[0]):
+        add_rows(mem, tables[0, 2, DRIVE], tables[p, 2, DRIVE], first, count, tables[0, 2, WIDTH])
+        add_rows(mem, tables[0, 1, GHOST_DRIVE], tables[p, 1, GHOST_DRIVE], first, count, tables[0, 1, GHOST_WIDTH])
+
+
+@jit
+def add_rows(mem, to, source, first, count, width):
+    """Add some rows of an array to those of another."""
+    for i in range(first * width, (first + count) * width, VECTOR_BYTES // mem.itemsize):
+        store(mem, to + i, load(mem, to + i) + load(mem, source + i))
+
+
+@jit
 def relax(mem, s, drive, e, count, dt_tau):
     """s += dt/τ (-s + drive + e); ghosts, which have no error term, give e < 0."""
     rate, lanes = splat(mem, dt_tau), VECTOR_BYTES // mem.itemsize
@@ -178,3 +208,21 @@ def relax(mem, s, drive, e, count, dt_tau):
         if e >= 0:
             pull = pull + load(mem, e + i)
         store(mem, s + i, simd.fma(rate, pull, load(mem, s + i)))
+
+
+@inline
+def relax_units(mem, at, c, k):
+    """(2)."""
+    first, count = examples(c, k)
+    width = at[k, WIDTH]
+    skip = first * width
+    relax(mem, at[k, S] + skip, at[k, DRIVE] + skip, at[k, E] + skip, count * width, c.dt_tau)
+
+
+@inline
+def relax_ghosts(mem, at, c, k):
+    """(3)."""
+    first, count = examples(c, k + 1)
+    width = at[k, GHOST_WIDTH]
+    skip = first * width
+    relax(mem, at[k, G] + skip, at[k, GHOST_DRIVE] + skip, -ONE, count * width, c.dt_tau)

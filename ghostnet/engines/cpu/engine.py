@@ -10,10 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ghostnet.engines import Divergence, require_usual_rules
 from ghostnet.engines.cpu import kernels, layout, recording, slots, team
+from ghostnet.engines.cpu.emit import lanes
 from ghostnet.engines.cpu.recording import NOTHING
+from ghostnet.engines.cpu.shares import panel_count
 from ghostnet.engines.cpu.vectorlaws import Law
 from ghostnet.model import names
 from ghostnet.model.equations import Plasticity, State, Weights
@@ -31,11 +34,12 @@ class Engine:
     def __init__(self, network: Network, dtype: str = "float32", threads: int = 1):
         e = self.experiment = network.experiment
         require_usual_rules(e)
-        self.layout = layout.Layout(e, dtype)
+        panels = self._panels(dtype)
+        self.layout = layout.Layout(e, dtype, panels or 1)
         self.memory = self.layout.allocate(network.runs)
-        self.views = self.layout.views(self.memory)
-        layout.put(network, self.views)
-        self.settings = settings(network)
+        self.blocks = self.layout.blocks(self.memory)
+        layout.put(network, self.blocks)
+        self.settings = settings(network, panels)
         self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
         self._selected: tuple = (None, ())
@@ -49,7 +53,11 @@ class Engine:
 
     def _share(self, threads: int) -> int:
         """How many threads step each run."""
-        return members(self.experiment, threads)
+        return members(self.experiment, threads, self.layout.dtype)
+
+    def _panels(self, dtype: DTypeLike) -> int | None:
+        """Into how many panels the hidden layer is divided; None where examples are shared."""
+        return panels(self.experiment, dtype)
 
     @property
     def pool(self) -> ThreadPoolExecutor:
@@ -70,7 +78,7 @@ class Engine:
             settings = self.settings
             if self._members > 1:
                 settings = settings._replace(team=team.Team(member, self._members, gates[run]))
-            return memory[run], self.layout.table, settings, *own(run), self.lit[run], self.lit_count[run]
+            return memory[run], self.layout.tables, settings, *own(run), self.lit[run], self.lit_count[run]
 
         def step(run: int, member: int) -> Any:
             try:
@@ -151,7 +159,7 @@ class Engine:
     def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
         """`recording.pieces`, kept: finding them takes as long as a presentation."""
         if self._selected[0] is not selection:
-            self._selected = selection, recording.pieces(selection, self.layout.table)
+            self._selected = selection, recording.pieces(selection, self.layout.tables)
         return self._selected[1]
 
     def _blocks(self, selection: Selection, block: np.ndarray) -> Callable[[int], np.ndarray]:
@@ -165,11 +173,15 @@ class Engine:
 
     def export(self) -> tuple[Weights, State]:
         if self.settings.once:
-            return layout.get(self.views)
+            return layout.get(self.blocks)
         memory = self.layout.allocate(len(self.memory))  # W_1 lacks the update put off until the presentation ends
         memory[...] = self.memory
         self._each(kernels.finish, memory=memory)
-        return layout.get(self.layout.views(memory))
+        return layout.get(self.layout.blocks(memory))
+
+    def now(self) -> tuple[Weights, State]:
+        """What the network holds, in its own type, less what W_1 puts off: views where it is not in panels."""
+        return layout.look(self.blocks)
 
     def _inputs(self, values: np.ndarray) -> Callable[[int], np.ndarray]:
         """values ([presentations,] runs, batch, n) by run, as the kernels want them: made in its thread.
@@ -188,14 +200,21 @@ def earliest(ends: list[tuple[int, int]]) -> Divergence | None:
 GRAIN = 500_000  # multiply-adds of a step: with fewer for each, threads wait for one another as long as they compute
 
 
-def members(e: Experiment, threads: int) -> int:
+def members(e: Experiment, threads: int, dtype: DTypeLike = "float32") -> int:
     """How many of so many threads step one run of an experiment: its share, as far as each has examples and work."""
     n, m = e.sizes, (0, *e.ghosts)
     work = e.batch * sum(2 * n[k] * (n[k + 1] + m[k]) for k in range(1, e.depth))
-    return max(1, min(threads // len(e.seeds), e.batch, work // GRAIN))
+    count = max(1, min(threads // len(e.seeds), e.batch, work // GRAIN))
+    crowds = panels(e, dtype) or 1
+    return count if count < crowds else count - count % crowds
 
 
-def settings(network: Network) -> slots.Settings:
+def panels(e: Experiment, dtype: DTypeLike) -> int | None:
+    """Into how many panels stepping divides the hidden layer; None where there are several, or no batch."""
+    return panel_count(-(-e.sizes[1] // lanes(dtype))) if e.depth == 2 and e.batch > 1 else None
+
+
+def settings(network: Network, panels: int | None) -> slots.Settings:
     """The experiment as the kernels want it."""
     e = network.experiment
     model = e.plasticity
@@ -230,5 +249,6 @@ def settings(network: Network) -> slots.Settings:
         owned=model.owned,
         once=model.once,
         collects=collects(phases),
+        panels=panels,
         team=None,
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.extending import overload
 
 from ghostnet.engines.cpu import simd
 from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
 from ghostnet.engines.cpu.plasticity import add_clipped, scale
 from ghostnet.engines.cpu.products import clear, multiply, whole_vectors
-from ghostnet.engines.cpu.shares import columns
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.cpu.shares import columns, in_panels, place_in_crowd
+from ghostnet.engines.cpu.simd import load, splat, store
 from ghostnet.engines.cpu.slots import CLIPPED, D_SUM, DRIVE, FADE, GRAM, UNITS, WIDTH, D, R, W
-from ghostnet.engines.cpu.team import any_of, leads, meet
+from ghostnet.engines.cpu.team import any_of
 
 
 @jit
@@ -47,20 +49,35 @@ def drive_input(mem, at, c, lit, lit_count):
             j += lanes
 
 
+def clips(mem, at, c, share, d):
+    """Whether W_1's rule may have to clip, in this panel or, without panels, anywhere."""
+
+
+@overload(clips)
+def _clips(mem, at, c, share, d):
+    if in_panels(c):  # each of the crowd finds out by itself
+        return lambda mem, at, c, share, d: (
+            c.clip != np.inf and exceeds_clip(mem, at, c, share, d, NONE, whole_vectors(mem, at[1, UNITS]))
+        )
+
+    def anywhere(mem, at, c, share, d):
+        first, count = columns(mem, c, at[1, UNITS])
+        return c.clip != np.inf and any_of(c.team, exceeds_clip(mem, at, c, share, d, first, count))
+
+    return anywhere
+
+
 @jit
-def exceeds_clip(mem, at, c, share, d):
-    """Whether some |dW_1/dt| might: |dW_ij/dt| <= η_1 Σ_b |d_bi|, since 0 <= x <= 1."""
-    if c.clip == np.inf:
-        return False
+def exceeds_clip(mem, at, c, share, d, first, count):
+    """Whether some |dW_1/dt| of these columns might: |dW_ij/dt| <= η_1 Σ_b |d_bi|, since 0 <= x <= 1."""
     zero = splat(mem, 0.0)
     greatest = zero
-    first, count = columns(mem, c, at[1, UNITS])
     for j in range(d + first, d + first + count, VECTOR_BYTES // mem.itemsize):
         bound = zero
         for i in range(j, j + c.batch * at[1, WIDTH], at[1, WIDTH]):
             bound = bound + simd.maximum(load(mem, i), zero - load(mem, i))
         greatest = simd.maximum(greatest, bound)
-    return any_of(c.team, abs(share) * c.eta[1] * simd.largest(mem, greatest) > c.clip)
+    return abs(share) * c.eta[1] * simd.largest(mem, greatest) > c.clip
 
 
 @jit
@@ -106,7 +123,7 @@ def gram_row(mem, c):
 def learn_once(mem, at, c, d, share, lit, lit_count):
     """(16) for W_1; d: where its postsynaptic factor is."""
     scale_first(mem, at, c, c.keep[0])
-    if exceeds_clip(mem, at, c, share, d):
+    if clips(mem, at, c, share, d):
         learn_input_clipped(mem, at, c, d, 1.0, share)
     else:
         learn_input(mem, at, c, lit, lit_count, d, share)
@@ -116,7 +133,7 @@ def learn_once(mem, at, c, d, share, lit, lit_count):
 def learn_first(mem, at, c, share, lit, lit_count):
     """(6) for W_1 while x stands still: u_1 += η_1 dt (x x^T) d keeps W_1 x current, and Σ d waits for `settle`, as
     does the decay."""
-    if exceeds_clip(mem, at, c, share, at[1, D]):
+    if clips(mem, at, c, share, at[1, D]):
         settle(mem, at, c, lit, lit_count)
         scale_first(mem, at, c, c.keep[0])
         learn_input_clipped(mem, at, c, at[1, D], c.dt, share)
@@ -135,8 +152,7 @@ def add_to_sum(mem, at, c, share):
     width = at[1, WIDTH]
     first, count = columns(mem, c, at[1, UNITS])
     scale(mem, at[1, D_SUM] + first, c.batch, width, count, c.keep[0])
-    if leads(c.team):
-        mem[at[0, FADE]] *= c.keep[0]
+    mem[faded(at, c)] *= c.keep[0]
     by = splat(mem, share)
     for begin in range(first, first + c.batch * width, width):
         for i in range(begin, begin + count, VECTOR_BYTES // mem.itemsize):
@@ -146,11 +162,16 @@ def add_to_sum(mem, at, c, share):
 @jit
 def settle(mem, at, c, lit, lit_count):
     """Make the changes of W_1 that `learn_first` has put off."""
-    scale_first(mem, at, c, mem[at[0, FADE]])
+    scale_first(mem, at, c, mem[faded(at, c)])
+    mem[faded(at, c)] = 1.0
     learn_input(mem, at, c, lit, lit_count, at[1, D_SUM], c.dt)
     first, count = columns(mem, c, at[1, UNITS])
     for row in range(first, first + c.batch * at[1, WIDTH], at[1, WIDTH]):
         clear(mem, at[1, D_SUM] + row, count)
-    meet(c.team)  # all have read how far W_1 has faded
-    if leads(c.team):
-        mem[at[0, FADE]] = 1.0
+
+
+@inline
+def faded(at, c):
+    """Where a thread keeps how far its columns of W_1 should have decayed and have not yet."""
+    member, _ = place_in_crowd(c)
+    return at[0, FADE] + member

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from ghostnet.engines import EXPLODED
-from ghostnet.engines.cpu.compiled import NO, ONE, entry, inline
-from ghostnet.engines.cpu.currents import all_rates, currents, output_error, relax
-from ghostnet.engines.cpu.firstlayer import drive_input, gram_row, learn_first, learn_once, settle
+from ghostnet.engines.cpu.compiled import entry, inline
+from ghostnet.engines.cpu.firstlayer import drive_input, gram_row, learn_once, settle
 from ghostnet.engines.cpu.phases import enter, leave
-from ghostnet.engines.cpu.plasticity import learn_above, learn_ghosts, signals, teach_ghosts
+from ghostnet.engines.cpu.plasticity import learn_above
 from ghostnet.engines.cpu.products import dots
 from ghostnet.engines.cpu.recording import copy
-from ghostnet.engines.cpu.shares import examples
+from ghostnet.engines.cpu.shares import examples, own_panels
 from ghostnet.engines.cpu.slots import (
     D_MEAN,
-    DRIVE,
-    GHOST_DRIVE,
-    GHOST_WIDTH,
     GRAM,
     R_MEAN,
     TARGET,
@@ -23,56 +19,19 @@ from ghostnet.engines.cpu.slots import (
     UNITS,
     WIDTH,
     D,
-    E,
-    G,
     R,
     S,
 )
+from ghostnet.engines.cpu.steps import sense, step
 from ghostnet.engines.cpu.team import leads, meet
 
 
 @inline
-def step(mem, at, c, phase, lit, lit_count):
-    """One Euler step, as `equations.step`: everything is read at the current state, then all advance."""
-    W_acts = c.acting[phase, 0]
-    W_pg_acts = c.acting[phase, 1]
-    W_gp_acts = c.acting[phase, 2]
-    all_rates(mem, at, c)
-    output_error(mem, at, c, c.beta[phase])
-    currents(mem, at, c, W_gp_acts and c.plain_gp)
-    if leads(c.team):
-        mem[at[0, TURN]] = 1.0 - mem[at[0, TURN]]
-    teach_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
-    if W_acts:
-        signals(mem, at, c)
-    relax_all(mem, at, c)
-    if W_acts or W_pg_acts or (W_gp_acts and not c.owned):  # else each example goes its own way
-        meet(c.team)
-        learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts)
-        if W_acts:
-            learn_above(mem, at, c, c.dt, c.share[phase], D, R)
-            learn_first(mem, at, c, c.share[phase], lit, lit_count)
-        meet(c.team)
-
-
-@inline
-def relax_all(mem, at, c):
-    """The step of the activities."""
-    N = at.shape[0] - 1
-    first, count = examples(c)
-    for k in range(1, N):
-        skip, width = first * at[k, GHOST_WIDTH], at[k, GHOST_WIDTH]
-        relax(mem, at[k, G] + skip, at[k, GHOST_DRIVE] + skip, -ONE, count * width, c.dt_tau)  # (3)
-    for k in range(1, N + 1):
-        skip, width = first * at[k, WIDTH], at[k, WIDTH]
-        relax(mem, at[k, S] + skip, at[k, DRIVE] + skip, at[k, E] + skip, count * width, c.dt_tau)  # (2)
-
-
-@inline
-def begin_presentation(mem, at, c, x, y, lit, lit_count):
+def begin_presentation(mem, tables, c, x, y, lit, lit_count):
     """Show x and y: copy them, list the lit pixels, compute W_1 x and, where W_1 moves within phases, x x^T."""
+    at = tables[0]
     N = at.shape[0] - 1
-    first, some = examples(c)
+    first, some = examples(c, 0)
     for b in range(first, first + some):
         count = 0
         for i in range(at[0, UNITS]):
@@ -85,7 +44,9 @@ def begin_presentation(mem, at, c, x, y, lit, lit_count):
     if leads(c.team):
         mem[at[0, TURN]] = 0.0
     meet(c.team)
-    drive_input(mem, at, c, lit, lit_count)
+    panel, end = own_panels(c)
+    for p in range(panel, end):
+        drive_input(mem, tables[p], c, lit, lit_count)
     if not c.once:
         r_0, width = at[0, R], at[0, WIDTH]
         gram, row = at[0, GRAM] + first * gram_row(mem, c), gram_row(mem, c)
@@ -94,39 +55,44 @@ def begin_presentation(mem, at, c, x, y, lit, lit_count):
 
 
 @inline
-def advance_phase(mem, at, c, phase, steps, lit, lit_count):
+def advance_phase(mem, tables, c, phase, steps, lit, lit_count):
     """`steps` Euler steps of one phase."""
     for _ in range(steps):
-        step(mem, at, c, phase, lit, lit_count)
+        step(mem, tables, c, phase, lit, lit_count)
 
 
 @inline
-def finish_presentation(mem, at, c, lit, lit_count):
+def finish_presentation(mem, tables, c, lit, lit_count):
     """What happens at the end of the presentation, and the end of its last phase."""
     if c.once:
-        learn_from_ends(mem, at, c, lit, lit_count)
+        learn_from_ends(mem, tables, c, lit, lit_count)
     else:
-        settle(mem, at, c, lit, lit_count)
+        first, end = own_panels(c)
+        for panel in range(first, end):
+            settle(mem, tables[panel], c, lit, lit_count)
     meet(c.team)
 
 
 @inline
-def learn_from_ends(mem, at, c, lit, lit_count):
+def learn_from_ends(mem, tables, c, lit, lit_count):
     """(16)."""
     last = c.beta.shape[0] - 1
     if c.beta[last] != 0.0:
-        leave(mem, at, c, last)
+        leave(mem, tables, c, last)
     meet(c.team)
-    if c.collects:
-        learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)
-        learn_once(mem, at, c, at[1, D_MEAN], 1.0, lit, lit_count)
-    else:
-        learn_above(mem, at, c, 1.0, c.share[last], D, R)
-        learn_once(mem, at, c, at[1, D], c.share[last], lit, lit_count)
+    first, end = own_panels(c)
+    for panel in range(first, end):
+        at = tables[panel]
+        if c.collects:
+            learn_above(mem, at, c, 1.0, 1.0, D_MEAN, R_MEAN)
+            learn_once(mem, at, c, at[1, D_MEAN], 1.0, lit, lit_count)
+        else:
+            learn_above(mem, at, c, 1.0, c.share[last], D, R)
+            learn_once(mem, at, c, at[1, D], c.share[last], lit, lit_count)
 
 
 @inline
-def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count):
+def recorded_phase(mem, tables, c, phase, steps, state, rest, block, lit, lit_count):
     """As `advance_phase`; block (rows, columns) takes a row after every steps[row] steps.
 
     A step computes r_k, e_k and the drives from the state it starts at, and leaves the next s_k and g_k. So a row takes
@@ -136,14 +102,12 @@ def recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
     rows = block.shape[0]
     for row in range(rows):
         for n in range(steps[row]):
-            step(mem, at, c, phase, lit, lit_count)
+            step(mem, tables, c, phase, lit, lit_count)
             if n == 0 and row > 0:
                 keep_row(mem, c, block[row - 1], rest)
         keep_row(mem, c, block[row], state)
     if rows and rest.shape[0]:
-        all_rates(mem, at, c)  # these write only what every step computes anew
-        output_error(mem, at, c, c.beta[phase])
-        currents(mem, at, c, NO)
+        sense(mem, tables, c, phase)
         keep_row(mem, c, block[rows - 1], rest)
 
 
@@ -158,17 +122,19 @@ def keep_row(mem, c, row, parts):
 
 
 @inline
-def diverged_layer(mem, at, c):
+def diverged_layer(mem, tables, c):
     """The lowest layer with a non-finite or exploding activity; 0 where there is none."""
-    for k in range(1, at.shape[0]):
-        for i in range(c.batch * at[k, WIDTH]):
-            if not abs(mem[at[k, S] + i]) <= EXPLODED:
-                return k
+    for k in range(1, tables.shape[1]):
+        for panel in range(tables.shape[0] if k == 1 else 1):
+            at = tables[panel]
+            for i in range(c.batch * at[k, WIDTH]):
+                if not abs(mem[at[k, S] + i]) <= EXPLODED:
+                    return k
     return 0
 
 
 @entry
-def present(mem, at, c, rows, steps, xs, ys, state, rest, block, lit, lit_count):
+def present(mem, tables, c, rows, steps, xs, ys, state, rest, block, lit, lit_count):
     """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0).
 
     Every presentation fills rows of block (presentations · rows, columns): rows says how many each phase has, and steps
@@ -176,16 +142,16 @@ def present(mem, at, c, rows, steps, xs, ys, state, rest, block, lit, lit_count)
     """
     row = 0
     for p in range(xs.shape[0]):
-        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
+        begin_presentation(mem, tables, c, xs[p], ys[p], lit, lit_count)
         first = 0
         for phase in range(rows.shape[0]):
-            enter(mem, at, c, phase)
+            enter(mem, tables, c, phase)
             some = steps[first : first + rows[phase]]
-            recorded_phase(mem, at, c, phase, some, state, rest, block[row : row + rows[phase]], lit, lit_count)
+            recorded_phase(mem, tables, c, phase, some, state, rest, block[row : row + rows[phase]], lit, lit_count)
             first += rows[phase]
             row += rows[phase]
-        finish_presentation(mem, at, c, lit, lit_count)
-        layer = diverged_layer(mem, at, c)
+        finish_presentation(mem, tables, c, lit, lit_count)
+        layer = diverged_layer(mem, tables, c)
         if layer:
             return p, layer
     return xs.shape[0], 0
@@ -195,26 +161,26 @@ def present(mem, at, c, rows, steps, xs, ys, state, rest, block, lit, lit_count)
 
 
 @entry
-def begin(mem, at, c, x, y, lit, lit_count):
+def begin(mem, tables, c, x, y, lit, lit_count):
     """See `begin_presentation`."""
-    begin_presentation(mem, at, c, x, y, lit, lit_count)
+    begin_presentation(mem, tables, c, x, y, lit, lit_count)
 
 
 @entry
-def advance(mem, at, c, before, phase, steps, state, rest, block, lit, lit_count):
+def advance(mem, tables, c, before, phase, steps, state, rest, block, lit, lit_count):
     """See `recorded_phase`; `before` is the phase that the presentation was in."""
     for entered in range(before + 1, phase + 1):
-        enter(mem, at, c, entered)
-    recorded_phase(mem, at, c, phase, steps, state, rest, block, lit, lit_count)
+        enter(mem, tables, c, entered)
+    recorded_phase(mem, tables, c, phase, steps, state, rest, block, lit, lit_count)
 
 
 @entry
-def finish(mem, at, c, lit, lit_count):
+def finish(mem, tables, c, lit, lit_count):
     """See `finish_presentation`."""
-    finish_presentation(mem, at, c, lit, lit_count)
+    finish_presentation(mem, tables, c, lit, lit_count)
 
 
 @entry
-def diverged(mem, at, c, lit, lit_count):
+def diverged(mem, tables, c, lit, lit_count):
     """See `diverged_layer`."""
-    return diverged_layer(mem, at, c)
+    return diverged_layer(mem, tables, c)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ghostnet.engines.cpu import slots as at
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, lanes
+from ghostnet.engines.cpu.emit import VECTOR_BYTES, lanes
 from ghostnet.model.equations import Layers, State, Weights
 from ghostnet.model.experiment import Experiment
 from ghostnet.model.models import collects
@@ -14,64 +17,79 @@ from ghostnet.model.network import Network, mixtures
 
 
 class Layout:
-    """The layout table of an experiment, and the way of weights and activities in and out.
+    """The layout tables of an experiment, and the way of weights and activities in and out.
 
     Attributes:
-        table: offsets and sizes, int64 (N + 1, columns); the columns are named in `ghostnet.engines.cpu.slots`.
+        tables: offsets and sizes, int64 (panels, N + 1, columns); the columns are named in
+            `ghostnet.engines.cpu.slots`. Panels have blocks of their own for what has a column for each unit of layer
+            1, and for what they send to other units; all else they have in common (`shares`).
         size: elements that one network takes.
     """
 
-    def __init__(self, experiment: Experiment, dtype: DTypeLike):
+    def __init__(self, experiment: Experiment, dtype: DTypeLike, panels: int = 1):
         self.experiment, self.dtype = experiment, np.dtype(dtype)
-        self.table = np.zeros((experiment.depth + 1, at.COLUMN_COUNT), np.int64)
+        self.tables = np.zeros((panels, experiment.depth + 1, at.COLUMN_COUNT), np.int64)
         self.size = 0
         e = experiment
         N = e.depth
-        t = self.table
         m = (0, *e.ghosts, 0)
-        t[:, at.UNITS], t[:, at.WIDTH] = e.sizes, [self._width(n) for n in e.sizes]
-        t[:-1, at.GHOSTS], t[:-1, at.GHOST_WIDTH] = m[:-1], [self._width(units) for units in m[:-1]]
-        width, ghost_width = t[:, at.WIDTH], t[:, at.GHOST_WIDTH]
+        self._set_sizes()
+        width, ghost_width = self.tables[0, :, at.WIDTH], self.tables[0, :, at.GHOST_WIDTH]
         for k in range(1, N):
-            self._take(k, (at.G, at.RHO_G, at.GHOST_DRIVE, at.MISMATCH), e.batch * ghost_width[k])
-            self._take(k, (at.W_PG,), m[k] * width[k])
-            self._take(k, (at.W_GP,), (e.batch if e.plasticity.owned else 1) * m[k] * width[k])
+            self._take(k, (at.G, at.RHO_G), e.batch * ghost_width[k])
+            self._take(k, (at.GHOST_DRIVE,), e.batch * ghost_width[k], apart=True)
+            self._take(k, (at.MISMATCH,), e.batch * ghost_width[k])
+            self._take(k, (at.W_PG,), m[k] * width[k], apart=True)
+            self._take(k, (at.W_GP,), (e.batch if e.plasticity.owned else 1) * m[k] * width[k], apart=True)
         for k in range(1, N + 1):
-            self._take(k, (at.S, at.R, at.E, at.D, at.DRIVE), e.batch * width[k])
-            self._take(k, (at.W,), e.sizes[0] * width[1] if k == 1 else e.sizes[k] * width[k - 1])
+            self._take(k, (at.S, at.R, at.E, at.D), e.batch * width[k], apart=k == 1)
+            self._take(k, (at.DRIVE,), e.batch * width[k], apart=True)
+            self._take(k, (at.W,), e.sizes[0] * width[1] if k == 1 else e.sizes[k] * width[k - 1], apart=True)
             if e.clip is not None:
-                self._take(k, (at.CLIPPED,), width[1] if k == 1 else e.sizes[k] * width[k - 1])
+                self._take(k, (at.CLIPPED,), width[1] if k == 1 else e.sizes[k] * width[k - 1], apart=True)
         for k in range(1, N):
             if e.feedback == "TF":
-                t[k, at.B] = t[k + 1, at.W]
+                self.tables[:, k, at.B] = self.tables[:, k + 1, at.W]
             else:
-                self._take(k, (at.B,), e.sizes[k + 1] * width[k])
+                self._take(k, (at.B,), e.sizes[k + 1] * width[k], apart=True)
         self._take(N, (at.TARGET,), e.batch * width[N])
-        self._take(1, (at.D_SUM,), e.batch * width[1])
+        self._take(1, (at.D_SUM,), e.batch * width[1], apart=True)
         self._take(0, (at.R,), e.batch * width[0])
         self._take(0, (at.TURN,), 1)
-        self._take(0, (at.FADE,), 1)
+        self._take(0, (at.FADE,), e.batch, apart=True)  # for each thread of a team
         self._take(0, (at.GRAM,), e.batch * self._padded(e.batch))
         self._take_for_mixtures(mixtures(e))
         if collects(e.phases):
             self._take_for_returning()
         for k in range(1, N):
-            self._take(k, (at.D_GP,), e.batch * width[k])
+            self._take(k, (at.D_GP,), e.batch * width[k], apart=True)
+
+    def _set_sizes(self) -> None:
+        """Units and ghosts by layer, of layer 1 those of each panel; panels have rows of one length."""
+        e, count, tables = self.experiment, len(self.tables), self.tables
+        tables[:, :, at.UNITS] = e.sizes
+        tables[:, 1:-1, at.GHOSTS] = e.ghosts
+        if count > 1:
+            vectors = self._padded(e.sizes[1]) // lanes(self.dtype)
+            bounds = [min(vectors * panel // count * lanes(self.dtype), e.sizes[1]) for panel in range(count + 1)]
+            tables[:, 1, at.UNITS] = np.diff(bounds)
+        tables[:, :, at.WIDTH] = [self._width(units) for units in tables[:, :, at.UNITS].max(axis=0)]
+        tables[:, :-1, at.GHOST_WIDTH] = [self._width(units) for units in tables[0, :-1, at.GHOSTS]]
 
     def _take_for_mixtures(self, P: list) -> None:
         """P_k, and what ghosts imitate with it."""
-        width, self.P = self.table[:, at.WIDTH], P
+        t, self.P = self.tables[0], P
         for k, mixture in enumerate(P[1:], start=1):
-            self.table[k, at.P] = at.NOWHERE
+            self.tables[:, k, at.P] = at.NOWHERE
             if mixture is not None:
-                self._take(k, (at.P,), self.experiment.ghosts[k - 1] * width[k + 1])
-                self._take(k, (at.S_ABOVE, at.R_ABOVE), self.experiment.batch * self.table[k, at.GHOST_WIDTH])
+                self._take(k, (at.P,), self.experiment.ghosts[k - 1] * t[k + 1, at.WIDTH])
+                self._take(k, (at.S_ABOVE, at.R_ABOVE), self.experiment.batch * t[k, at.GHOST_WIDTH])
 
     def _take_for_returning(self) -> None:
         """The activities at the end of the free phase, and what nudged phases have taught so far."""
-        e, t = self.experiment, self.table
+        e, t = self.experiment, self.tables[0]
         for k in range(1, e.depth + 1):
-            self._take(k, (at.S_FREE, at.D_MEAN, at.R_MEAN), e.batch * t[k, at.WIDTH])
+            self._take(k, (at.S_FREE, at.D_MEAN, at.R_MEAN), e.batch * t[k, at.WIDTH], apart=k == 1)
         for k in range(1, e.depth):
             self._take(k, (at.G_FREE,), e.batch * t[k, at.GHOST_WIDTH])
 
@@ -82,10 +100,12 @@ class Layout:
         """Row length: an odd number of vectors, so that rows do not meet in the same cache sets (4 KiB aliasing)."""
         return (self._padded(units) // lanes(self.dtype) | 1) * lanes(self.dtype)
 
-    def _take(self, k: int, columns: tuple[int, ...], count: int) -> None:
+    def _take(self, k: int, columns: tuple[int, ...], count: int, apart: bool = False) -> None:
+        """Room for so many elements; `apart`: in each panel."""
         for column in columns:
-            self.table[k, column] = self.size
-            self.size += self._padded(int(count))
+            for panel in range(len(self.tables) if apart else 1):
+                self.tables[panel if apart else slice(None), k, column] = self.size
+                self.size += self._padded(int(count))
 
     def allocate(self, runs: int) -> np.ndarray:
         """Zeroed memory (runs, size) whose rows start on vector boundaries."""
@@ -93,49 +113,90 @@ class Layout:
         flat = np.zeros(runs * self.size + spare, self.dtype)
         start = -flat.ctypes.data % VECTOR_BYTES // self.dtype.itemsize
         memory = flat[start : start + runs * self.size].reshape(runs, self.size)
-        memory[:, self.table[0, at.FADE]] = 1
+        for fade in self.tables[:, 0, at.FADE]:
+            memory[:, fade : fade + self.experiment.batch] = 1
         for k, mixture in enumerate(self.P[1:], start=1):
             if mixture is not None:
-                self._block(memory, k, at.P, mixture.shape[1:], self.table[k + 1, at.WIDTH])[...] = mixture
+                self._block(memory, k, at.P, mixture.shape[1:-1], k + 1).write(mixture)
         return memory
 
-    def _block(self, mem: np.ndarray, k: int, column: int, shape: tuple, width: int) -> np.ndarray:
-        """A view (runs, *shape) of a block whose rows are padded to `width`."""
-        start, rows = self.table[k, column], int(np.prod(shape[:-1], dtype=int))
-        block = mem[:, start : start + rows * width].reshape(-1, *shape[:-1], width)
-        return block[..., : shape[-1]]
+    def _block(self, mem: np.ndarray, k: int, column: int, rows: tuple, of: int, turned: bool = False) -> Block:
+        """The block of a column, rows of a number for each unit of layer `of`."""
+        tables = self.tables if of == 1 else self.tables[:1]
+        parts = [self._rows(mem, t[k, column], rows, t[of, at.UNITS], t[of, at.WIDTH]) for t in tables]
+        return Block(parts, turned)
 
-    def views(self, mem: np.ndarray) -> tuple[Weights, State]:
-        """The weights and activities in `mem` in the paper's shapes, as views; under TF, B is a view of W."""
+    def _rows(self, mem: np.ndarray, start: int, rows: tuple, count: int, width: int) -> np.ndarray:
+        """A view (runs, *rows, count) of rows that are padded to `width`."""
+        block = mem[:, start : start + math.prod(rows) * width].reshape(-1, *rows, width)
+        return block[..., :count]
+
+    def blocks(self, mem: np.ndarray) -> tuple[Weights, State]:
+        """The weights and activities in `mem`: lists over k of `Block`s; under TF, B is where W is."""
         e = self.experiment
         n = e.sizes
         m = (0, *e.ghosts)
         N = e.depth
-        width, ghost_width = self.table[:, at.WIDTH].tolist(), self.table[:, at.GHOST_WIDTH].tolist()
         hidden, own = range(1, N), (e.batch,) if e.plasticity.owned else ()
-        W = [None, self._block(mem, 1, at.W, (n[0], n[1]), width[1]).mT]
-        W += [self._block(mem, k, at.W, (n[k], n[k - 1]), width[k - 1]) for k in range(2, N + 1)]
-        B = [None, *(self._block(mem, k, at.B, (n[k + 1], n[k]), width[k]).mT for k in hidden)]
-        W_pg = [None, *(self._block(mem, k, at.W_PG, (m[k], n[k]), width[k]) for k in hidden)]
-        W_gp = [None, *(self._block(mem, k, at.W_GP, (*own, m[k], n[k]), width[k]).mT for k in hidden)]
-        s = [None, *(self._block(mem, k, at.S, (e.batch, n[k]), width[k]) for k in range(1, N + 1))]
-        g = [None, *(self._block(mem, k, at.G, (e.batch, m[k]), ghost_width[k]) for k in hidden)]
+        W = [None, self._block(mem, 1, at.W, (n[0],), 1, turned=True)]
+        W += [self._block(mem, k, at.W, (n[k],), k - 1) for k in range(2, N + 1)]
+        B = [None, *(self._block(mem, k, at.B, (n[k + 1],), k, turned=True) for k in hidden)]
+        W_pg = [None, *(self._block(mem, k, at.W_PG, (m[k],), k) for k in hidden)]
+        W_gp = [None, *(self._block(mem, k, at.W_GP, (*own, m[k]), k, turned=True) for k in hidden)]
+        s = [None, *(self._block(mem, k, at.S, (e.batch,), k) for k in range(1, N + 1))]
+        t = self.tables[0]
+        ghosts = [self._rows(mem, t[k, at.G], (e.batch,), m[k], t[k, at.GHOST_WIDTH]) for k in hidden]
+        g = [None, *(Block([rows], turned=False) for rows in ghosts)]
         return Weights(W, B, W_pg, W_gp), State(s, g)
 
 
-def put(network: Network, views: tuple[Weights, State]) -> None:
-    """Write a network's weights and activities through the views."""
-    for group, source in zip(views, (network.weights, network.state), strict=True):
-        for view_list, source_list in zip(group, source, strict=True):
-            for view, value in zip(view_list[1:], source_list[1:], strict=True):
-                view[...] = value
+class Block(NamedTuple):
+    """An array of a network in memory.
+
+    Attributes:
+        parts: views (runs, *rows, units), of each panel in turn.
+        turned: whether the paper writes the last two axes the other way round.
+    """
+
+    parts: list[np.ndarray]
+    turned: bool
+
+    def read(self) -> np.ndarray:
+        """The array as the paper writes it; a view where there is one part."""
+        whole = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=-1)
+        return whole.mT if self.turned else whole
+
+    def write(self, values: np.ndarray) -> None:
+        """Write an array as the paper writes it."""
+        whole = values.mT if self.turned else values
+        ends = np.cumsum([part.shape[-1] for part in self.parts])
+        for part, some in zip(self.parts, np.split(whole, ends[:-1], axis=-1), strict=True):
+            part[...] = some
 
 
-def get(views: tuple[Weights, State]) -> tuple[Weights, State]:
-    """Copies of what the views show, float64."""
-    weights, state = views
+def put(network: Network, blocks: tuple[Weights, State]) -> None:
+    """Write a network's weights and activities."""
+    for group, source in zip(blocks, (network.weights, network.state), strict=True):
+        for block_list, source_list in zip(group, source, strict=True):
+            for block, values in zip(block_list[1:], source_list[1:], strict=True):
+                block.write(values)
+
+
+def look(blocks: tuple[Weights, State]) -> tuple[Weights, State]:
+    """What is in the blocks: see `Block.read`."""
+    weights, state = blocks
+    return Weights(*map(_read, weights)), State(*map(_read, state))
+
+
+def get(blocks: tuple[Weights, State]) -> tuple[Weights, State]:
+    """Copies of what is in the blocks, float64."""
+    weights, state = look(blocks)
     return Weights(*map(_copied, weights)), State(*map(_copied, state))
 
 
-def _copied(views: Layers) -> Layers:
-    return [None, *(view.astype(np.float64) for view in views[1:])]
+def _read(blocks: list) -> Layers:
+    return [None, *(block.read() for block in blocks[1:])]
+
+
+def _copied(arrays: Layers) -> Layers:
+    return [None, *(array.astype(np.float64) for array in arrays[1:])]

@@ -7,9 +7,10 @@ import numpy as np
 from ghostnet.engines.cpu import simd
 from ghostnet.engines.cpu.compiled import ONE, inline, jit
 from ghostnet.engines.cpu.currents import clear_padding, fits_one_sweep
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
 from ghostnet.engines.cpu.products import dots, multiply, outer
 from ghostnet.engines.cpu.shares import columns, examples
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
+from ghostnet.engines.cpu.simd import load, splat, store
 from ghostnet.engines.cpu.slots import (
     CLIPPED,
     D_GP,
@@ -24,7 +25,6 @@ from ghostnet.engines.cpu.slots import (
     W_GP,
     W_PG,
     WIDTH,
-    D,
     E,
     G,
     P,
@@ -36,41 +36,38 @@ from ghostnet.engines.cpu.vectorlaws import post_of_ghost, post_of_unit
 
 
 @jit
-def signals(mem, at, c):
-    """The postsynaptic factor of W_k's rule for every k: of (6) and (16) in the paper's models."""
-    for k in range(1, at.shape[0]):
-        post_of_layer(mem, at, c, k, c.post, at[k, D])
-
-
-@jit
 def post_of_layer(mem, at, c, k, post, d):
     """post of the units of layer k, at d."""
     s = at[k, S]
     r = at[k, R]
     e = at[k, E]
     width = at[k, WIDTH]
-    first, count = examples(c)
+    first, count = examples(c, k)
     for i in range(first * width, (first + count) * width, VECTOR_BYTES // mem.itemsize):
         store(mem, d + i, post_of_unit(post, c.rho, c.slope, load(mem, s + i), load(mem, r + i), load(mem, e + i)))
     clear_padding(mem, d + first * width, count, at[k, UNITS], width)
 
 
 @inline
-def teach_ghosts(mem, at, c, W_pg_acts, W_gp_acts):
-    """Of (4) and (5) the postsynaptic factors, and (15), for every hidden layer: what each example has for itself."""
-    first, count = examples(c)
-    for k in range(1, at.shape[0] - 1):
-        if W_gp_acts and not c.plain_gp:
-            post_of_layer(mem, at, c, k, c.post_gp, at[k, D_GP])
-        if W_gp_acts and c.owned and not (c.plain_gp and fits_one_sweep(at, c, k)):
-            learn_own_W_gp(mem, at, c, k, first, count)
-        if W_pg_acts:
-            post_of_ghosts(mem, at, c, k, imitated(mem, at, c, k), first, count)
+def teach_W_gp(mem, at, c, k):
+    """Of (5) the postsynaptic factor, or (15), for hidden layer k; less what `currents` has done."""
+    if not c.plain_gp:
+        post_of_layer(mem, at, c, k, c.post_gp, at[k, D_GP])
+    if c.owned and not (c.plain_gp and fits_one_sweep(at, c, k)):
+        learn_own_W_gp(mem, at, c, k)
 
 
 @inline
-def learn_own_W_gp(mem, at, c, k, first, count):
-    """(15) for `count` examples from the first on, which own their W^gp; less what `currents` has done."""
+def teach_W_pg(mem, at, c, k):
+    """Of (4) the postsynaptic factor, for hidden layer k."""
+    first, count = examples(c, k + 1)
+    post_of_ghosts(mem, at, c, k, imitated(mem, at, c, k), first, count)
+
+
+@inline
+def learn_own_W_gp(mem, at, c, k):
+    """(15) for examples that own their W^gp."""
+    first, count = examples(c, k)
     width = at[k, WIDTH]
     m = at[k, GHOSTS]
     factor = at[k, E] if c.plain_gp else at[k, D_GP]
@@ -82,23 +79,22 @@ def learn_own_W_gp(mem, at, c, k, first, count):
 
 
 @inline
-def learn_ghosts(mem, at, c, W_pg_acts, W_gp_acts):
-    """(4), (4') and (5) for every hidden layer: matrices that the whole batch teaches."""
-    for k in range(1, at.shape[0] - 1):
-        width = at[k, WIDTH]
-        row = at[k, GHOST_WIDTH]
-        m = at[k, GHOSTS]
-        first, count = columns(mem, c, at[k, UNITS])
-        if W_gp_acts and not c.owned:
-            W_gp = at[k, W_GP] + first
-            e = (at[k, E] if c.plain_gp else at[k, D_GP]) + first
-            eta, keep = c.dt * c.eta_gp[k], c.keep[2]
-            multiply(mem, W_gp, width, m, at[k, RHO_G], ONE, row, c.batch, e, width, count, eta, keep)  # (5)
-        if W_pg_acts:
-            W_pg = at[k, W_PG] + first
-            r = at[k, R] + first
-            eta, keep = c.dt * c.eta_pg[k], c.keep[1]
-            multiply(mem, W_pg, width, m, at[k, MISMATCH], ONE, row, c.batch, r, width, count, eta, keep)  # (4)
+def learn_ghosts(mem, at, c, k, W_pg_acts, W_gp_acts):
+    """(4), (4') and (5) for hidden layer k: matrices that the whole batch teaches."""
+    width = at[k, WIDTH]
+    row = at[k, GHOST_WIDTH]
+    m = at[k, GHOSTS]
+    first, count = columns(mem, c, at[k, UNITS])
+    if W_gp_acts and not c.owned:
+        W_gp = at[k, W_GP] + first
+        e = (at[k, E] if c.plain_gp else at[k, D_GP]) + first
+        eta, keep = c.dt * c.eta_gp[k], c.keep[2]
+        multiply(mem, W_gp, width, m, at[k, RHO_G], ONE, row, c.batch, e, width, count, eta, keep)  # (5)
+    if W_pg_acts:
+        W_pg = at[k, W_PG] + first
+        r = at[k, R] + first
+        eta, keep = c.dt * c.eta_pg[k], c.keep[1]
+        multiply(mem, W_pg, width, m, at[k, MISMATCH], ONE, row, c.batch, r, width, count, eta, keep)  # (4)
 
 
 @inline
@@ -109,7 +105,7 @@ def imitated(mem, at, c, k):
     row = at[k + 1, WIDTH]
     ghost_width = at[k, GHOST_WIDTH]
     m = at[k, GHOSTS]
-    first, count = examples(c)
+    first, count = examples(c, k + 1)
     to, source = first * ghost_width, first * row
     dots(mem, at[k, S_ABOVE] + to, ghost_width, count, at[k + 1, S] + source, row, at[k, P], row, m, row)
     if c.rates_above:
@@ -140,7 +136,7 @@ def scale(mem, start, rows, row, count, factor):
 
 @jit
 def learn_above(mem, at, c, step, share, post, pre):
-    """(6) and (16) for W_2 … W_N; W_1 has its own form. post, pre: the columns of the factors."""
+    """(6) and (16) for W_2 … W_N; W_1 has its own form. post, pre: where the table has the factors."""
     for k in range(2, at.shape[0]):
         rows = at[k, UNITS]
         width = at[k - 1, WIDTH]

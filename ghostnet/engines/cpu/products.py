@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ghostnet.engines.cpu import tiles
 from ghostnet.engines.cpu.compiled import jit
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, load, splat, store
-from ghostnet.engines.cpu.tiles import COLUMNS, DOT_ROWS, ROWS
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
+from ghostnet.engines.cpu.simd import load, splat, store
+from ghostnet.engines.cpu.tiles import DOT_ROWS
 
 
 @jit
@@ -19,27 +20,21 @@ def whole_vectors(mem, count):
 def multiply(mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, width, alpha, keep):
     """C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] for p < rows, q < count; rows of C and M `width` long."""
     lanes = VECTOR_BYTES // mem.itemsize
-    step = COLUMNS * lanes
-    for i in range(0, width - step + 1, step):
-        p = 0
-        while rows - p >= ROWS:
-            C, A = c + p * c_row + i, a + p * a_row
-            tiles.multiply_wide_rows(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
-            p += ROWS
-        while p < rows:
-            C, A = c + p * c_row + i, a + p * a_row
-            tiles.multiply_wide(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
-            p += 1
-    for i in range(width // step * step, width, lanes):
-        p = 0
-        while rows - p >= ROWS:
-            C, A = c + p * c_row + i, a + p * a_row
-            tiles.multiply_rows(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
-            p += ROWS
-        while p < rows:
-            C, A = c + p * c_row + i, a + p * a_row
-            tiles.multiply_one(mem, C, c_row, A, a_row, a_column, count, m + i, m_row, alpha, keep)
-            p += 1
+    i = 0
+    while i < width:
+        C, M, left = c + i, m + i, (width - i) // lanes
+        if left == 4 or left > 6:  # of 5 and 6, not a single vector is left, which has too few sums
+            tiles.strip_4(mem, C, c_row, rows, a, a_row, a_column, count, M, m_row, alpha, keep)
+            i += 4 * lanes
+        elif left > 2:
+            tiles.strip_3(mem, C, c_row, rows, a, a_row, a_column, count, M, m_row, alpha, keep)
+            i += 3 * lanes
+        elif left == 2:
+            tiles.strip_2(mem, C, c_row, rows, a, a_row, a_column, count, M, m_row, alpha, keep)
+            i += 2 * lanes
+        else:
+            tiles.strip_1(mem, C, c_row, rows, a, a_row, a_column, count, M, m_row, alpha, keep)
+            i += lanes
 
 
 @jit

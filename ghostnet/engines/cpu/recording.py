@@ -15,21 +15,30 @@ NOTHING = np.empty((0, 3), np.int64)  # pieces of a row that has no columns
 _COLUMN = {"s": slots.S, "r": slots.R, "g": slots.G, "e": slots.E, "drive": slots.DRIVE}
 
 
-def pieces(selection: Selection, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def pieces(selection: Selection, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the columns of a row come from: (from, to, count), int64 (pieces, 3), of the state and of what follows."""
     parts: tuple[list, list] = ([], [])
     column = 0
     for v in selection.variables:
-        width = table[v.k, slots.GHOST_WIDTH if v.symbol == "g" else slots.WIDTH]
         held = v.symbol in ("s", "g") or (v.symbol == "drive" and v.k == 1)  # W_1 x follows W_1 at once
-        stretches = np.split(v.units[0], np.flatnonzero(np.diff(v.units[0]) != 1) + 1)
+        offsets, rows = _where(v.symbol, v.k, tables)
+        offsets = offsets[v.units[0]]
+        breaks = np.flatnonzero(np.diff(offsets) != 1) + 1
         for example in selection.examples:
-            for stretch in stretches:
-                start = table[v.k, _COLUMN[v.symbol]] + example * width + stretch[0]
+            for stretch in np.split(np.arange(len(offsets)), breaks):
+                start = offsets[stretch[0]] + example * rows[v.units[0][stretch[0]]]
                 parts[not held].append((start, column, len(stretch)))
                 column += len(stretch)
     state, following = (np.array(part, np.int64).reshape(-1, 3) for part in parts)
     return state, following
+
+
+def _where(symbol: str, k: int, tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each unit of layer k, or ghost: where its values begin, and how far those of an example are from the next."""
+    panels = tables[:, k] if k == 1 and symbol != "g" else tables[:1, k]
+    units, width = (slots.GHOSTS, slots.GHOST_WIDTH) if symbol == "g" else (slots.UNITS, slots.WIDTH)
+    starts = [at[_COLUMN[symbol]] + np.arange(at[units]) for at in panels]
+    return np.concatenate(starts), np.repeat(panels[:, width], panels[:, units])
 
 
 @intrinsic

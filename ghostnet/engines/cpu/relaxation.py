@@ -17,11 +17,12 @@ import numpy as np
 
 from ghostnet.engines.cpu.compiled import NONE, ONE, entry, jit
 from ghostnet.engines.cpu.currents import rates
+from ghostnet.engines.cpu.emit import VECTOR_BYTES
 from ghostnet.engines.cpu.kernels import advance_phase, begin_presentation, diverged_layer, finish_presentation
 from ghostnet.engines.cpu.phases import enter
 from ghostnet.engines.cpu.plasticity import imitated, post_of_ghosts
 from ghostnet.engines.cpu.products import clear, copy, dots, expand, outer
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, largest, load, maximum, splat, store
+from ghostnet.engines.cpu.simd import largest, load, maximum, splat, store
 from ghostnet.engines.cpu.slots import (
     DRIVE,
     GHOST_WIDTH,
@@ -99,12 +100,13 @@ def settle_free(mem, at, c, steps):
 
 
 @jit
-def settle_clamped(mem, at, c, phase, tol, max_sweeps, steps, histogram, lit, lit_count):
+def settle_clamped(mem, tables, c, phase, tol, max_sweeps, steps, histogram, lit, lit_count):
     """End of a nudged phase, from the end of the free phase. `histogram` counts the sweeps, at 0 what was stepped.
 
     What takes many sweeps has directions in which the loop through the layer above nearly sustains itself. The Euler
     steps of the phase are not at rest there either, and the fixed point would be far beyond their end, or unstable.
     """
+    at = tables[0]
     for n in range(1, max_sweeps + 1):
         change = 0.0
         for b in range(c.batch):
@@ -114,7 +116,7 @@ def settle_clamped(mem, at, c, phase, tol, max_sweeps, steps, histogram, lit, li
             return
     histogram[0] += 1
     rest(mem, at, c)
-    advance_phase(mem, at, c, phase, steps, lit, lit_count)
+    advance_phase(mem, tables, c, phase, steps, lit, lit_count)
 
 
 @jit
@@ -203,35 +205,35 @@ def move(mem, s, u, e, width):
 
 
 @jit
-def settle_phase(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
+def settle_phase(mem, tables, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
     """Go to the end of a phase that has so many Euler steps."""
-    enter(mem, at, c, phase)
+    enter(mem, tables, c, phase)
     if c.beta[phase] == 0.0:
-        settle_free(mem, at, c, steps)
+        settle_free(mem, tables[0], c, steps)
     else:
         if phase > 0 and c.beta[phase - 1] != 0.0:
-            rest(mem, at, c)
-        settle_clamped(mem, at, c, phase, tol, max_sweeps, steps, histogram, lit, lit_count)
+            rest(mem, tables[0], c)
+        settle_clamped(mem, tables, c, phase, tol, max_sweeps, steps, histogram, lit, lit_count)
 
 
 @entry
-def advance(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
+def advance(mem, tables, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count):
     """See `settle_phase`."""
-    settle_phase(mem, at, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count)
+    settle_phase(mem, tables, c, phase, steps, tol, max_sweeps, histogram, lit, lit_count)
 
 
 @entry
-def present(mem, at, c, steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
+def present(mem, tables, c, steps, tol, max_sweeps, xs, ys, histogram, lit, lit_count):
     """Presentations xs (presentations, batch, n_0), ys in turn; returns (how many went well, diverged layer or 0).
 
     steps: Euler steps of each phase.
     """
     for p in range(xs.shape[0]):
-        begin_presentation(mem, at, c, xs[p], ys[p], lit, lit_count)
+        begin_presentation(mem, tables, c, xs[p], ys[p], lit, lit_count)
         for phase in range(steps.shape[0]):
-            settle_phase(mem, at, c, phase, steps[phase], tol, max_sweeps, histogram, lit, lit_count)
-        layer = diverged_layer(mem, at, c)
+            settle_phase(mem, tables, c, phase, steps[phase], tol, max_sweeps, histogram, lit, lit_count)
+        layer = diverged_layer(mem, tables, c)
         if layer:
             return p, layer
-        finish_presentation(mem, at, c, lit, lit_count)
+        finish_presentation(mem, tables, c, lit, lit_count)
     return xs.shape[0], 0

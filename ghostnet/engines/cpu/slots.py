@@ -1,6 +1,7 @@
 """The flat array of the compiled kernels: which blocks it has, and the constants that go with it.
 
-Everything a network holds lives in `mem`; the table `at` says where (`at[k, S]` is the offset of s_k). Rows are padded
+Everything a network holds lives in `mem`; a table `at` says where (`at[k, S]` is the offset of s_k): one for each panel
+of the hidden layer (`shares`), which have the blocks of all other units in common. Rows are padded
 with zeros to whole vectors (`WIDTH`). Matrices are stored so that the vector axis is the layer below: W_k and W^pg_k
 as the paper writes them, B_k and W^gp_k transposed (so that B_k *is* W_{k+1} under TF), W_1 transposed (so that a zero
 pixel skips a row). Rates of padding are kept at zero, hence every sum over units may run over whole vectors.
@@ -51,4 +52,5 @@ class Settings(NamedTuple):
     owned: bool  # every example owns its W_gp
     once: bool  # W learns at the end (16), not in phases (6)
     collects: bool  # W learns from the ends of other phases than the last
+    panels: int | None  # of the hidden layer; None where threads share examples
     team: Team | None  # whom this thread steps the network with

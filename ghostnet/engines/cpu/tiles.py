@@ -11,58 +11,64 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ghostnet.engines.cpu.simd import VECTOR_BYTES, outlined
+from ghostnet.engines.cpu.emit import VECTOR_BYTES, outlined
 
 REGISTERS = 32 if VECTOR_BYTES == 64 else 16  # one accumulator too many, and a loop waits for memory
-COLUMNS = 4  # vectors
-ROWS = 6 if REGISTERS == 32 else 3  # ROWS x COLUMNS accumulators, the fewer of both operands, one of the others
+ROWS = 6 if REGISTERS == 32 else 3  # by up to 4 vectors: so many sums, the fewer of both operands, one of the others
 DOT_ROWS = ROWS // 2 + 1
 # What `_exchange` does in each of its sweeps, (expand, dot): both need more than 16 registers.
 SWEEPS = ((True, True),) if REGISTERS == 32 else ((True, False), (False, True))
 
 
-def _multiply_tile(rows: int, columns: int):
-    """An intrinsic for C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] on rows x columns vectors, in registers."""
+def _strip(columns: int):
+    """An intrinsic for C[p, :] = keep C[p, :] + alpha Σ_q A[p, q] M[q, :] on `columns` vectors of every row."""
 
-    def body(emit, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep):
-        builder, cells = emit.builder, [(p, v) for p in range(rows) for v in range(columns)]
-        sums = {cell: emit.variable() for cell in cells}
-        with cgutils.for_range(builder, count) as loop:
-            row = emit.offset(m, (m_row, loop.index))
-
-            def broadcast(p):
-                return emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
-
-            def vector(v):
-                return emit.load(emit.ahead(row, v))
-
-            def add(p, v, A, M):
-                builder.store(emit.fma(A, M, builder.load(sums[p, v])), sums[p, v])
-
-            if rows < columns:
-                A = [broadcast(p) for p in range(rows)]
-                for v in range(columns):
-                    M = vector(v)
-                    for p in range(rows):
-                        add(p, v, A[p], M)
-            else:
-                M = [vector(v) for v in range(columns)]
-                for p in range(rows):
-                    A = broadcast(p)
-                    for v in range(columns):
-                        add(p, v, A, M[v])
-        factor, kept = emit.splat(alpha), emit.splat(keep)
-        for p, v in cells:
-            at = emit.ahead(emit.offset(c, (c_row, p)), v)
-            C = builder.fmul(kept, emit.load(at))
-            emit.store(at, emit.fma(factor, builder.load(sums[p, v]), C))
+    def body(emit, c, c_row, rows, a, a_row, a_column, count, m, m_row, alpha, keep):
+        builder = emit.builder
+        factor, kept, zero, height = emit.splat(alpha), emit.splat(keep), ir.IntType(64)(0), ir.IntType(64)(ROWS)
+        tall = builder.sub(rows, builder.srem(rows, height))
+        for first, end, high in ((zero, tall, ROWS), (tall, rows, 1)):
+            with cgutils.for_range_slice(builder, first, end, ir.IntType(64)(high), inc=True) as (p, _):
+                C, A = emit.offset(c, (c_row, p)), emit.offset(a, (a_row, p))
+                _tile(emit, high, columns, C, c_row, A, a_row, a_column, count, m, m_row, factor, kept)
 
     @intrinsic
-    def tile(typingctx, mem, c, c_row, a, a_row, a_column, count, m, m_row, alpha, keep):
+    def strip(typingctx, mem, c, c_row, rows, a, a_row, a_column, count, m, m_row, alpha, keep):
         i, f = types.int64, mem.dtype
-        return types.void(mem, i, i, i, i, i, i, i, i, f, f), outlined(f"multiply_{rows}_{columns}", body)
+        return types.void(mem, i, i, i, i, i, i, i, i, i, f, f), outlined(f"strip_{columns}", body)
 
-    return tile
+    return strip
+
+
+def _tile(emit, rows: int, columns: int, c, c_row, a, a_row, a_column, count, m, m_row, factor, kept) -> None:
+    """C = kept C + factor A M on rows x columns vectors, sums in registers."""
+    builder, cells = emit.builder, [(p, v) for p in range(rows) for v in range(columns)]
+    sums = {cell: emit.variable() for cell in cells}
+    with cgutils.for_range(builder, count) as loop:
+        row = emit.offset(m, (m_row, loop.index))
+
+        def broadcast(p):
+            return emit.splat(emit.load_scalar(emit.offset(a, (a_row, p), (a_column, loop.index))))
+
+        def add(p, v, A, M):
+            builder.store(emit.fma(A, M, builder.load(sums[p, v])), sums[p, v])
+
+        if rows < columns:
+            A = [broadcast(p) for p in range(rows)]
+            for v in range(columns):
+                M = emit.load(emit.ahead(row, v))
+                for p in range(rows):
+                    add(p, v, A[p], M)
+        else:
+            M = [emit.load(emit.ahead(row, v)) for v in range(columns)]
+            for p in range(rows):
+                A = broadcast(p)
+                for v in range(columns):
+                    add(p, v, A, M[v])
+    for p, v in cells:
+        at = emit.ahead(emit.offset(c, (c_row, p)), v)
+        C = builder.fmul(kept, emit.load(at))
+        emit.store(at, emit.fma(factor, builder.load(sums[p, v]), C))
 
 
 def _dot_tile(rows: int, columns: int):
@@ -77,9 +83,13 @@ def _dot_tile(rows: int, columns: int):
                 M = emit.load(emit.offset(m, (m_row, j), (emit.width, loop.index)))
                 for p in range(rows):
                     builder.store(emit.fma(R[p], M, builder.load(sums[p, j])), sums[p, j])
-        for p, j in cells:
-            at = builder.add(emit.offset(c, (c_row, p)), ir.IntType(64)(j))
-            builder.store(emit.total(builder.load(sums[p, j])), emit.pointer(at))
+        across = max(1, emit.type.count // rows)  # sums of a row that are stored at once
+        for first in range(0, columns, across):
+            chosen = range(first, min(first + across, columns))
+            totals = emit.totals([builder.load(sums[p, j]) for p in range(rows) for j in chosen])
+            for p in range(rows):
+                at = builder.add(emit.offset(c, (c_row, p)), ir.IntType(64)(first))
+                emit.store_some(at, totals, p * len(chosen), len(chosen))
 
     @intrinsic
     def tile(typingctx, mem, c, c_row, r, r_row, m, m_row, vectors):
@@ -114,13 +124,12 @@ def _sweep(rows: int, expand: bool, dot: bool):
                 for q in range(rows):
                     builder.store(emit.fma(R, M[q], builder.load(sums[q])), sums[q])
         if dot:
-            totals = [emit.total(builder.load(total)) for total in sums]
+            sums = [builder.load(total) for total in sums]
             with builder.if_else(builder.trunc(whole, ir.IntType(1))) as (then, otherwise):
                 with then:
-                    emit.store_elements(c, totals)
+                    emit.store_totals(c, sums)
                 with otherwise:
-                    for q, total in enumerate(totals):
-                        builder.store(total, emit.pointer(emit.ahead(c, 0, q)))
+                    emit.store_totals(c, sums, padded=False)
 
     @intrinsic
     def sweep(typingctx, mem, e, a, alpha, c, whole, r, m, m_row, vectors):
@@ -193,9 +202,9 @@ def _exchange(rows: int, ghosts: int, shared: bool, learn: bool):
                     change = builder.fmul(step, E)
                     for j in range(ghosts):
                         emit.store(builder.add(emit.offset(v, (row, j)), i), emit.fma(G[j], change, V[j]))
-        totals = [emit.total(builder.load(total)) for total in sums]
-        emit.store_elements(c, totals[:rows])
-        emit.store_elements(h, totals[rows:])
+        totals = [builder.load(total) for total in sums]
+        emit.store_totals(c, totals[:rows])
+        emit.store_totals(h, totals[rows:])
 
     @intrinsic
     def exchange(typingctx, mem, e, a, g, r, w, b, v, p, row, step, c, h, start, stride, vectors):
@@ -206,8 +215,7 @@ def _exchange(rows: int, ghosts: int, shared: bool, learn: bool):
     return exchange
 
 
-multiply_wide_rows, multiply_wide = _multiply_tile(ROWS, COLUMNS), _multiply_tile(1, COLUMNS)
-multiply_rows, multiply_one = _multiply_tile(ROWS, 1), _multiply_tile(1, 1)
+strip_4, strip_3, strip_2, strip_1 = (_strip(columns) for columns in (4, 3, 2, 1))
 dot_rows_5, dot_rows_1 = _dot_tile(DOT_ROWS, 5), _dot_tile(DOT_ROWS, 1)
 dot_10, dot_5, dot_1 = (_sweep(rows, False, True) for rows in (10, 5, 1))
 expand_10, expand_5, expand_1 = (_sweep(rows, True, False) for rows in (10, 5, 1))

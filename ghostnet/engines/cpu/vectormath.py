@@ -12,7 +12,8 @@ from numba.extending import intrinsic, overload
 
 from ghostnet.engines.cpu import simd
 from ghostnet.engines.cpu.compiled import jit
-from ghostnet.engines.cpu.simd import Mask, Vector, choose, fma, like
+from ghostnet.engines.cpu.emit import Vector
+from ghostnet.engines.cpu.simd import Mask, choose, fma, like
 
 _LOG2E, _LN2 = float(np.log2(math.e)), float(np.log(2))
 _LN2_HIGH, _LN2_LOW = (
