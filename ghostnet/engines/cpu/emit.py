@@ -8,6 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
+from ghostnet.engines.cpu.lanesums import additions, sources
 from ghostnet.engines.cpu.processor import targeted
 
 VECTOR_BYTES = targeted().vector_bytes
@@ -88,51 +89,21 @@ class Emit:
         return self.builder.extract_element(value, ir.IntType(32)(0))
 
     def totals(self, values):
-        """The sums of the lanes of values, not more than there are lanes, as one vector; zeros fill it up.
-
-        Two vectors are halved in one addition: the low halves of both, and the high halves. Each sum has the order of
-        `halve`.
-        """
-        count = self.type.count
-        values = [*values, *[ir.Constant(self.type, None)] * (count - len(values))]
-        slots = [values[0]] * count
-        for lane, slot in enumerate(self._where(count)):
-            slots[slot] = values[lane]
-        width = count
-        while width > 1:
-            low, high = self._halves(width)
-            slots = [
-                self.builder.fadd(self._pick(a, b, low), self._pick(a, b, high))
-                for a, b in zip(slots[::2], slots[1::2], strict=True)
-            ]
-            width //= 2
-        return slots[0]
+        """The sums of the lanes of values, not more than there are lanes, as one vector; zeros fill it up."""
+        lanes, size = self.type.count, self.align
+        values = [*values, *[ir.Constant(self.type, None)] * (lanes - len(values))]
+        sums = [values[0]] * lanes
+        for value, place in zip(values, sources(lanes, size), strict=True):
+            sums[place] = value
+        for low, high in additions(lanes, size):
+            pairs = zip(sums[::2], sums[1::2], strict=True)
+            sums = [self.builder.fadd(self._pick(a, b, low), self._pick(a, b, high)) for a, b in pairs]
+        return sums[0]
 
     def _pick(self, a, b, lanes):
         """A vector of the chosen lanes of a and, counted on, b."""
         index = ir.Constant(ir.VectorType(ir.IntType(32), self.type.count), [ir.IntType(32)(lane) for lane in lanes])
         return self.builder.shuffle_vector(a, b, index)
-
-    def _halves(self, width: int) -> list[list[int]]:
-        """Lanes of two vectors, of parts `width` wide, that hold the low halves of all parts, and the high ones.
-
-        Parts stay within their 128 bits where they can: there the processor moves them fastest.
-        """
-        count, around = self.type.count, 16 // self.align
-        starts = list(range(0, 2 * count, width))
-        if width <= around:
-            starts.sort(key=lambda start: (start % count // around, start))
-        return [[start + side + i for start in starts for i in range(width // 2)] for side in (0, width // 2)]
-
-    def _where(self, count: int) -> list[int]:
-        """Which of `count` vectors each lane of their `totals` comes from."""
-        owners = [[slot] * count for slot in range(count)]
-        width = count
-        while width > 1:
-            low = self._halves(width)[0]
-            owners = [[(a + b)[lane] for lane in low] for a, b in zip(owners[::2], owners[1::2], strict=True)]
-            width //= 2
-        return owners[0]
 
     def store_totals(self, i, values, padded: bool = True):
         """Store the sums of the lanes of values; `padded`: whole vectors, the last filled up with zeros."""
