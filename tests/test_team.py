@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +14,12 @@ from ghostnet import Simulator, preset
 from ghostnet.engines import create
 from ghostnet.engines.cpu import engine as cpu
 from ghostnet.engines.cpu import kernels
-from ghostnet.model.models import MODELS
+from ghostnet.model.models import MODELS, Model
 
 SIZES = (20, 37, 25, 10)
 WIDE = (20, 300, 10)  # one hidden layer, in two panels
+MB = MODELS["MB"]
+SHARING = Model(MB.phases, (dataclasses.replace(MB.rule("W_gp"), per_example=False), MB.rule("W")))  # its examples
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +52,11 @@ def test_results_do_not_depend_on_how_many_threads_step_a_network(model, changes
     [(300, 2, 2), (300, 7, 6), (600, 2, 2), (600, 3, 3), (600, 7, 4)],
     ids=["one each", "three each", "two each", "one or two each", "less than offered"],
 )
-@pytest.mark.parametrize(("model", "changes"), [("MA", {}), ("MB", {}), ("MA-prime", {"clip": 0.02})])
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [("MA", {}), ("MA-prime", {"clip": 0.02}), (SHARING, {"nudges": (1.0, -0.5)})],
+    ids=["MA", "clipped", "learning once"],
+)
 def test_results_do_not_depend_on_how_many_threads_share_panels(model, changes, units, threads, members):
     assert_same_results(experiment(model, (20, units, 10), **changes), threads, members)
 

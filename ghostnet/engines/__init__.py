@@ -86,8 +86,11 @@ class HoldsData(Protocol):
 class InMemory(Engine, Protocol):
     """What an engine can do besides whose networks lie in memory."""
 
-    def now(self) -> tuple[Weights, State]:
-        """The weights and activities as they are, in the engine's own type; an update put off is not in them."""
+    def now(self, still: Weights | None = None) -> tuple[Weights, State]:
+        """The weights and activities as they are, in the engine's own type; an update put off is not in them.
+
+        still: weights of which only W_gp may have changed; the others are not read again.
+        """
 
     def record_presentations(
         self, xs: np.ndarray, ys: np.ndarray, steps: list[list[int]], selection: Selection, block: np.ndarray

@@ -191,8 +191,9 @@ def _phase(
     courses = []
     engine.advance(phase, 0)  # it begins here, whatever was before
     if "W" in net.experiment.acting(phase):
+        still, _ = engine.now()
         for _ in range(steps):
-            courses.append(_signals(Network(net.experiment, *_views(engine)), x, y, beta)[1:])
+            courses.append(_signals(Network(net.experiment, *_views(engine, still)), x, y, beta)[1:])
             engine.advance(phase, 1)
     else:
         engine.advance(phase, steps)
@@ -211,9 +212,9 @@ def _now(engine: Engine, e: Experiment, phase: int) -> Network:
     return end
 
 
-def _views(engine: InMemory) -> tuple[Weights, State]:
-    """What the engine holds now, in float64; as the shared matrices stand still, those lack no update put off."""
-    weights, state = engine.now()
+def _views(engine: InMemory, still: Weights) -> tuple[Weights, State]:
+    """What the engine holds now, in float64; as the shared matrices stand still, they are those of before."""
+    weights, state = engine.now(still)
     return weights, State(*([None, *(a.astype(np.float64) for a in group[1:])] for group in state))
 
 
@@ -239,8 +240,9 @@ def course(net: Network, x: np.ndarray, y: np.ndarray, target: list) -> np.ndarr
     engine.begin(x[None], y[None])
     engine.advance(first, 0)
     far = []
+    still, _ = engine.now()
     for step in range(steps + 1):
-        errors, _, _ = _signals(Network(net.experiment, *_views(engine)), x, y, beta)
+        errors, _, _ = _signals(Network(net.experiment, *_views(engine, still)), x, y, beta)
         pairs = zip(errors[1:], target[1:], strict=True)
         norms = [[np.linalg.norm(values, axis=1).sum() for values in (a / beta - t, t)] for a, t in pairs]
         far.append([apart / (target_norm or np.nan) for apart, target_norm in norms])

@@ -179,9 +179,8 @@ class Engine:
         self._each(kernels.finish, memory=memory)
         return layout.get(self.layout.blocks(memory))
 
-    def now(self) -> tuple[Weights, State]:
-        """What the network holds, in its own type, less what W_1 puts off: views where it is not in panels."""
-        return layout.look(self.blocks)
+    def now(self, still: Weights | None = None) -> tuple[Weights, State]:
+        return layout.look(self.blocks, still)
 
     def _inputs(self, values: np.ndarray) -> Callable[[int], np.ndarray]:
         """values ([presentations,] runs, batch, n) by run, as the kernels want them: made in its thread.
@@ -210,8 +209,10 @@ def members(e: Experiment, threads: int, dtype: DTypeLike = "float32") -> int:
 
 
 def panels(e: Experiment, dtype: DTypeLike) -> int | None:
-    """Into how many panels stepping divides the hidden layer; None where there are several, or no batch."""
-    return panel_count(-(-e.sizes[1] // lanes(dtype))) if e.depth == 2 and e.batch > 1 else None
+    """Into how many panels stepping divides the hidden layer; None where there are several, and where examples share
+    little within a presentation."""
+    shared = e.depth == 2 and e.batch > 1 and not e.plasticity.owned
+    return panel_count(-(-e.sizes[1] // lanes(dtype))) if shared else None
 
 
 def settings(network: Network, panels: int | None) -> slots.Settings:

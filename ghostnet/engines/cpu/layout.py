@@ -182,10 +182,11 @@ def put(network: Network, blocks: tuple[Weights, State]) -> None:
                 block.write(values)
 
 
-def look(blocks: tuple[Weights, State]) -> tuple[Weights, State]:
-    """What is in the blocks: see `Block.read`."""
+def look(blocks: tuple[Weights, State], still: Weights | None = None) -> tuple[Weights, State]:
+    """What is in the blocks (`Block.read`); still: weights of which only W_gp is read again."""
     weights, state = blocks
-    return Weights(*map(_read, weights)), State(*map(_read, state))
+    read = still._replace(W_gp=_read(weights.W_gp)) if still else Weights(*map(_read, weights))
+    return read, State(*map(_read, state))
 
 
 def get(blocks: tuple[Weights, State]) -> tuple[Weights, State]:
