@@ -8,10 +8,10 @@ factors. In the second, each has a share of the columns of every matrix that the
 examples. So all that is computed by examples is read by columns, and the other way round.
 
 In panels, where there is one hidden layer, and a batch that teaches all matrices together: its units are divided into
-panels, whatever the number of threads, each a network of its own with fewer hidden units below the same output. What a step does with a panel and the
-weights from and to it, one member does at once, while it is in its cache; only what the few units above and the ghosts
-receive is a sum over panels. Where there are more members than panels, a crowd of them has each, and shares it by
-examples and columns.
+panels, whatever the number of threads, each a network of its own with fewer hidden units below the same output. What a
+step does with a panel and the weights from and to it, one member does at once, while it is in its cache; only what the
+few units above and the ghosts receive is a sum over panels. Where there are more members than panels, a crowd of them
+has each, and shares it by examples and columns.
 """
 
 from __future__ import annotations
