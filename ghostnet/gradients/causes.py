@@ -55,7 +55,7 @@ def _at_rest(net: Network, x: np.ndarray, y: np.ndarray) -> Network:
     before = net.state.s
     for _ in range(_MOST):
         engine.advance(0, net.experiment.free_steps)
-        now = [None, *(s.copy() for s in engine.now()[1].s[1:])]
+        now = [None, *(s.copy() for s in engine.now(still=net.weights)[1].s[1:])]
         moved = max(float(np.abs(a - b).max()) for a, b in zip(now[1:], before[1:], strict=True))
         if not moved > _REST:
             break
