@@ -52,7 +52,7 @@ class Engine(cpu.Engine):
         super().__init__(network, dtype, threads)
         self.sweeps = np.zeros((network.runs, self.max_sweeps + 1), np.int64)
 
-    def _share(self, threads: int) -> int:
+    def _share(self, dtype: DTypeLike, threads: int) -> int:
         return 1
 
     def _panels(self, dtype: DTypeLike) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numba.extending import overload
+
 from ghostnet.engines.cpu import simd, tiles
-from ghostnet.engines.cpu.compiled import NONE, ONE, TWO, inline, jit
+from ghostnet.engines.cpu.compiled import NONE, ONE, inline, jit
 from ghostnet.engines.cpu.emit import VECTOR_BYTES
 from ghostnet.engines.cpu.products import clear, dots, expand, expand_and_dots, multiply, whole_vectors
-from ghostnet.engines.cpu.shares import examples
+from ghostnet.engines.cpu.shares import examples, in_panels
 from ghostnet.engines.cpu.simd import load, splat, store
 from ghostnet.engines.cpu.slots import (
     DRIVE,
     GHOST_DRIVE,
+    GHOST_PART,
     GHOST_WIDTH,
     GHOSTS,
+    PART,
     RHO_G,
     TARGET,
     TURN,
@@ -168,6 +173,9 @@ def currents_of_batch(mem, at, c, k):
     n = at[k + 1, UNITS]
     m = at[k, GHOSTS]
     first, count = examples(c, k)
+    half = sending_half(mem, at, c)
+    part = at[k, PART] + (half + first) * above
+    ghost_part = at[k, GHOST_PART] + (half + first) * ghost_width
     e = at[k, E] + first * width
     r = at[k, R] + first * width
     r_above = at[k + 1, R] + first * above
@@ -179,24 +187,42 @@ def currents_of_batch(mem, at, c, k):
             expand(mem, e + b * width, rho_g + b * ghost_width, m, W_gp + b * m * width, width, width, -1.0)
     else:
         multiply(mem, e, width, count, rho_g, ghost_width, ONE, m, at[k, W_GP], width, units, -1.0, 1.0)
-    dots(mem, at[k + 1, DRIVE] + first * above, above, count, r, width, at[k + 1, W], width, n, width)
-    dots(mem, at[k, GHOST_DRIVE] + first * ghost_width, ghost_width, count, r, width, at[k, W_PG], width, m, width)
+    dots(mem, part, above, count, r, width, at[k + 1, W], width, n, width)
+    dots(mem, ghost_part, ghost_width, count, r, width, at[k, W_PG], width, m, width)
 
 
-@jit
+def sending_half(mem, at, c):
+    """The first row, of the two halves of a panel's parts, of the half that this step writes: see `sum_panels`."""
+
+
+@overload(sending_half)
+def _sending_half(mem, at, c):
+    if not in_panels(c):
+        return lambda mem, at, c: NONE
+    return lambda mem, at, c: np.int64(mem[at[0, TURN]]) * c.batch
+
+
+@inline
 def sum_panels(mem, tables, c):
-    """W_2 r_1 and W^pg_1 r_1 of all panels, in their order, where the first has its own."""
-    first, count = examples(c, TWO)
-    for p in range(1, tables.shape[0]):
-        add_rows(mem, tables[0, 2, DRIVE], tables[p, 2, DRIVE], first, count, tables[0, 2, WIDTH])
-        add_rows(mem, tables[0, 1, GHOST_DRIVE], tables[p, 1, GHOST_DRIVE], first, count, tables[0, 1, GHOST_WIDTH])
+    """W_2 r_1 and W^pg_1 r_1 from the parts of all panels, in their order.
+
+    The next step's parts go to the other half: a thread that is ahead writes them while others still read these.
+    """
+    top = tables[0]
+    half = sending_half(mem, top, c)
+    add_parts(mem, tables, top[2, DRIVE], PART, half * top[2, WIDTH], c.batch * top[2, WIDTH])
+    add_parts(mem, tables, top[1, GHOST_DRIVE], GHOST_PART, half * top[1, GHOST_WIDTH], c.batch * top[1, GHOST_WIDTH])
+    mem[top[0, TURN]] = 1.0 - mem[top[0, TURN]]
 
 
 @jit
-def add_rows(mem, to, source, first, count, width):
-    """Add some rows of an array to those of another."""
-    for i in range(first * width, (first + count) * width, VECTOR_BYTES // mem.itemsize):
-        store(mem, to + i, load(mem, to + i) + load(mem, source + i))
+def add_parts(mem, tables, to, column, skip, count):
+    """The sum over panels of what they have at `column`, from `skip` on."""
+    for i in range(0, count, VECTOR_BYTES // mem.itemsize):
+        total = load(mem, tables[0, 1, column] + skip + i)
+        for p in range(1, tables.shape[0]):
+            total = total + load(mem, tables[p, 1, column] + skip + i)
+        store(mem, to + i, total)
 
 
 @jit

@@ -35,25 +35,26 @@ class Engine:
         e = self.experiment = network.experiment
         require_usual_rules(e)
         panels = self._panels(dtype)
-        self.layout = layout.Layout(e, dtype, panels or 1)
+        self._members = self._share(dtype, threads)
+        self.layout = layout.Layout(e, dtype, panels, self._members)
         self.memory = self.layout.allocate(network.runs)
         self.blocks = self.layout.blocks(self.memory)
         layout.put(network, self.blocks)
+        self.layout.repeat(self.memory)
         self.settings = settings(network, panels)
         self.lit = np.zeros((network.runs, e.batch, e.sizes[0]), np.int32)
         self.lit_count = np.zeros((network.runs, e.batch), np.int32)
         self._selected: tuple = (None, ())
         self._called: set = set()
-        self._members = self._share(threads)
         self._threads = min(threads, network.runs * self._members)
         self._pool: tuple[int, ThreadPoolExecutor | None] = (0, None)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an engine can't be copied: its arrays are parts of one block of memory; copy its Simulator")
 
-    def _share(self, threads: int) -> int:
+    def _share(self, dtype: DTypeLike, threads: int) -> int:
         """How many threads step each run."""
-        return members(self.experiment, threads, self.layout.dtype)
+        return members(self.experiment, threads, dtype)
 
     def _panels(self, dtype: DTypeLike) -> int | None:
         """Into how many panels the hidden layer is divided; None where examples are shared."""
@@ -78,7 +79,8 @@ class Engine:
             settings = self.settings
             if self._members > 1:
                 settings = settings._replace(team=team.Team(member, self._members, gates[run]))
-            return memory[run], self.layout.tables, settings, *own(run), self.lit[run], self.lit_count[run]
+            tables = self.layout.tables[member % len(self.layout.tables)]
+            return memory[run], tables, settings, *own(run), self.lit[run], self.lit_count[run]
 
         def step(run: int, member: int) -> Any:
             try:
@@ -159,7 +161,7 @@ class Engine:
     def _parts(self, selection: Selection) -> tuple[np.ndarray, np.ndarray]:
         """`recording.pieces`, kept: finding them takes as long as a presentation."""
         if self._selected[0] is not selection:
-            self._selected = selection, recording.pieces(selection, self.layout.tables)
+            self._selected = selection, recording.pieces(selection, self.layout.tables[0])
         return self._selected[1]
 
     def _blocks(self, selection: Selection, block: np.ndarray) -> Callable[[int], np.ndarray]:

@@ -39,10 +39,11 @@ def begin_presentation(mem, tables, c, x, y, lit, lit_count):
             lit[b, count] = i
             count += x[b, i] != 0
         lit_count[b] = count
+    own, some_own = examples(c, N)
+    for b in range(own, own + some_own):
         for i in range(at[N, UNITS]):
             mem[at[N, TARGET] + b * at[N, WIDTH] + i] = y[b, i]
-    if leads(c.team):
-        mem[at[0, TURN]] = 0.0
+    mem[at[0, TURN]] = 0.0
     meet(c.team)
     panel, end = own_panels(c)
     for p in range(panel, end):

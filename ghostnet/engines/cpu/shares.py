@@ -9,8 +9,9 @@ examples. So all that is computed by examples is read by columns, and the other 
 
 In panels, where there is one hidden layer, and a batch that teaches all matrices together: its units are divided into
 panels, whatever the number of threads, each a network of its own with fewer hidden units below the same output. What a
-step does with a panel and the weights from and to it, one member does at once, while it is in its cache; only what the
-few units above and the ghosts receive is a sum over panels. Where there are more members than panels, a crowd of them
+step does with a panel and the weights from and to it, one member does at once, while it is in its cache. Only what the
+few units above and the ghosts receive is a sum over panels; these units every member steps for itself, on memory of its
+own: that takes less time than to wait for another who does. Where there are more members than panels, a crowd of them
 has each, and shares it by examples and columns.
 """
 
@@ -82,14 +83,20 @@ def _own_panels(c):
 
 
 def examples(c, k):
-    """This thread's first example of layer k, and how many."""
+    """The first example of layer k whose activities this thread steps, and how many; of its input: that it reads in."""
 
 
 @overload(examples)
 def _examples(c, k):
     if not in_panels(c):
         return lambda c, k: share(c.batch, place(c.team))
-    return lambda c, k: share(c.batch, place_in_crowd(c) if k == 1 else place(c.team))
+
+    def of_layer(c, k):
+        if k > 1:
+            return NONE, c.batch
+        return share(c.batch, place(c.team) if k == 0 else place_in_crowd(c))
+
+    return of_layer
 
 
 @inline

@@ -1,10 +1,13 @@
 """The flat array of the compiled kernels: which blocks it has, and the constants that go with it.
 
 Everything a network holds lives in `mem`; a table `at` says where (`at[k, S]` is the offset of s_k): one for each panel
-of the hidden layer (`shares`), which have the blocks of all other units in common. Rows are padded
-with zeros to whole vectors (`WIDTH`). Matrices are stored so that the vector axis is the layer below: W_k and W^pg_k
-as the paper writes them, B_k and W^gp_k transposed (so that B_k *is* W_{k+1} under TF), W_1 transposed (so that a zero
-pixel skips a row). Rates of padding are kept at zero, hence every sum over units may run over whole vectors.
+of the hidden layer, with the blocks of all other units that are its thread's (`shares`). PART and GHOST_PART are what a
+layer sends, W_{k+1} r_k and W^pg_k r_k: parts of the drives where there are panels, and without them the drives.
+
+Rows are padded with zeros to whole vectors (`WIDTH`). Matrices are stored so that the vector axis is the layer below:
+W_k and W^pg_k as the paper writes them, B_k and W^gp_k transposed (so that B_k *is* W_{k+1} under TF), W_1 transposed
+(so that a zero pixel skips a row). Rates of padding are kept at zero, hence every sum over units may run over whole
+vectors.
 """
 
 from __future__ import annotations
@@ -18,11 +21,11 @@ from ghostnet.engines.cpu.vectorlaws import Law
 
 # Numbers for columns, not a record with names: to LLVM a record's integers could be anything, so it reads them again
 # after every store of a float, and kernels took 1.6 times as long.
-COLUMN_COUNT = 31
+COLUMN_COUNT = 33
 # Columns of the layout table. Row k: layer k, as far as it has such a block.
 (UNITS, WIDTH, S, R, E, D, DRIVE, GHOSTS, GHOST_WIDTH, G, RHO_G, GHOST_DRIVE, MISMATCH, W, B, W_PG, W_GP,
  TARGET, GRAM, D_SUM, CLIPPED, TURN, P, S_ABOVE, R_ABOVE, S_FREE, G_FREE, D_MEAN, R_MEAN, FADE, D_GP,
- ) = range(COLUMN_COUNT)  # fmt: skip
+ PART, GHOST_PART) = range(COLUMN_COUNT)  # fmt: skip
 NOWHERE = -1  # in a column: there is no such block
 
 

@@ -24,7 +24,7 @@ from ghostnet.engines.cpu.firstlayer import learn_first
 from ghostnet.engines.cpu.plasticity import learn_above, learn_ghosts, post_of_layer, teach_W_gp, teach_W_pg
 from ghostnet.engines.cpu.shares import in_panels, own_panels, place_in_crowd
 from ghostnet.engines.cpu.slots import TURN, D, R
-from ghostnet.engines.cpu.team import leads, meet
+from ghostnet.engines.cpu.team import arrive, leads, meet, wait
 
 
 def step(mem, tables, c, phase, lit, lit_count):
@@ -99,7 +99,7 @@ def sense_by_examples(mem, tables, c, phase):
 
 @jit
 def step_in_panels(mem, tables, c, phase, lit, lit_count):
-    """`step`: the units above the hidden layer and its ghosts by examples, the hidden layer panel by panel."""
+    """`step`: the units above the hidden layer and its ghosts, then the hidden layer panel by panel."""
     W_acts = c.acting[phase, 0]
     W_pg_acts = c.acting[phase, 1]
     top = tables[0]
@@ -108,11 +108,10 @@ def step_in_panels(mem, tables, c, phase, lit, lit_count):
         teach_W_pg(mem, top, c, ONE)
     if W_acts:
         post_of_layer(mem, top, c, TWO, c.post, top[2, D])
-    meet(c.team)
     first, end = own_panels(c)
     for panel in range(first, end):
-        step_panel(mem, tables[panel], c, phase, lit, lit_count)
-    meet(c.team)
+        step_panel(mem, tables[panel], c, phase, panel == end - ONE, lit, lit_count)
+    wait(c.team)
     sum_panels(mem, tables, c)
     relax_ghosts(mem, top, c, ONE)
     relax_units(mem, top, c, TWO)
@@ -127,25 +126,33 @@ def sense_top(mem, top, c, phase):
 
 
 @inline
-def step_panel(mem, at, c, phase, lit, lit_count):
-    """What a step does with a panel of the hidden layer, and with the matrices from and to it."""
+def step_panel(mem, at, c, phase, last, lit, lit_count):
+    """What a step does with a panel of the hidden layer, and with the matrices from and to it.
+
+    A thread that shares its panels with nobody lets the others go on as soon as its last one has sent what they need:
+    while it learns, it need not be waited for.
+    """
+    _, crowd = place_in_crowd(c)
     W_acts = c.acting[phase, 0]
     W_pg_acts = c.acting[phase, 1]
     W_gp_acts = c.acting[phase, 2]
     rates_of_units(mem, at, c, ONE)
     currents_of_batch(mem, at, c, ONE)
+    if last and crowd == 1:
+        arrive(c.team)
     if W_gp_acts:
         teach_W_gp(mem, at, c, ONE)
     if W_acts:
         post_of_layer(mem, at, c, ONE, c.post, at[1, D])
     relax_units(mem, at, c, ONE)
-    _, crowd = place_in_crowd(c)
     if crowd > 1:
         meet(c.team)
     learn_ghosts(mem, at, c, ONE, W_pg_acts, W_gp_acts)
     if W_acts:
         learn_above(mem, at, c, c.dt, c.share[phase], D, R)
         learn_first(mem, at, c, c.share[phase], lit, lit_count)
+    if last and crowd > 1:
+        arrive(c.team)
 
 
 @jit
@@ -154,7 +161,6 @@ def sense_in_panels(mem, tables, c, phase):
     top = tables[0]
     sense_top(mem, top, c, phase)
     post_of_layer(mem, top, c, TWO, c.post, top[2, D])
-    meet(c.team)
     first, end = own_panels(c)
     for panel in range(first, end):
         at = tables[panel]

@@ -1,7 +1,7 @@
 """Threads that step one network together: who they are, and where they wait for one another.
 
 What each of them computes is in `shares`. They stay in their kernels for many steps and meet at a gate of atomic
-integers, which takes a third of a microsecond: to be woken by the operating system would take as long as a step.
+integers: to be woken by the operating system would take as long as a step.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from numba.extending import intrinsic, overload
 from ghostnet.engines.cpu.compiled import jit
 from ghostnet.engines.cpu.processor import targeted
 
-# Places in a gate, each in a cache line of its own.
-_ARRIVED, _ROUND, _EXPECTED, _OPEN, _SAID = range(0, 40, 8)
+# A gate has a row for each member: how often it has come, what it has said, whether it need not wait.
+_CAME, _SAID, _FREE = range(3)
+_ROW = 16  # two cache lines: processors fetch them in pairs
 _PATIENCE = 1000  # looks at the gate before the CPU is left to other threads, which may be the ones waited for
 
 
@@ -34,14 +35,12 @@ class Team(NamedTuple):
 
 def gates(count: int, members: int) -> np.ndarray:
     """New gates, one a row, for teams of so many."""
-    new = np.zeros((count, _SAID + members), np.int64)
-    new[:, _EXPECTED] = members
-    return new
+    return np.zeros((count, members, _ROW), np.int64)
 
 
 def open_gates(gates: np.ndarray) -> None:
     """Let nobody wait any more: a member will not come. What the others compute from now on is worth nothing."""
-    gates[..., _OPEN] = 1
+    gates[..., _FREE] = 1
 
 
 def leads(team):
@@ -63,7 +62,34 @@ def meet(team):
 def _meet(team):
     if isinstance(team, types.NoneType):
         return lambda team: None
-    return lambda team: _wait(team.gate)
+
+    def both(team):
+        arrive(team)
+        wait(team)
+
+    return both
+
+
+def arrive(team):
+    """Say that this member has come, and go on: what it has written until now, all can read who `wait`."""
+
+
+@overload(arrive)
+def _arrive(team):
+    if isinstance(team, types.NoneType):
+        return lambda team: None
+    return lambda team: _come(team.gate, team.member)
+
+
+def wait(team):
+    """Wait until all members have arrived as often as this one."""
+
+
+@overload(wait)
+def _wait(team):
+    if isinstance(team, types.NoneType):
+        return lambda team: None
+    return lambda team: _wait_for_all(team.gate, team.member)
 
 
 def any_of(team, own):
@@ -79,58 +105,58 @@ def _any_of(team, own):
 
 @jit
 def _ask(gate, member, own):
-    gate[_SAID + member] = own
-    _wait(gate)
-    return gate[_SAID:].any()
+    gate[member, _SAID] = own
+    _come(gate, member)
+    _wait_for_all(gate, member)
+    return gate[:, _SAID].any()
 
 
 @jit
-def _wait(gate):
-    present = _get(gate, _ROUND)
-    if _add(gate, _ARRIVED) == gate[_EXPECTED] - 1:
-        _put(gate, _ARRIVED, 0)
-        _put(gate, _ROUND, present + 1)
-        return
-    looks = 0
-    while _get(gate, _ROUND) == present:
-        looks += 1
-        if looks < _PATIENCE:
-            _pause()
-        elif _get(gate, _OPEN):
-            return
-        else:
-            _yield_cpu()
+def _come(gate, member):
+    _put(gate, member, _CAME, _get(gate, member, _CAME) + 1)
+
+
+@jit
+def _wait_for_all(gate, member):
+    times = _get(gate, member, _CAME)
+    for other in range(gate.shape[0]):
+        looks = 0
+        while _get(gate, other, _CAME) < times:
+            looks += 1
+            if looks < _PATIENCE:
+                _pause()
+            elif _get(gate, member, _FREE):
+                return
+            else:
+                _yield_cpu()
 
 
 def _place(context, builder, signature, args):
-    return builder.gep(context.make_array(signature.args[0])(context, builder, args[0]).data, [args[1]])
+    row = builder.mul(args[1], ir.IntType(64)(_ROW))
+    return builder.gep(
+        context.make_array(signature.args[0])(context, builder, args[0]).data, [builder.add(row, args[2])]
+    )
 
 
 @intrinsic
-def _add(typingctx, gate, i):
-    """gate[i] += 1, and what it was before."""
+def _get(typingctx, gate, member, i):
+    """gate[member, i]; what that member had written before it wrote this, is seen."""
 
-    def codegen(context, builder, signature, args):
-        return builder.atomic_rmw("add", _place(context, builder, signature, args), ir.IntType(64)(1), "seq_cst")
-
-    return types.int64(gate, types.int64), codegen
-
-
-@intrinsic
-def _get(typingctx, gate, i):
     def codegen(context, builder, signature, args):
         return builder.load_atomic(_place(context, builder, signature, args), "acquire", 8)
 
-    return types.int64(gate, types.int64), codegen
+    return types.int64(gate, types.int64, types.int64), codegen
 
 
 @intrinsic
-def _put(typingctx, gate, i, value):
+def _put(typingctx, gate, member, i, value):
+    """gate[member, i] = value, after all that was written before."""
+
     def codegen(context, builder, signature, args):
-        builder.store_atomic(args[2], _place(context, builder, signature, args), "release", 8)
+        builder.store_atomic(args[3], _place(context, builder, signature, args), "release", 8)
         return context.get_dummy_value()
 
-    return types.void(gate, types.int64, types.int64), codegen
+    return types.void(gate, types.int64, types.int64, types.int64), codegen
 
 
 @intrinsic
