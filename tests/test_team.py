@@ -13,7 +13,7 @@ from builders import experiment, inputs, named, of, running, same_bits
 from ghostnet import Simulator, preset
 from ghostnet.engines import create
 from ghostnet.engines.cpu import engine as cpu
-from ghostnet.engines.cpu import kernels
+from ghostnet.engines.cpu import kernels, shares
 from ghostnet.model.models import MODELS, Model
 
 SIZES = (20, 37, 25, 10)
@@ -61,6 +61,24 @@ def test_results_do_not_depend_on_how_many_threads_share_panels(model, changes, 
     assert_same_results(experiment(model, (20, units, 10), **changes), threads, members)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize(
+    ("model", "units", "panels", "changes"),
+    [
+        ("MB", 450, 2, {}),
+        ("MB", 450, 2, {"feedback": "FA", "ghosts": (3,)}),
+        ("MA-prime", 450, 2, {}),
+        ("MB", 800, 4, {}),
+    ],
+    ids=["in one sweep", "in several", "in every phase", "with one or two each"],
+)
+def test_results_do_not_depend_on_how_many_threads_have_a_wide_layer(
+    model, units, panels, changes, threads, monkeypatch
+):
+    monkeypatch.setattr(shares, "WIDE", 200)
+    assert_same_results(experiment(model, (20, units, 10), batch=1, **changes), threads, min(threads, panels))
+
+
 @pytest.mark.parametrize("sizes", [SIZES, WIDE])
 @pytest.mark.parametrize("model", ["MA", "MB"])
 def test_a_team_records_what_one_thread_records(model, sizes):
@@ -72,8 +90,10 @@ def test_a_team_records_what_one_thread_records(model, sizes):
 
 
 @pytest.mark.parametrize("units", [slice(None), slice(100, 160), slice(3, 300, 50)])
-def test_panels_are_recorded_as_the_reference_records_the_layer(units):
-    e = experiment("MA", WIDE)
+@pytest.mark.parametrize(("model", "batch"), [("MA", 7), ("MB", 1)])
+def test_panels_are_recorded_as_the_reference_records_the_layer(model, batch, units, monkeypatch):
+    monkeypatch.setattr(shares, "WIDE", 100)
+    e = experiment(model, WIDE, batch=batch)
     x, y = inputs(e)
     tested, reference = (Simulator(running(e), engine=engine, dtype="float64") for engine in ("cpu", "reference"))
     found, expected = (
@@ -99,14 +119,16 @@ def test_a_team_goes_through_a_presentation_in_pieces(sizes):
 
 def test_each_run_of_an_ensemble_gets_its_share_of_the_threads():
     e = experiment("MA", SIZES, batch=7)
-    for runs, shares in {1: [1, 2, 7, 7], 2: [1, 1, 3, 7], 3: [1, 1, 2, 5]}.items():  # not more than examples
-        assert [cpu.members(e.replace(seeds=range(runs)), threads) for threads in (1, 2, 7, 16)] == shares
+    for runs, each in {1: [1, 2, 7, 7], 2: [1, 1, 3, 7], 3: [1, 1, 2, 5]}.items():  # not more than examples
+        assert [cpu.members(e.replace(seeds=range(runs)), threads) for threads in (1, 2, 7, 16)] == each
 
 
-def test_small_networks_and_single_examples_have_one_thread(monkeypatch):
+def test_small_networks_have_one_thread(monkeypatch):
     monkeypatch.undo()
     threads = {name: cpu.members(preset(name), 16) for name in ("mb-500-tf", "ma-100-tf", "ma-500-500-tf")}
     assert threads == {"mb-500-tf": 1, "ma-100-tf": 1, "ma-500-500-tf": 16}
+    wide = {units: cpu.members(preset("mb-500-tf", sizes=(784, units, 10)), 16) for units in (1900, 2000, 3900, 4000)}
+    assert wide == {1900: 1, 2000: 2, 3900: 2, 4000: 4}
 
 
 def team_of_two():

@@ -107,12 +107,18 @@ def currents(mem, at, c, W_gp_acts):
     """What hidden layers exchange with the layer above and with their ghosts, from the rates: e_k of (2), W_{k+1} r_k,
     and W^pg_k r_k. Where one sweep does it, (5), (15) as well."""
     for k in range(1, at.shape[0] - 1):
-        if fits_one_sweep(at, c, k):
-            one_sweep(mem, at, c, k, W_gp_acts)
-        elif c.batch == 1:
-            currents_of_one(mem, at, c, k)
-        else:
-            currents_of_batch(mem, at, c, k)
+        currents_of_layer(mem, at, c, k, W_gp_acts)
+
+
+@inline
+def currents_of_layer(mem, at, c, k, W_gp_acts):
+    """`currents` of layer k."""
+    if fits_one_sweep(at, c, k):
+        one_sweep(mem, at, c, k, W_gp_acts)
+    elif c.batch == 1:
+        currents_of_one(mem, at, c, k)
+    else:
+        currents_of_batch(mem, at, c, k)
 
 
 @inline
@@ -130,8 +136,9 @@ def one_sweep(mem, at, c, k, W_gp_acts):
     p = at[k, W_PG]
     w = at[k + 1, W]
     b = at[k, B]
-    u = at[k + 1, DRIVE]
-    h = at[k, GHOST_DRIVE]
+    half = sending_half(mem, at, c)
+    u = at[k, PART] + half * at[k + 1, WIDTH]
+    h = at[k, GHOST_PART] + half * at[k, GHOST_WIDTH]
     start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
     if b == w and W_gp_acts:
         tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
@@ -151,17 +158,20 @@ def currents_of_one(mem, at, c, k):
     m = at[k, GHOSTS]
     e = at[k, E]
     r = at[k, R]
+    half = sending_half(mem, at, c)
+    part = at[k, PART] + half * at[k + 1, WIDTH]
+    ghost_part = at[k, GHOST_PART] + half * at[k, GHOST_WIDTH]
     clear(mem, e, width)
     if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
-        expand_and_dots(mem, e, at[k + 1, R], at[k + 1, DRIVE], r, n, at[k, B], width, width)
+        expand_and_dots(mem, e, at[k + 1, R], part, r, n, at[k, B], width, width)
     elif mem[at[0, TURN]] != 0.0:  # FA: a step begins with the matrix that the last one has left in the cache
         expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
-        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
+        dots(mem, part, NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
     else:
-        dots(mem, at[k + 1, DRIVE], NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
+        dots(mem, part, NONE, ONE, r, NONE, at[k + 1, W], width, n, width)
         expand(mem, e, at[k + 1, R], n, at[k, B], width, width, 1.0)
     expand(mem, e, at[k, RHO_G], m, at[k, W_GP], width, width, -1.0)
-    dots(mem, at[k, GHOST_DRIVE], NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
+    dots(mem, ghost_part, NONE, ONE, r, NONE, at[k, W_PG], width, m, width)
 
 
 @inline

@@ -205,16 +205,17 @@ def members(e: Experiment, threads: int, dtype: DTypeLike = "float32") -> int:
     """How many of so many threads step one run of an experiment: its share, as far as each has examples and work."""
     n, m = e.sizes, (0, *e.ghosts)
     work = e.batch * sum(2 * n[k] * (n[k + 1] + m[k]) for k in range(1, e.depth))
-    count = max(1, min(threads // len(e.seeds), e.batch, work // GRAIN))
     crowds = panels(e, dtype) or 1
+    most = crowds if e.batch == 1 else min(e.batch, work // GRAIN)
+    count = max(1, min(threads // len(e.seeds), most))
     return count if count < crowds else count - count % crowds
 
 
 def panels(e: Experiment, dtype: DTypeLike) -> int | None:
-    """Into how many panels stepping divides the hidden layer; None where there are several, and where examples share
-    little within a presentation."""
-    shared = e.depth == 2 and e.batch > 1 and not e.plasticity.owned
-    return panel_count(-(-e.sizes[1] // lanes(dtype))) if shared else None
+    """Into how many panels stepping divides the hidden layer; None where there are several, where it is not worth it,
+    and where examples share little within a presentation."""
+    alone = e.depth != 2 or (e.batch > 1 and e.plasticity.owned)
+    return None if alone else panel_count(e.sizes[1], e.batch, lanes(dtype))
 
 
 def settings(network: Network, panels: int | None) -> slots.Settings:

@@ -7,7 +7,8 @@ By examples: in the first half of a step each member has a share of the examples
 factors. In the second, each has a share of the columns of every matrix that the batch teaches, and sums over all
 examples. So all that is computed by examples is read by columns, and the other way round.
 
-In panels, where there is one hidden layer, and a batch that teaches all matrices together: its units are divided into
+In panels, where there is one hidden layer, and a batch that teaches all matrices together or one example of very many
+units: the units are divided into
 panels, whatever the number of threads, each a network of its own with fewer hidden units below the same output. What a
 step does with a panel and the weights from and to it, one member does at once, while it is in its cache. Only what the
 few units above and the ghosts receive is a sum over panels; these units every member steps for itself, on memory of its
@@ -25,11 +26,15 @@ from ghostnet.engines.cpu.emit import VECTOR_BYTES
 from ghostnet.engines.cpu.products import whole_vectors
 
 PANEL = 1024 // VECTOR_BYTES  # vectors that a panel has at most: of fewer, sums take too much time beside products
+WIDE = 1000  # units that a panel of a single example has at least: of fewer, threads wait as long as they compute
 
 
-def panel_count(vectors: int) -> int:
-    """Into how many panels so many vectors of units are divided: a power of two, to be shared evenly."""
-    return 1 << ((vectors - 1) // PANEL).bit_length()
+def panel_count(units: int, batch: int, lanes: int) -> int | None:
+    """Into how many panels so many units are divided: a power of two, to be shared evenly; None for too few."""
+    if batch > 1:
+        vectors = -(-units // lanes)
+        return 1 << ((vectors - 1) // PANEL).bit_length()
+    return 1 << (units // WIDE).bit_length() - 1 if units >= 2 * WIDE else None
 
 
 def in_panels(settings: types.NamedTuple) -> bool:

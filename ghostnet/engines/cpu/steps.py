@@ -12,7 +12,7 @@ from ghostnet.engines.cpu.compiled import NO, ONE, TWO, inline, jit
 from ghostnet.engines.cpu.currents import (
     all_rates,
     currents,
-    currents_of_batch,
+    currents_of_layer,
     output_error,
     rates_of_ghosts,
     rates_of_units,
@@ -109,8 +109,10 @@ def step_in_panels(mem, tables, c, phase, lit, lit_count):
     if W_acts:
         post_of_layer(mem, top, c, TWO, c.post, top[2, D])
     first, end = own_panels(c)
-    for panel in range(first, end):
-        step_panel(mem, tables[panel], c, phase, panel == end - ONE, lit, lit_count)
+    forth = mem[top[0, TURN]] != 0.0  # then back: what the last step has ended with is in the cache
+    for n in range(first, end):
+        panel = n if forth else first + end - ONE - n
+        step_panel(mem, tables[panel], c, phase, n == end - ONE, lit, lit_count)
     wait(c.team)
     sum_panels(mem, tables, c)
     relax_ghosts(mem, top, c, ONE)
@@ -137,7 +139,7 @@ def step_panel(mem, at, c, phase, last, lit, lit_count):
     W_pg_acts = c.acting[phase, 1]
     W_gp_acts = c.acting[phase, 2]
     rates_of_units(mem, at, c, ONE)
-    currents_of_batch(mem, at, c, ONE)
+    currents_of_layer(mem, at, c, ONE, W_gp_acts and c.plain_gp)
     if last and crowd == 1:
         arrive(c.team)
     if W_gp_acts:
@@ -165,7 +167,7 @@ def sense_in_panels(mem, tables, c, phase):
     for panel in range(first, end):
         at = tables[panel]
         rates_of_units(mem, at, c, ONE)
-        currents_of_batch(mem, at, c, ONE)
+        currents_of_layer(mem, at, c, ONE, NO)
         post_of_layer(mem, at, c, ONE, c.post, at[1, D])
     meet(c.team)
     sum_panels(mem, tables, c)
