@@ -1,7 +1,7 @@
-"""How gradients change parameters: torch's optimizers, with a schedule of rates; plain SGD without forming a gradient.
+"""How gradients change parameters: torch's optimizers, with a schedule of rates; SGD without forming a gradient.
 
-The gradient of a matrix here is the mean over the batch of outer products left right^T, such as δ_k r_{k-1}^T. Plain
-SGD adds them to the matrix where it stands: the same sums, a third of the memory traffic.
+The gradient of a matrix here is the mean over the batch of outer products left right^T, such as δ_k r_{k-1}^T. SGD adds
+them to the matrix where it stands, or to its momentum: the same sums, a third of the memory traffic.
 
 Weight decay λ is that of the optimizer: λ W is added to the gradient; AdamW takes η λ W from W beside its step.
 """
@@ -47,7 +47,7 @@ class Descent:
         self._rates = [group["lr"] for group in groups]
         self._optimizer = self._make([group | {"params": [group["params"]]} for group in groups])
         self._parameters: list[torch.Tensor] = [group["params"] for group in groups]
-        self._in_place = b.optimizer == "sgd" and not b.momentum
+        self._in_place = b.optimizer == "sgd"
 
     def _make(self, groups: list[dict]) -> torch.optim.Optimizer:
         b = self._baseline
@@ -69,10 +69,23 @@ class Descent:
             self.step(list(map(mean, products)))
             return
         for group, (left, right) in zip(self._optimizer.param_groups, products, strict=True):
-            rate = group["lr"]
+            rate, decay = group["lr"], group["weight_decay"]
             (parameter,) = group["params"]
-            kept = 1 - rate * group["weight_decay"]
-            parameter.baddbmm_(left.mT, right, beta=kept, alpha=-rate / left.shape[-2])
+            if self._baseline.momentum:
+                moving = self._momentum_of(parameter)
+                moving.baddbmm_(left.mT, right, beta=self._baseline.momentum, alpha=1 / left.shape[-2])
+                if decay:
+                    moving.add_(parameter, alpha=decay)
+                parameter.add_(moving, alpha=-rate)
+            else:
+                parameter.baddbmm_(left.mT, right, beta=1 - rate * decay, alpha=-rate / left.shape[-2])
+
+    def _momentum_of(self, parameter: torch.Tensor) -> torch.Tensor:
+        """Where torch's optimizer keeps it."""
+        kept = self._optimizer.state[parameter]
+        if "momentum_buffer" not in kept:
+            kept["momentum_buffer"] = torch.zeros_like(parameter)
+        return kept["momentum_buffer"]
 
     def step(self, gradients: Sequence[torch.Tensor] | None = None) -> None:
         """A step along these gradients, or those that autograd has left; which are gone afterwards."""
