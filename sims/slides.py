@@ -1,15 +1,17 @@
 """The tables of the slides and reports on feedback alignment, ours beside theirs, each from the runs of one sweep.
 
-    nokland    MLPs on MNIST (Nøkland 2016), and one whose first layer is frozen
-    small      small MLPs and CNNs on MNIST: the slides on BioTorch, the report on DFA by depth, BioTorch's LeNet
-    fashion    some of them on Fashion-MNIST
-    cifar      MLP, CNN and ResNet-20 on CIFAR-10; the data are not bundled: --data says where their binary files are
+    nokland        MLPs on MNIST (Nøkland 2016), and one whose first layer is frozen, for a few epochs
+    nokland_300    Nøkland's for as long as his, one seed of each
+    small          small MLPs and CNNs on MNIST: the slides on BioTorch, the report on DFA by depth, BioTorch's LeNet
+    fashion        some of them on Fashion-MNIST
+    cifar          MLP, CNN and ResNet-20 on CIFAR-10; its data are not bundled: --data says where the binary files are
 
-    python sims/slides.py                           what is left of the runs of all but cifar, 45 minutes; all tables
-    python sims/slides.py nokland --epochs 300      one table; its runs go on to the paper's length
-    python sims/slides.py cifar --data DIR          days of one CPU; interrupt and repeat at will
-    python sims/slides.py --draw                    the tables from the runs that are there
-    python sims/slides.py --quick                   every run for a moment: 1 epoch of 600 examples, seed 0
+    python sims/slides.py                     what is left of the runs of nokland, small and fashion; all tables
+    python sims/slides.py small --epochs 20   one table; its runs go on to another length
+    python sims/slides.py nokland_300         17 hours of one CPU, quick networks first; interrupt and repeat at will
+    python sims/slides.py cifar --data DIR    days of one CPU; likewise
+    python sims/slides.py --draw              the tables from the runs that are there
+    python sims/slides.py --quick             every run for a moment: 1 epoch of 600 examples, seed 0
 
 Writes figures/NAME.md and .csv: mean ± deviation over seeds after the last epoch, nothing chosen by the test set,
 beside what the source has; the minutes that the runs took to learn, and the hours that all seeds would take for as many
@@ -40,6 +42,7 @@ from ghostnet.results.report import percent
 from ghostnet.runs import metrics, store
 from ghostnet.sweep.task import state
 
+LONG = {"nokland_300": ("nokland", {"epochs": 300, "evaluate_every": 5, "seeds": [0]})}  # whose networks, and how long
 QUICK = {"epochs": 1, "train_examples": 600, "seeds": [0]}
 GHOSTS, GHOST_EPOCHS = {"MB": "mb-500-tf", "MA": "ma-500-tf"}, 20  # of Table 1's runs, beside 784-500-10
 HEADING = ["network", "method", "ours", "theirs", "seeds", "epochs", "their epochs", "minutes", "hours for theirs"]
@@ -66,6 +69,14 @@ TABLES = {
             FEEDBACK_ALIGNMENT,
             True,
             {row: row for row in FEEDBACK_ALIGNMENT.rows} | {"2x800-frozen": None},
+        )
+    ],
+    "nokland_300": [
+        Part(
+            "MNIST, test error in percent, after 300 epochs",
+            FEEDBACK_ALIGNMENT,
+            True,
+            {row: row for row in FEEDBACK_ALIGNMENT.rows if row != "100x240"},
         )
     ],
     "small": [
@@ -192,7 +203,8 @@ def _line(ours: Cell | None, part: Part, number: float | None) -> list[str]:
 
 def publish_table(name: str, found: Cells, path: Path) -> None:
     """Write a table as path.md and path.csv, and print it."""
-    text = [f"`python sims/slides.py {name}`, settings in `sims/{name}.toml`.\n"]
+    source, _ = LONG.get(name, (name, {}))
+    text = [f"`python sims/slides.py {name}`, settings in `sims/{source}.toml`.\n"]
     numbers = io.StringIO(newline="")
     writer = csv.writer(numbers, lineterminator="\n")
     writer.writerow(["table", *HEADING])
@@ -208,12 +220,18 @@ def publish_table(name: str, found: Cells, path: Path) -> None:
 
 
 def plan_of(name: str, given: argparse.Namespace) -> gn.sweep.Sweep:
-    """A table's sweep, with what the command line says of it in place of the file's."""
-    plan = gn.sweep.read(HERE / f"{name}.toml")
-    changes = QUICK if given.quick else {"epochs": given.epochs} if given.epochs else {}
+    """A table's sweep, with what the command line says of it in place of the file's; a long one's smallest networks
+    first."""
+    source, changes = LONG.get(name, (name, {}))
+    plan = gn.sweep.read(HERE / f"{source}.toml")
+    changes = changes | (QUICK if given.quick else {"epochs": given.epochs} if given.epochs else {})
     if given.data:
         changes |= {"data": str(given.data)}
-    kept = [{key: value for key, value in entry.items() if key not in changes} for entry in plan.experiments]
+    shown = {experiment for part in TABLES[name] for experiment in part.rows}
+    entries = [entry for entry in plan.experiments if entry["name"] in shown]
+    if name in LONG:
+        entries.sort(key=lambda entry: sum(n * m for n, m in itertools.pairwise(entry["sizes"])))
+    kept = [{key: value for key, value in entry.items() if key not in changes} for entry in entries]
     return dataclasses.replace(plan, settings=plan.settings | changes, experiments=kept)
 
 
@@ -226,7 +244,8 @@ def main() -> None:
     for name in given.tables or TABLES:
         plan, kept = plan_of(name, given), f"{name}-quick" if given.quick else name
         folder = (runs if given.quick else figures)(given) / kept
-        if not (given.draw or (name == "cifar" and not given.data)):
+        unasked = (name == "cifar" and not given.data) or (name in LONG and name not in given.tables)
+        if not (given.draw or unasked):
             run(plan, folder, workers=given.workers)
         publish_table(name, cells(plan, folder) | others(name, figures(given)), figures(given) / kept)
 
