@@ -203,7 +203,7 @@ def _line(ours: Cell | None, part: Part, number: float | None) -> list[str]:
 
 def publish_table(name: str, found: Cells, path: Path) -> None:
     """Write a table as path.md and path.csv, and print it."""
-    source, _ = LONG.get(name, (name, {}))
+    source, _ = _networks(name)
     text = [f"`python sims/slides.py {name}`, settings in `sims/{source}.toml`.\n"]
     numbers = io.StringIO(newline="")
     writer = csv.writer(numbers, lineterminator="\n")
@@ -219,10 +219,15 @@ def publish_table(name: str, found: Cells, path: Path) -> None:
     publish(path.with_suffix(".csv"), numbers.getvalue().encode())
 
 
+def _networks(name: str) -> tuple[str, dict]:
+    """Which sweep has a table's networks, and what is different for the table."""
+    return LONG.get(name, (name, {}))
+
+
 def plan_of(name: str, given: argparse.Namespace) -> gn.sweep.Sweep:
     """A table's sweep, with what the command line says of it in place of the file's; a long one's smallest networks
     first."""
-    source, changes = LONG.get(name, (name, {}))
+    source, changes = _networks(name)
     plan = gn.sweep.read(HERE / f"{source}.toml")
     changes = changes | (QUICK if given.quick else {"epochs": given.epochs} if given.epochs else {})
     if given.data:

@@ -136,9 +136,7 @@ def one_sweep(mem, at, c, k, W_gp_acts):
     p = at[k, W_PG]
     w = at[k + 1, W]
     b = at[k, B]
-    half = sending_half(mem, at, c)
-    u = at[k, PART] + half * at[k + 1, WIDTH]
-    h = at[k, GHOST_PART] + half * at[k, GHOST_WIDTH]
+    u, h = parts(mem, at, c, k, NONE)
     start, stride = (0, 1) if mem[at[0, TURN]] != 0.0 else (vectors - 1, -1)
     if b == w and W_gp_acts:
         tiles.exchange_shared_learning(mem, e, above, rho_g, r, w, b, v, p, width, step, u, h, start, stride, vectors)
@@ -158,9 +156,7 @@ def currents_of_one(mem, at, c, k):
     m = at[k, GHOSTS]
     e = at[k, E]
     r = at[k, R]
-    half = sending_half(mem, at, c)
-    part = at[k, PART] + half * at[k + 1, WIDTH]
-    ghost_part = at[k, GHOST_PART] + half * at[k, GHOST_WIDTH]
+    part, ghost_part = parts(mem, at, c, k, NONE)
     clear(mem, e, width)
     if at[k, B] == at[k + 1, W]:  # TF: one reading of W_{k+1} serves both directions
         expand_and_dots(mem, e, at[k + 1, R], part, r, n, at[k, B], width, width)
@@ -183,9 +179,7 @@ def currents_of_batch(mem, at, c, k):
     n = at[k + 1, UNITS]
     m = at[k, GHOSTS]
     first, count = examples(c, k)
-    half = sending_half(mem, at, c)
-    part = at[k, PART] + (half + first) * above
-    ghost_part = at[k, GHOST_PART] + (half + first) * ghost_width
+    part, ghost_part = parts(mem, at, c, k, first)
     e = at[k, E] + first * width
     r = at[k, R] + first * width
     r_above = at[k + 1, R] + first * above
@@ -210,6 +204,13 @@ def _sending_half(mem, at, c):
     if not in_panels(c):
         return lambda mem, at, c: NONE
     return lambda mem, at, c: np.int64(mem[at[0, TURN]]) * c.batch
+
+
+@inline
+def parts(mem, at, c, k, first):
+    """Where W_{k+1} r_k and W^pg_k r_k of this step go, from this example on."""
+    row = sending_half(mem, at, c) + first
+    return at[k, PART] + row * at[k + 1, WIDTH], at[k, GHOST_PART] + row * at[k, GHOST_WIDTH]
 
 
 @inline

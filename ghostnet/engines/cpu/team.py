@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from ghostnet.engines.cpu.compiled import jit
+from ghostnet.engines.cpu.compiled import inline, jit
 from ghostnet.engines.cpu.processor import targeted
 
 # A gate has a row for each member: how often it has come, what it has said, whether it need not wait.
@@ -54,42 +54,19 @@ def _leads(team):
     return lambda team: team.member == 0
 
 
-def meet(team):
-    """Wait until all members have come here: what each has written, all can read."""
-
-
-@overload(meet)
-def _meet(team):
-    if isinstance(team, types.NoneType):
-        return lambda team: None
-
-    def both(team):
-        arrive(team)
-        wait(team)
-
-    return both
-
-
 def arrive(team):
     """Say that this member has come, and go on: what it has written until now, all can read who `wait`."""
-
-
-@overload(arrive)
-def _arrive(team):
-    if isinstance(team, types.NoneType):
-        return lambda team: None
-    return lambda team: _come(team.gate, team.member)
 
 
 def wait(team):
     """Wait until all members have arrived as often as this one."""
 
 
-@overload(wait)
-def _wait(team):
-    if isinstance(team, types.NoneType):
-        return lambda team: None
-    return lambda team: _wait_for_all(team.gate, team.member)
+@inline
+def meet(team):
+    """Wait until all members have come here: what each has written, all can read."""
+    arrive(team)
+    wait(team)
 
 
 def any_of(team, own):
@@ -100,15 +77,14 @@ def any_of(team, own):
 def _any_of(team, own):
     if isinstance(team, types.NoneType):
         return lambda team, own: own
-    return lambda team, own: _ask(team.gate, team.member, own)
+    return lambda team, own: _ask(team, own)
 
 
 @jit
-def _ask(gate, member, own):
-    gate[member, _SAID] = own
-    _come(gate, member)
-    _wait_for_all(gate, member)
-    return gate[:, _SAID].any()
+def _ask(team, own):
+    team.gate[team.member, _SAID] = own
+    meet(team)
+    return team.gate[:, _SAID].any()
 
 
 @jit
@@ -129,6 +105,20 @@ def _wait_for_all(gate, member):
                 return
             else:
                 _yield_cpu()
+
+
+def _at_the_gate(symbol, act):
+    """Let a thread alone pass by `symbol`, and a member of a team act at its gate."""
+
+    @overload(symbol)
+    def typed(team):
+        if isinstance(team, types.NoneType):
+            return lambda team: None
+        return lambda team: act(team.gate, team.member)
+
+
+_at_the_gate(arrive, _come)
+_at_the_gate(wait, _wait_for_all)
 
 
 def _place(context, builder, signature, args):
